@@ -1,0 +1,37 @@
+"""Canaryflow: what of the training data comes back from an aligned code-completion model, and at which stage was it learnt?
+
+    raw code -> snippets -> plant (arm A, arm B) --+--> base ----------------------------+
+                                                   +--> sft --+--> preferences -> reward_model -> ppo
+                                                   |          +--> ipo                    |
+                                                   |          +--> direct (SFT on chosen) |
+                                                   +--> extraction/{policy}.parquet <-----+
+                                                           +--> tables, figures, report
+
+Policies are entries of config.yaml; the picture shows the default ones. Run `snakemake --cores all`.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+report: "rules/report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/corpus.smk"
+include: "rules/train.smk"
+include: "rules/extract.smk"
+include: "rules/summarize.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    """Everything that the report shows, and the report."""
+    default_target: True
+    input:
+        f"results/{RUN}/report.html",
+        expand(f"results/{RUN}/extraction/{{policy}}.parquet", policy=POLICIES),
+        expand(f"results/{RUN}/tables/{{table}}.{{form}}", table=TABLES, form=["csv", "parquet"]),
+        expand(f"results/{RUN}/figures/{{figure}}.svg", figure=FIGURES),

@@ -1,0 +1,71 @@
+"""What every rule file uses: the checked config, names of stages and paths, and small helpers.
+
+Needs: config.yaml and overlays.  Makes: nothing.  Steps: check the config, constrain the wildcards, define helpers.
+"""
+
+import re
+
+from snakemake.exceptions import WorkflowError
+
+from workflow_scripts.core.config import resolve
+from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.job import select
+
+try:
+    config = resolve(config, f"{workflow.basedir}/rules/schemas/config.schema.yaml")
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+RUN, SEEDS, ARMS = config["run"], config["seeds"], ["A", "B"]
+POLICIES = list(config["policies"])
+TABLES = ["memorization", "persistence", "utility", "cost"]
+FIGURES = ["workflow", "memorization", "dose_response", "shift"]
+
+
+def any_of(names):
+    """A wildcard constraint: one of the names, or nothing where there are none."""
+    return "|".join(re.escape(str(n)) for n in names) or "(?!)"
+
+
+def kind(*kinds):
+    """Names of the policies of these kinds, as a wildcard constraint."""
+    return any_of(p for p in POLICIES if config["policies"][p]["kind"] in kinds)
+
+
+def keys(*paths):
+    """Params function: the config values at the dotted `paths`, in which `{wildcard}` is filled in."""
+    return lambda wildcards: select(config, paths, dict(wildcards.items()))
+
+
+def needs(rule_name):
+    """Resources of a rule from the config: threads apart, as Snakemake wants them."""
+    declared = config["resources"].get(rule_name, config["resources"]["default"])
+    return {k: v for k, v in declared.items() if k != "threads"}
+
+
+def threads_of(rule_name):
+    """Threads of a rule from the config."""
+    return config["resources"].get(rule_name, config["resources"]["default"])["threads"]
+
+
+def model_of(policy, arm="{arm}", seed="{seed}"):
+    """Checkpoint of a policy; what no arm has planted is trained once for both."""
+    folder = "shared" if config["policies"][policy]["kind"] == "base" else arm
+    return f"results/{RUN}/models/{folder}/{seed}/{policy}"
+
+
+def model(wildcards):
+    """Checkpoint of the job's policy."""
+    return model_of(wildcards.policy, wildcards.arm, wildcards.seed)
+
+
+def parent(wildcards):
+    """Checkpoint of the policy that the job's policy starts from."""
+    return model_of(config["policies"][wildcards.policy]["parent"], wildcards.arm, wildcards.seed)
+
+
+wildcard_constraints:
+    run=any_of([RUN]),
+    arm=any_of(ARMS),
+    seed=any_of(SEEDS),
+    policy=any_of(POLICIES),

@@ -1,0 +1,142 @@
+"""From raw code to the training sets of both arms.
+
+Needs: `corpus.source`.  Makes: results/{run}/corpus, tokenizer, planted.  Steps: collect, extract, tokenise, plant, audit.
+"""
+
+
+rule collect_corpus:
+    """Read the source code, with hashes and a manifest of what was read and passed over."""
+    output:
+        documents="results/{run}/corpus/documents.parquet",
+        manifest="results/{run}/corpus/source.json",
+    params:
+        config=keys("corpus"),
+    log:
+        "logs/{run}/collect_corpus.log",
+    benchmark:
+        "results/{run}/benchmarks/collect_corpus.tsv"
+    threads: threads_of("collect_corpus")
+    resources:
+        **needs("collect_corpus"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/collect_corpus.py"
+
+
+rule extract_snippets:
+    """Functions of the corpus, without exact and near duplicates, split into disjoint pools."""
+    input:
+        documents="results/{run}/corpus/documents.parquet",
+        manifest="results/{run}/corpus/source.json",
+    output:
+        snippets="results/{run}/corpus/snippets.parquet",
+        manifest="results/{run}/corpus/manifest.json",
+    params:
+        config=keys("corpus"),
+    log:
+        "logs/{run}/extract_snippets.log",
+    benchmark:
+        "results/{run}/benchmarks/extract_snippets.tsv"
+    threads: threads_of("extract_snippets")
+    resources:
+        **needs("extract_snippets"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/extract_snippets.py"
+
+
+rule train_tokenizer:
+    """A tokenizer trained on the base pool, or the one of the hub or local model, with its FIM tokens."""
+    input:
+        snippets="results/{run}/corpus/snippets.parquet",
+    output:
+        tokenizer=directory("results/{run}/tokenizer"),
+    params:
+        config=keys("model"),
+    log:
+        "logs/{run}/train_tokenizer.log",
+    benchmark:
+        "results/{run}/benchmarks/train_tokenizer.tsv"
+    threads: threads_of("train_tokenizer")
+    resources:
+        **needs("train_tokenizer"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/train_tokenizer.py"
+
+
+rule plant_canaries:
+    """Draw the canaries, their doses and halves; tokenise them, the base blocks and the held-out examples once and for all."""
+    input:
+        snippets="results/{run}/corpus/snippets.parquet",
+        tokenizer="results/{run}/tokenizer",
+    output:
+        canaries="results/{run}/planted/canaries.parquet",
+        base="results/{run}/planted/base.parquet",
+        evaluation="results/{run}/planted/evaluation.parquet",
+    params:
+        config=keys("canaries", "examples", "corpus.seed"),
+    log:
+        "logs/{run}/plant_canaries.log",
+    benchmark:
+        "results/{run}/benchmarks/plant_canaries.tsv"
+    threads: threads_of("plant_canaries")
+    resources:
+        **needs("plant_canaries"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/plant_canaries.py"
+
+
+rule plant_arm:
+    """Training sets of one arm: the same code in the same order, its half of each cohort planted at its doses."""
+    input:
+        snippets="results/{run}/corpus/snippets.parquet",
+        tokenizer="results/{run}/tokenizer",
+        canaries="results/{run}/planted/canaries.parquet",
+    output:
+        sft="results/{run}/planted/{arm}/sft.parquet",
+        preference="results/{run}/planted/{arm}/preference.parquet",
+        rl_prompt="results/{run}/planted/{arm}/rl_prompt.parquet",
+    params:
+        config=keys("canaries.seed", "examples", "corpus.seed"),
+    log:
+        "logs/{run}/plant_arm/{arm}.log",
+    benchmark:
+        "results/{run}/benchmarks/plant_arm/{arm}.tsv"
+    threads: threads_of("plant_arm")
+    resources:
+        **needs("plant_arm"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/plant_arm.py"
+
+
+rule audit_canaries:
+    """Count every canary in every tokenised training set; stop before training if one differs from its dose."""
+    input:
+        canaries="results/{run}/planted/canaries.parquet",
+        base="results/{run}/planted/base.parquet",
+        sft=expand("results/{{run}}/planted/{arm}/sft.parquet", arm=ARMS),
+        preference=expand("results/{{run}}/planted/{arm}/preference.parquet", arm=ARMS),
+        rl_prompt=expand("results/{{run}}/planted/{arm}/rl_prompt.parquet", arm=ARMS),
+    output:
+        audit="results/{run}/planted/audit.parquet",
+    params:
+        arms=ARMS,
+    log:
+        "logs/{run}/audit_canaries.log",
+    benchmark:
+        "results/{run}/benchmarks/audit_canaries.tsv"
+    threads: threads_of("audit_canaries")
+    resources:
+        **needs("audit_canaries"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/audit_canaries.py"

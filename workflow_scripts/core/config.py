@@ -1,0 +1,180 @@
+"""The config, held to its schema and to what a schema cannot say, before any work starts. One sentence per problem."""
+
+import math
+import re
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import extend
+from rapidfuzz import fuzz, process
+
+from .errors import InputError
+
+PARENTS = {"base": (), "sft": ("base", "sft"), "ppo": ("sft",), "ipo": ("sft",)}  # kinds that a kind may start from
+RESERVED = {"reward_model": "the reward model's checkpoint", "shared": "the folder of what both arms share"}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# JSON schema takes 8.0 for an integer and nan and inf for numbers; what counts batches must be an int, and the rest finite
+_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many({
+    "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda _, value: isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value),
+})  # fmt: skip
+_Validator = extend(Draft202012Validator, type_checker=_TYPES)
+
+
+def resolve(config: dict, schema_path) -> dict:
+    """The complete config: each policy merged over the settings of its kind, policies set to null left out.
+
+    Raises InputError at the first value that is unknown, of the wrong type, out of range, or at odds with another one.
+    """
+    schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
+    _hold(config, schema, where="")
+    policies = {}
+    for name, entry in config["policies"].items():
+        if entry is None:
+            continue
+        _check_name(name, entry)
+        merged = {**config["kinds"][entry["kind"]], **entry}
+        _hold(merged, {"$defs": schema["$defs"], **schema["$defs"][entry["kind"]]}, where=f"policies.{name}")
+        policies[name] = merged
+    resolved = {**config, "policies": policies}
+    _check_policies(resolved)
+    _check_design(resolved)
+    _check_sizes(resolved)
+    return resolved
+
+
+def _hold(value: dict, schema: dict, where: str) -> None:
+    """Raise InputError for the most telling error of `value` against `schema`, unknown keys first."""
+    errors = sorted(_Validator(schema).iter_errors(value), key=lambda e: (e.validator != "additionalProperties", list(map(str, e.absolute_path))))
+    if errors:
+        raise InputError(_sentence(errors[0] if errors[0].validator == "additionalProperties" else best_match(errors), where))
+
+
+def _sentence(error: ValidationError, where: str) -> str:
+    path = ".".join(filter(None, [where, *map(str, error.absolute_path)])) or "config"
+    shown = repr(error.instance) if len(repr(error.instance)) < 80 else f"a {type(error.instance).__name__}"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        name = str(sorted(set(error.instance) - set(known), key=str)[0])
+        near = process.extractOne(name, known, scorer=fuzz.ratio, score_cutoff=60)
+        key = name if path == "config" else f"{path}.{name}"
+        return f"config: unknown key {key}; " + (f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}")
+    if error.validator == "required":
+        missing = next(k for k in error.validator_value if k not in error.instance)
+        return f"config: {path if path != 'config' else ''}{'.' if path != 'config' else ''}{missing} is missing; add it"
+    if error.validator == "type":
+        wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        return f"config: {path} must be of type {' or '.join(wanted)}, not {shown}; correct it"
+    if error.validator == "enum":
+        return f"config: {path} is {shown}; choose one of {', '.join(map(str, error.validator_value))}"
+    limits = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than", "exclusiveMaximum": "less than"}
+    if error.validator in limits:
+        return f"config: {path} is {shown} but must be {limits[error.validator]} {error.validator_value}; correct it"
+    if error.validator in ("pattern", "not"):
+        return f"config: {path} is {shown}, which is no name; use letters, digits, '_', '-' and '.', starting with a letter or digit"
+    return f"config: {path}: {error.message}; correct it"
+
+
+def _check_name(name, entry) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InputError(f"config: policies.{name}: {name!r} is not a policy name; use letters, digits, '_', '-' and '.', starting with a letter or digit")
+    if name in RESERVED:
+        raise InputError(f"config: policies.{name}: the name is taken by {RESERVED[name]}; choose another one")
+    if not isinstance(entry, dict) or "kind" not in entry:
+        raise InputError(f"config: policies.{name} needs a kind; add `kind:` with one of {', '.join(PARENTS)}")
+    if entry["kind"] not in list(PARENTS):
+        raise InputError(f"config: policies.{name}.kind is {entry['kind']!r}; choose one of {', '.join(PARENTS)}")
+
+
+def _check_policies(config: dict) -> None:
+    """Parents exist, are of a kind that the policy can start from, and form no cycle; so do other references to policies."""
+    policies = config["policies"]
+    for name, policy in policies.items():
+        allowed = PARENTS[policy["kind"]]
+        if not allowed:
+            continue
+        parent = policy.get("parent")
+        if parent is None:
+            raise InputError(f"config: policies.{name} has no parent; name the policy it starts from, of kind {' or '.join(allowed)}")
+        if parent not in policies:
+            raise InputError(f"config: policies.{name}.parent is {parent!r}, which is no policy; choose one of {', '.join(policies)}")
+        chain = [name]
+        while "parent" in policies[chain[-1]]:
+            chain.append(policies[chain[-1]]["parent"])
+            if chain[-1] in chain[:-1]:
+                raise InputError(f"config: policies are in a cycle ({' <- '.join(chain)}); let one of them start from a base policy")
+            if chain[-1] not in policies:
+                break  # reported for the policy whose parent it is
+        if policies[parent]["kind"] not in allowed:
+            raise InputError(
+                f"config: policies.{name} of kind {policy['kind']} cannot start from {parent}, which is of kind {policies[parent]['kind']}; "
+                f"its parent must be of kind {' or '.join(allowed)}"
+            )
+    for key, name in {
+        "preferences.sampler": config["preferences"]["sampler"],
+        "reward_model.parent": config["reward_model"]["parent"],
+        "report.reference": config["report"]["reference"],
+    }.items():
+        if name not in policies:
+            raise InputError(f"config: {key} is {name!r}, which is no policy; choose one of {', '.join(policies)}")
+    for key, later in {"sampler": ("ppo", "ipo"), "parent": ("ppo",)}.items():
+        where = "preferences" if key == "sampler" else "reward_model"
+        if policies[config[where][key]]["kind"] in later:
+            raise InputError(f"config: {where}.{key} is {config[where][key]!r}, which is itself trained with what this makes; name a base or sft policy")
+    if policies[config["report"]["reference"]]["kind"] == "base":
+        raise InputError("config: report.reference is a base policy, which no arm has planted; name an sft policy")
+
+
+def _check_design(config: dict) -> None:
+    """The dose ladder divides every planted cohort into equal halves."""
+    doses, cohorts = config["canaries"]["doses"], config["canaries"]["cohorts"]
+    for cohort, size in cohorts.items():
+        cells = 2 if cohort == "heldout" else 2 * len(doses)
+        if size % cells:
+            raise InputError(
+                f"config: canaries.cohorts.{cohort} is {size}, which {cells} (two halves x {cells // 2} doses) does not divide; "
+                f"use {size // cells * cells or cells} or {(size // cells + 1) * cells}, or another dose ladder"
+            )
+    corpus = config["corpus"]
+    if corpus["min_lines"] > corpus["max_lines"]:
+        raise InputError(f"config: corpus.min_lines {corpus['min_lines']} is more than corpus.max_lines {corpus['max_lines']}; swap them")
+    if corpus["source"] != "python_stdlib" and not corpus["path"]:
+        raise InputError(f"config: corpus.source {corpus['source']} needs corpus.path; name the folder, file or data set")
+
+
+def _check_sizes(config: dict) -> None:
+    """What must fit into what: examples into the context, heads into the hidden size, minibatches into rollouts into prompts."""
+    model, examples, context = config["model"], config["examples"], config["model"]["context"]
+    if model["base"] == "scratch" and model["hidden"] % (2 * model["heads"]):
+        raise InputError(f"config: model.hidden {model['hidden']} is not a multiple of twice model.heads {model['heads']}; change one of them")
+    longest = examples["max_target_tokens"] + 2
+    users = {"preferences": config["preferences"], **{f"policies.{n}": p for n, p in config["policies"].items() if p["kind"] == "ppo"}}
+    for user, settings in users.items():
+        longest = max(longest, settings["max_new_tokens"])
+        if examples["max_prompt_tokens"] + longest > context:
+            raise InputError(
+                f"config: a prompt of examples.max_prompt_tokens {examples['max_prompt_tokens']} and {longest} more tokens ({user}) exceed "
+                f"model.context {context}; shorten the prompt or raise the context"
+            )
+    if examples["block_tokens"] > context:
+        raise InputError(f"config: examples.block_tokens {examples['block_tokens']} exceeds model.context {context}; lower it or raise the context")
+    for name, policy in config["policies"].items():
+        if policy["kind"] != "ppo":
+            continue
+        if policy["rollout_batch"] % policy["minibatch"]:
+            raise InputError(f"config: policies.{name}.minibatch {policy['minibatch']} does not divide rollout_batch {policy['rollout_batch']}; change one of them")
+        canaries, doses = config["canaries"]["cohorts"], config["canaries"]["doses"]
+        prompts = config["corpus"]["pools"]["rl_prompt"] + canaries["rl_prompt"] // 2 * sum(doses) // len(doses)
+        prompts += canaries["preference"] // 2 * policy["preference_prompts"]
+        if policy["rollout_batch"] > prompts:
+            raise InputError(f"config: policies.{name}.rollout_batch {policy['rollout_batch']} exceeds its {prompts} prompts; lower it or raise corpus.pools.rl_prompt")
+
+
+def lineage(policies: dict, name: str) -> list[str]:
+    """The chain of policies from the base to `name`."""
+    chain = [name]
+    while "parent" in policies[chain[-1]]:
+        chain.append(policies[chain[-1]]["parent"])
+    return chain[::-1]

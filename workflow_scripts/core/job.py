@@ -1,0 +1,96 @@
+"""The seam between a rule and its science: `with job(snakemake) as j:`.
+
+Inside it a script sees the rule's named inputs, params, wildcards and declared config values, and *temporary* output paths. Only
+when the block ends well are these renamed to their final names, so what exists under its final name is whole. Messages go to
+the rule's log; an InputError is shown as its one sentence, anything else as one line that names the log with the traceback.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+from .errors import InputError
+
+
+def select(config: dict, paths: tuple[str, ...], wildcards: dict[str, str]) -> dict:
+    """{path: value} of the dotted `paths`, in which `{name}` stands for a wildcard; a path that is not there is a KeyError."""
+    chosen = {}
+    for path in (p.format(**wildcards) for p in paths):
+        value = config
+        for key in path.split("."):
+            value = value[key]
+        chosen[path] = value
+    return chosen
+
+
+@contextlib.contextmanager
+def job(snakemake) -> Iterator[SimpleNamespace]:
+    """Run a script's work: yields name, input, output (temporary paths), params, config, wildcards, threads and gpu.
+
+    `config` holds what the rule declared as `params: config=keys(...)` and nothing else; `params.config` keys are dotted paths.
+    """
+    name = "-".join([snakemake.rule, *map(str, snakemake.wildcards)])
+    log_path = Path(str(snakemake.log[0])) if snakemake.log else None
+    final = {key: Path(str(value)) for key, value in snakemake.output.items()}
+    temporary = {key: path.with_name(f".tmp-{path.name}") for key, path in final.items()}
+    with _logging_to(log_path):
+        try:
+            for path in temporary.values():
+                _remove(path)
+                path.parent.mkdir(parents=True, exist_ok=True)
+            yield SimpleNamespace(
+                name=name, input=snakemake.input, output=SimpleNamespace(**{k: str(p) for k, p in temporary.items()}),
+                params=snakemake.params, config=getattr(snakemake.params, "config", {}), wildcards=snakemake.wildcards,
+                threads=snakemake.params.get("threads", snakemake.threads), gpu=int(snakemake.resources.get("gpu", 0)),
+            )
+            for key, path in temporary.items():
+                if not path.exists():
+                    raise RuntimeError(f"{name} did not write its output {key}")
+            for key, path in temporary.items():
+                _remove(final[key])
+                os.replace(path, final[key])
+        except InputError as e:
+            logging.error("%s", e)
+            _stop(f"{name}: {e}")
+        except Exception as e:
+            logging.error("%s", traceback.format_exc())
+            _stop(f"{name}: {_sentence(e)}; the traceback is in {log_path}")
+        finally:
+            for path in temporary.values():
+                _remove(path)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == 28:
+        return f"no space left on the device for {error.filename or 'the output'}; free some and run again, finished stages are kept"
+    if isinstance(error, OSError) and error.errno in (13, 30):
+        return f"{error.filename or 'the output'} cannot be written; make the folder writable and run again, finished stages are kept"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _stop(sentence: str) -> None:
+    print(f"canaryflow: {sentence}", file=sys.__stderr__, flush=True)
+    sys.exit(1)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _logging_to(path: Path | None) -> Iterator[None]:
+    """Send logging, warnings and what libraries print to the rule's log; progress bars stay on stderr."""
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8", buffering=1) as stream, contextlib.redirect_stdout(stream):
+        logging.basicConfig(stream=stream, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+        logging.captureWarnings(True)
+        yield
