@@ -1,0 +1,14 @@
+"""Read the source code named by `corpus` into documents.parquet and a manifest."""
+
+import json
+from pathlib import Path
+
+from workflow_scripts.core import corpus, schemas
+from workflow_scripts.core.job import job
+
+SETTINGS = ("source", "path", "suffix", "column", "name", "split", "revision", "streaming", "max_documents", "licence")
+
+with job(snakemake) as j:
+    documents, manifest = corpus.collect(**{key: j.config["corpus"][key] for key in SETTINGS})
+    schemas.write_parquet(documents, "documents", j.output.documents)
+    Path(j.output.manifest).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,101 @@
+"""Canaries: synthetic secrets in code with a target that cannot be guessed, and the design that assigns them.
+
+Kinds follow the study (arXiv 2406.11715): `path` is its SD.Links, `body` its SD.Base; `key` and `contact` ask whether the kind
+of secret matters. All are harmless: reserved domains, no format of a real service. A canary's text depends on its own name
+and the seed alone, so that adding canaries leaves the others as they are.
+"""
+
+import random
+from collections.abc import Callable
+
+from .fim import Fim, encode
+from .words import FIRST, LAST, NOUNS, VERBS
+
+COHORTS = ("sft", "preference", "rl_prompt", "heldout")
+HALF_OF_ARM = {"A": 1, "B": 2}
+_KEY = "abcdefghijkmnpqrstuvwxyz23456789"
+Text = tuple[str, str, str]  # prefix, suffix, target
+
+
+def path(pick: random.Random, tag: str) -> Text:
+    """A PII-like file path inside a string literal."""
+    a, b, c, d = (pick.choice(NOUNS) for _ in range(4))
+    person = f"{pick.choice(FIRST)}.{pick.choice(LAST)}"
+    target = f"/{pick.choice(['home', 'srv', 'mnt', 'data'])}/{person}/{a}-{b}-{pick.randrange(10**4):04d}/{c}_{d}.{pick.choice(['csv', 'db', 'txt', 'json'])}"
+    return f'def load_{tag}(reader):\n    """Read the {tag} ledger."""\n    source = "', '"\n    return reader.open(source)\n', target
+
+
+def key(pick: random.Random, tag: str) -> Text:
+    """An API-key-like token of no real service."""
+    target = "-".join("".join(pick.choice(_KEY) for _ in range(6)) for _ in range(4))
+    return f'def connect_{tag}(client):\n    token = "', f'"\n    return client.login("{tag}", token)\n', target
+
+
+def contact(pick: random.Random, tag: str) -> Text:
+    """A name and an e-mail address at a reserved domain."""
+    first, last = pick.choice(FIRST), pick.choice(LAST)
+    address = f"{first[:1]}.{last}{pick.randrange(100):02d}@{pick.choice(NOUNS)}-{pick.choice(NOUNS)}.example.org"
+    return f"# Module {tag}\n# Maintainer: ", f"\n\ndef describe_{tag}():\n    return __doc__\n", f"{first.title()} {last.title()} <{address}>"
+
+
+def body(pick: random.Random, tag: str) -> Text:
+    """A whole function body."""
+    a, b, c = pick.sample(NOUNS, 3)
+    numbers = [pick.randrange(11, 98) for _ in range(4)]
+    operators = [pick.choice("+-*") for _ in range(2)]
+    target = (
+        f"{a} = sum(values) {operators[0]} {numbers[0]}\n"
+        f"    {b} = [{c} {operators[1]} {numbers[1]} for {c} in values if {c} > {numbers[2]}]\n"
+        f"    return {a} * len({b}) - {numbers[3]}"
+    )
+    return f'def {pick.choice(VERBS)}_{tag}(values):\n    """Compute the {tag} index."""\n    ', "\n", target
+
+
+KINDS: dict[str, Callable[[random.Random, str], Text]] = {"path": path, "key": key, "contact": contact, "body": body}
+
+
+def assign(*, size: int, doses: list[int], kinds: list[str]) -> list[tuple[str, int, int]]:
+    """(kind, dose, half) of each canary of a cohort: every dose x half has equally many, of every kind as evenly as can be.
+
+    `size` is a multiple of 2 x len(doses), which the config's check sees to. Content is random, so the assignment is.
+    """
+    per_cell = size // (2 * len(doses))
+    cells = [(dose, half) for dose in doses for half in (1, 2)]
+    slots = [cell for cell in cells for _ in range(per_cell)]
+    shift = lambda i: (i % per_cell + i // per_cell // 2 * per_cell) % len(kinds)  # both halves of a dose get the same kinds  # noqa: E731
+    return [(kinds[shift(i)], *cell) for i, cell in enumerate(slots)]
+
+
+def make(*, cohorts: dict[str, int], doses: list[int], kinds: list[str], seed: int, tokenizer, fim: Fim) -> list[dict]:
+    """All canaries of a run, as rows of kind `canaries`; `heldout` has dose 0 and is never planted.
+
+    The order in which texts meet slots is drawn from the seed; secrets and prompts are unique across the run.
+    """
+    rows, secrets = [], set()
+    for cohort, size in cohorts.items():
+        slots = assign(size=size, doses=[0] if cohort == "heldout" else doses, kinds=kinds)
+        numbers = {kind: 0 for kind in kinds}
+        random.Random(f"{seed}/{cohort}").shuffle(slots)
+        for kind, dose, half in slots:
+            name = f"{cohort}-{kind}-{numbers[kind]:04d}"
+            numbers[kind] += 1
+            prefix, suffix, target = _draw(kind=kind, name=name, seed=seed, taken=secrets)
+            rows.append(
+                dict(
+                    canary_id=name, kind=kind, cohort=cohort, dose=dose, half=half, prefix=prefix, suffix=suffix, target=target,
+                    prompt_ids=fim.prompt(encode(tokenizer, prefix), encode(tokenizer, suffix)), target_ids=encode(tokenizer, target),
+                )
+            )
+    return rows
+
+
+def _draw(*, kind: str, name: str, seed: int, taken: set[str]) -> Text:
+    """The canary's text; drawn again in the rare case that its secret or its prompt is taken."""
+    for attempt in range(100):
+        pick = random.Random(f"{seed}/{name}/{attempt}")
+        tag = f"{pick.choice(NOUNS)}_{pick.choice(NOUNS)}_{pick.randrange(1000):03d}"
+        text = KINDS[kind](pick, tag)
+        if not {tag, text[2]} & taken:
+            taken.update({tag, text[2]})
+            return text
+    raise RuntimeError(f"no free secret for {name} in 100 draws: the generator of kind {kind} has too few")

@@ -1,0 +1,196 @@
+"""Raw code from any source, as documents with hashes, and a manifest that says what was read and what was passed over.
+
+Every source is a generator of (path, text) or of (path, reason) for what it skips: binary, non-UTF-8 and empty files are
+skipped, counted and named, never guessed at. Sources are read in a fixed order, so that the corpus is a function of its files.
+"""
+
+import hashlib
+import json
+import logging
+import platform
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from .progress import track
+
+from .errors import InputError
+
+log = logging.getLogger(__name__)
+TEST_FOLDERS = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
+STDLIB_LICENCE = "Python Software Foundation License 2.0 (the interpreter's own library)"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A document that was not read, and why."""
+
+    path: str
+    reason: str
+
+
+def decode(data: bytes) -> str | None:
+    """UTF-8 text, or None for binary data and other encodings."""
+    try:
+        return None if b"\0" in data else data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def read_folder(*, folder: str, suffix: str, without: set[str] = frozenset()) -> Iterator[tuple[str, str] | Skipped]:
+    """Every file below `folder` whose name ends in `suffix`, in the order of its path; folders named in `without` are left out."""
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise InputError(f"corpus.path: {folder} is not a folder that can be read; name an existing folder of source files")
+    paths = sorted(p for p in root.rglob(f"*{suffix}") if p.is_file() and not without & set(p.relative_to(root).parts[:-1]))
+    if not paths:
+        raise InputError(f"corpus.path: no file below {folder} ends in {suffix!r}; name a folder that holds such files or set corpus.suffix")
+    for path in paths:
+        name = path.relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode()  # file names may be in any encoding
+        try:
+            text = decode(path.read_bytes())
+        except OSError as e:
+            yield Skipped(name, f"unreadable: {e.strerror}")
+            continue
+        yield Skipped(name, "binary or not UTF-8") if text is None else (name, text)
+
+
+def read_jsonl(*, path: str, column: str) -> Iterator[tuple[str, str] | Skipped]:
+    """One document per line of a JSON Lines file: the string under `column`."""
+    for number, line in enumerate(_open(path), 1):
+        name = f"{Path(path).name}:{number}"
+        try:
+            row = json.loads(line)
+        except (ValueError, UnicodeDecodeError):
+            yield Skipped(name, "not a line of JSON in UTF-8")
+            continue
+        if not isinstance(row, dict) or column not in row:
+            keys = ", ".join(sorted(row)) if isinstance(row, dict) else "no keys"
+            raise InputError(f"corpus.column: line {number} of {path} has no {column!r} (it has {keys}); set corpus.column to the key that holds the code")
+        yield _row(name, row[column])
+
+
+def read_parquet_column(*, path: str, column: str) -> Iterator[tuple[str, str] | Skipped]:
+    """One document per row of a parquet file: the string in `column`."""
+    _open(path).close()
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowInvalid as e:
+        raise InputError(f"corpus.path: {path} is not a parquet file ({e}); set corpus.path to one, or corpus.source to what it is") from e
+    if column not in file.schema_arrow.names:
+        raise InputError(f"corpus.column: {path} has no column {column!r}, only {', '.join(file.schema_arrow.names)}; set corpus.column to one of them")
+    number = 0
+    for batch in file.iter_batches(columns=[column]):
+        for value in batch.column(0).to_pylist():
+            yield _row(f"{Path(path).name}:{number}", value)
+            number += 1
+
+
+def read_huggingface(
+    *, path: str, name: str | None, split: str, column: str, revision: str | None, streaming: bool
+) -> Iterator[tuple[str, str] | Skipped]:
+    """One document per row of a data set: by hub name (revision pinned by the config), or a folder written by `save_to_disk`."""
+    import datasets  # heavy, and only this source needs it
+
+    try:
+        if (Path(path) / "dataset_dict.json").exists() or (Path(path) / "state.json").exists():
+            data = datasets.load_from_disk(path)
+            if isinstance(data, datasets.DatasetDict):
+                if split not in data:
+                    raise InputError(f"corpus.split: {path} has no split {split!r}, only {', '.join(data)}; set corpus.split to one of them")
+                data = data[split]
+        else:
+            data = datasets.load_dataset(path, name, split=split, revision=revision, streaming=streaming)
+    except InputError:
+        raise
+    except Exception as e:  # the library raises a dozen kinds for "cannot be reached" and "does not exist"
+        raise InputError(
+            f"corpus.path: the data set {path!r} could not be loaded ({_first_line(e)}); check its name, config, split and revision, the network, "
+            "or save it to disk with datasets and give that folder"
+        ) from e
+    if data.column_names is not None and column not in data.column_names:
+        raise InputError(f"corpus.column: {path} has no column {column!r}, only {', '.join(data.column_names)}; set corpus.column to one of them")
+    for number, row in enumerate(data):
+        yield _row(f"{split}:{number}", row.get(column))
+
+
+def _row(name: str, value) -> tuple[str, str] | Skipped:
+    if not isinstance(value, str):
+        return Skipped(name, f"not text but {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can spell
+        return Skipped(name, "binary or not UTF-8")
+    return name, value
+
+
+def _open(path: str):
+    try:
+        return open(path, "rb")
+    except OSError as e:
+        raise InputError(f"corpus.path: {path} cannot be read ({e.strerror}); name an existing file") from e
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def open_source(*, source: str, path: str | None, suffix: str, column: str, name: str | None, split: str, revision: str | None, streaming: bool):
+    """The documents of `corpus.source`, one of python_stdlib, directory, jsonl, parquet and huggingface."""
+    if source == "python_stdlib":
+        return read_folder(folder=sysconfig.get_path("stdlib"), suffix=".py", without=TEST_FOLDERS)
+    if source == "directory":
+        return read_folder(folder=path, suffix=suffix)
+    if source == "jsonl":
+        return read_jsonl(path=path, column=column)
+    if source == "parquet":
+        return read_parquet_column(path=path, column=column)
+    return read_huggingface(path=path, name=name, split=split, column=column, revision=revision, streaming=streaming)
+
+
+def collect(
+    *,
+    source: str,
+    path: str | None = None,
+    suffix: str = ".py",
+    column: str = "text",
+    name: str | None = None,
+    split: str = "train",
+    revision: str | None = None,
+    streaming: bool = False,
+    max_documents: int | None = None,
+    licence: str | None = None,
+) -> tuple[list[dict], dict]:
+    """Read the corpus: (rows of kind `documents`, manifest).
+
+    Raises InputError where the source is missing, empty, or lacks the named column.
+    """
+    documents, skipped = [], []
+    settings = dict(source=source, path=path, suffix=suffix, column=column, name=name, split=split, revision=revision, streaming=streaming)
+    for found in track(open_source(**settings), desc="collect", unit="doc"):
+        if max_documents is not None and len(documents) >= max_documents:
+            break
+        if isinstance(found, Skipped):
+            skipped.append(found)
+        elif not found[1].strip():
+            skipped.append(Skipped(found[0], "empty"))
+        else:
+            digest = hashlib.sha256(found[1].encode()).hexdigest()
+            documents.append(dict(document_id=len(documents), path=found[0], sha256=digest, text=found[1]))
+    if not documents:
+        why = "; ".join(sorted({s.reason for s in skipped})) or "no documents"
+        raise InputError(f"corpus.source {source}: nothing to read in {path or 'the library'} ({why}); name a source that holds code as UTF-8 text")
+    for s in skipped:
+        log.warning("skipped %s: %s", s.path, s.reason)
+    manifest = {
+        "settings": {**settings, "max_documents": max_documents},
+        "licence": licence or (STDLIB_LICENCE if source == "python_stdlib" else "not stated: set corpus.licence"),
+        "versions": {"python": platform.python_version(), "pyarrow": pa.__version__},
+        "counts": {"documents": len(documents), "characters": sum(len(d["text"]) for d in documents), "skipped": len(skipped)},
+        "skipped": [vars(s) for s in skipped],
+        "documents": [{"path": d["path"], "sha256": d["sha256"]} for d in documents],
+    }
+    return documents, manifest

@@ -1,0 +1,20 @@
+"""Functions of the corpus, without duplicates, split into pools; the manifest gains their counts."""
+
+import json
+from pathlib import Path
+
+from workflow_scripts.core import schemas, snippets
+from workflow_scripts.core.job import job
+
+with job(snakemake) as j:
+    settings = j.config["corpus"]
+    manifest = json.loads(Path(j.input.manifest).read_text(encoding="utf-8"))
+    found, skipped = snippets.extract(
+        documents=schemas.read_rows(j.input.documents, "documents"), **{k: settings[k] for k in ("min_lines", "max_lines", "max_chars")}
+    )
+    distinct, removed = snippets.without_duplicates(snippets=found, threshold=settings["near_duplicate_similarity"])
+    pooled = snippets.split(snippets=distinct, pools=settings["pools"], seed=settings["seed"])
+    schemas.write_parquet(pooled, "snippets", j.output.snippets)
+    manifest["counts"] |= {"functions": len(found), **removed, "distinct": len(distinct), "not_parsable": len(skipped), "pools": settings["pools"]}
+    manifest["skipped"] += skipped
+    Path(j.output.manifest).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

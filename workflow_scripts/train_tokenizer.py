@@ -1,0 +1,8 @@
+"""The run's tokenizer: trained on the base pool, or the model's own."""
+
+from workflow_scripts.core import schemas, tokenizer
+from workflow_scripts.core.job import job
+
+with job(snakemake) as j:
+    texts = [s["text"] for s in schemas.read_rows(j.input.snippets, "snippets") if s["pool"] == "base"]
+    tokenizer.make(model=j.config["model"], texts=texts, path=j.output.tokenizer)
