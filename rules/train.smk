@@ -1,0 +1,161 @@
+"""Every policy and the reward model, each really trained. One rule per kind of policy.
+
+Needs: results/{run}/planted, tokenizer.  Makes: results/{run}/models, preferences.
+Steps: base (no canaries, shared by the arms), sft and direct, preference pairs, reward model, ppo, ipo.
+"""
+
+
+rule train_base:
+    """Base model: causal language modelling on the base pool, from scratch or on top of a hub or local model."""
+    input:
+        audit="results/{run}/planted/audit.parquet",
+        blocks="results/{run}/planted/base.parquet",
+        tokenizer="results/{run}/tokenizer",
+    output:
+        model=directory("results/{run}/models/shared/{seed}/{policy}"),
+    params:
+        config=keys("model", "policies.{policy}"),
+        threads=threads_of("train_base"),
+    log:
+        "logs/{run}/train_base/{seed}/{policy}.log",
+    benchmark:
+        "results/{run}/benchmarks/train_base/shared/{seed}/{policy}.tsv"
+    threads: threads_of("train_base")
+    resources:
+        **needs("train_base"),
+    wildcard_constraints:
+        policy=kind("base"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/train_base.py"
+
+
+rule train_sft:
+    """SFT of the parent on FIM examples: the sft set, or (direct) the chosen completions of the preference set."""
+    input:
+        audit="results/{run}/planted/audit.parquet",
+        parent=parent,
+        tokenizer="results/{run}/tokenizer",
+        examples=lambda w: f"results/{w.run}/planted/{w.arm}/{config['policies'][w.policy]['data']}.parquet",
+    output:
+        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
+    params:
+        config=keys("policies.{policy}"),
+        threads=threads_of("train_sft"),
+    log:
+        "logs/{run}/train_sft/{arm}/{seed}/{policy}.log",
+    benchmark:
+        "results/{run}/benchmarks/train_sft/{arm}/{seed}/{policy}.tsv"
+    threads: threads_of("train_sft")
+    resources:
+        **needs("train_sft"),
+    wildcard_constraints:
+        policy=kind("sft"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/train_sft.py"
+
+
+rule sample_preferences:
+    """Preference pairs: the true continuation (for canaries the target) is chosen, a sample of the sampler rejected."""
+    input:
+        sampler=model_of(config["preferences"]["sampler"]),
+        tokenizer="results/{run}/tokenizer",
+        examples="results/{run}/planted/{arm}/preference.parquet",
+        canaries="results/{run}/planted/canaries.parquet",
+    output:
+        pairs="results/{run}/preferences/{arm}/{seed}.parquet",
+    params:
+        config=keys("preferences"),
+        threads=threads_of("sample_preferences"),
+    log:
+        "logs/{run}/sample_preferences/{arm}/{seed}.log",
+    benchmark:
+        "results/{run}/benchmarks/sample_preferences/{arm}/{seed}.tsv"
+    threads: threads_of("sample_preferences")
+    resources:
+        **needs("sample_preferences"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/sample_preferences.py"
+
+
+rule train_reward_model:
+    """Reward model on the preference pairs, from its parent's weights with a fresh head."""
+    input:
+        parent=model_of(config["reward_model"]["parent"]),
+        tokenizer="results/{run}/tokenizer",
+        pairs="results/{run}/preferences/{arm}/{seed}.parquet",
+    output:
+        model=directory("results/{run}/models/{arm}/{seed}/reward_model"),
+    params:
+        config=keys("reward_model"),
+        threads=threads_of("train_reward_model"),
+    log:
+        "logs/{run}/train_reward_model/{arm}/{seed}.log",
+    benchmark:
+        "results/{run}/benchmarks/train_reward_model/{arm}/{seed}/reward_model.tsv"
+    threads: threads_of("train_reward_model")
+    resources:
+        **needs("train_reward_model"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/train_reward_model.py"
+
+
+rule train_ppo:
+    """PPO against the reward model, with a KL penalty to the parent; its prompts hold canaries, never their targets."""
+    input:
+        parent=parent,
+        reward_model="results/{run}/models/{arm}/{seed}/reward_model",
+        tokenizer="results/{run}/tokenizer",
+        rl_prompt="results/{run}/planted/{arm}/rl_prompt.parquet",
+        preference="results/{run}/planted/{arm}/preference.parquet",
+    output:
+        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
+    params:
+        config=keys("policies.{policy}"),
+        threads=threads_of("train_ppo"),
+    log:
+        "logs/{run}/train_ppo/{arm}/{seed}/{policy}.log",
+    benchmark:
+        "results/{run}/benchmarks/train_ppo/{arm}/{seed}/{policy}.tsv"
+    threads: threads_of("train_ppo")
+    resources:
+        **needs("train_ppo"),
+    wildcard_constraints:
+        policy=kind("ppo"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/train_ppo.py"
+
+
+rule train_ipo:
+    """IPO on the same preference pairs, without a reward model."""
+    input:
+        parent=parent,
+        tokenizer="results/{run}/tokenizer",
+        pairs="results/{run}/preferences/{arm}/{seed}.parquet",
+    output:
+        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
+    params:
+        config=keys("policies.{policy}"),
+        threads=threads_of("train_ipo"),
+    log:
+        "logs/{run}/train_ipo/{arm}/{seed}/{policy}.log",
+    benchmark:
+        "results/{run}/benchmarks/train_ipo/{arm}/{seed}/{policy}.tsv"
+    threads: threads_of("train_ipo")
+    resources:
+        **needs("train_ipo"),
+    wildcard_constraints:
+        policy=kind("ipo"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/train_ipo.py"

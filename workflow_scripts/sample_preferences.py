@@ -1,0 +1,18 @@
+"""Preference pairs of one arm; the canaries in them are counted once more, as the trainers will get them."""
+
+from workflow_scripts.core import audit, models, preferences, runtime, schemas, tokenizer
+from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.job import job
+
+with job(snakemake) as j:
+    device = runtime.start(seed=int(j.wildcards.seed), threads=j.threads, gpu=j.gpu, name=j.name)
+    settings = {k: v for k, v in j.config["preferences"].items() if k != "sampler"}
+    _, fim, _ = tokenizer.load(j.input.tokenizer)
+    examples = schemas.read_rows(j.input.examples, "examples")
+    model = models.load_policy(j.input.sampler, device=device)
+    pairs = preferences.sample(model=model, examples=examples, fim=fim, desc=j.name, **settings)
+    chosen = {"preference": [p["prompt_ids"] + p["chosen_ids"] for p in pairs]}
+    canaries = schemas.read_rows(j.input.canaries, "canaries")
+    if wrong := audit.failures(audit.audit(canaries=canaries, arm=j.wildcards.arm, training_sets=chosen)):
+        raise InputError(f"audit: {len(wrong)} canary counts differ in the preference pairs, first {wrong[0]}; delete the pairs and run again")
+    schemas.write_parquet(pairs, "preferences", j.output.pairs)

@@ -1,0 +1,16 @@
+"""Train the base model on blocks of code, from scratch or on top of a pretrained model."""
+
+from workflow_scripts.core import models, runtime, schemas, sft, tokenizer
+from workflow_scripts.core.job import job
+
+with job(snakemake) as j:
+    seed, policy = int(j.wildcards.seed), j.wildcards.policy
+    settings = j.config[f"policies.{policy}"]
+    device = runtime.start(seed=seed, threads=j.threads, gpu=j.gpu, name=j.name)
+    words, fim, context = tokenizer.load(j.input.tokenizer)
+    model = models.create_base(model=j.config["model"], tokenizer=words, fim=fim, context=context).to(device)
+    rows = sft.block_rows(schemas.read_rows(j.input.blocks, "blocks"))
+    options = {k: v for k, v in settings.items() if k != "kind"}
+    record = sft.train(model=model, tokenizer=words, rows=rows, seed=seed, device=device, desc=j.name, **options)
+    meta = dict(policy=policy, parent=None, settings={"model": j.config["model"], **settings}, seed=seed, **record)
+    models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta=meta)

@@ -1,0 +1,16 @@
+"""IPO of a policy's parent on the arm's preference pairs."""
+
+from workflow_scripts.core import ipo, models, runtime, schemas, tokenizer
+from workflow_scripts.core.job import job
+
+with job(snakemake) as j:
+    seed, policy = int(j.wildcards.seed), j.wildcards.policy
+    settings = j.config[f"policies.{policy}"]
+    device = runtime.start(seed=seed, threads=j.threads, gpu=j.gpu, name=j.name)
+    words, _, _ = tokenizer.load(j.input.tokenizer)
+    model, reference = (models.load_policy(j.input.parent, device=device) for _ in range(2))
+    options = {k: v for k, v in settings.items() if k not in ("kind", "parent")}
+    pairs = schemas.read_rows(j.input.pairs, "preferences")
+    record = ipo.train(model=model, reference=reference, tokenizer=words, pairs=pairs, seed=seed, device=device, desc=j.name, **options)
+    meta = dict(policy=policy, parent=settings["parent"], settings=settings, arm=j.wildcards.arm, seed=seed, **record)
+    models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta=meta)

@@ -1,0 +1,22 @@
+"""PPO of a policy's parent against the arm's reward model."""
+
+from workflow_scripts.core import models, ppo, runtime, schemas, tokenizer
+from workflow_scripts.core.job import job
+
+with job(snakemake) as j:
+    seed, policy = int(j.wildcards.seed), j.wildcards.policy
+    settings = j.config[f"policies.{policy}"]
+    device = runtime.start(seed=seed, threads=j.threads, gpu=j.gpu, name=j.name)
+    words, fim, _ = tokenizer.load(j.input.tokenizer)
+    model, reference = (models.load_policy(j.input.parent, device=device) for _ in range(2))
+    reward_model = models.load_reward_model(j.input.reward_model, fim=fim, device=device)
+    rows = ppo.prompts(
+        rl_prompt=schemas.read_rows(j.input.rl_prompt, "examples"), preference=schemas.read_rows(j.input.preference, "examples"),
+        preference_repeats=settings["preference_prompts"],
+    )  # fmt: skip
+    options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "preference_prompts")}
+    record = ppo.train(
+        model=model, reference=reference, reward_model=reward_model, tokenizer=words, rows=rows, seed=seed, device=device, desc=j.name, **options
+    )
+    meta = dict(policy=policy, parent=settings["parent"], settings=settings, arm=j.wildcards.arm, seed=seed, **record)
+    models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta=meta)

@@ -1,0 +1,15 @@
+"""Reward model of one arm, on its preference pairs."""
+
+from workflow_scripts.core import models, reward, runtime, schemas, tokenizer
+from workflow_scripts.core.job import job
+
+with job(snakemake) as j:
+    seed, settings = int(j.wildcards.seed), j.config["reward_model"]
+    device = runtime.start(seed=seed, threads=j.threads, gpu=j.gpu, name=j.name)
+    words, fim, _ = tokenizer.load(j.input.tokenizer)
+    model = models.load_reward_model(j.input.parent, fim=fim, device=device)
+    options = {k: v for k, v in settings.items() if k != "parent"}
+    pairs = schemas.read_rows(j.input.pairs, "preferences")
+    record = reward.train(model=model, tokenizer=words, pairs=pairs, seed=seed, device=device, desc=j.name, **options)
+    meta = dict(policy="reward_model", parent=settings["parent"], settings=settings, arm=j.wildcards.arm, seed=seed, **record)
+    models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta=meta)

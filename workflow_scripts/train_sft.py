@@ -1,0 +1,16 @@
+"""SFT of a policy's parent on FIM examples."""
+
+from workflow_scripts.core import models, runtime, schemas, sft, tokenizer
+from workflow_scripts.core.job import job
+
+with job(snakemake) as j:
+    seed, policy = int(j.wildcards.seed), j.wildcards.policy
+    settings = j.config[f"policies.{policy}"]
+    device = runtime.start(seed=seed, threads=j.threads, gpu=j.gpu, name=j.name)
+    words, fim, _ = tokenizer.load(j.input.tokenizer)
+    model = models.load_policy(j.input.parent, device=device)
+    rows = sft.completion_rows(schemas.read_rows(j.input.examples, "examples"), fim)
+    options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "data")}
+    record = sft.train(model=model, tokenizer=words, rows=rows, seed=seed, device=device, desc=j.name, **options)
+    meta = dict(policy=policy, parent=settings["parent"], settings=settings, arm=j.wildcards.arm, seed=seed, **record)
+    models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta=meta)
