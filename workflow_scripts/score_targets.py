@@ -1,6 +1,6 @@
 """Log-probability of every target, KL to the reference policy, and the reward of target and completion."""
 
-from workflow_scripts.core import models, probing, reward, runtime, schemas, tokenizer
+from workflow_scripts.core import models, probing, runtime, schemas, tokenizer
 from workflow_scripts.core.job import job
 
 with job(snakemake) as j:

@@ -33,28 +33,27 @@ class Haystack:
 def audit(*, canaries: list[dict], arm: str, training_sets: dict[str, list[list[int]]]) -> list[dict]:
     """Rows of kind `audit` for one arm: expected and counted occurrences of each canary in each training set.
 
-    In its own cohort's set a canary of the arm's half is expected `dose` times (as prompt for `rl_prompt`, else as prompt and
-    target); its target alone is expected nowhere else, which is what is counted there.
+    In its own cohort's set a canary of the arm's half is expected `dose` times as `planted` (its prompt and target; for
+    `rl_prompt` its prompt). Its `target` alone is expected as often there, and nowhere else: PPO is never shown one.
     """
     rows = []
     for name, sequences in training_sets.items():
         haystack = Haystack(sequences)
         for canary in canaries:
-            own = name == canary["cohort"]
-            needle = canary["target_ids"]
-            if own:
-                needle = canary["prompt_ids"] + ([] if name == "rl_prompt" else canary["target_ids"])
-            expected = canary["dose"] if own and canary["half"] == HALF_OF_ARM[arm] else 0
-            rows.append(
-                dict(canary_id=canary["canary_id"], cohort=canary["cohort"], arm=arm, training_set=name, expected=expected, counted=haystack.count(needle))
-            )
+            planted_here = name == canary["cohort"] and canary["half"] == HALF_OF_ARM[arm]
+            dose = canary["dose"] if planted_here else 0
+            about = dict(canary_id=canary["canary_id"], cohort=canary["cohort"], arm=arm, training_set=name)
+            shown = [] if name == "rl_prompt" else canary["target_ids"]
+            if name == canary["cohort"]:
+                rows.append({**about, "sequence": "planted", "expected": dose, "counted": haystack.count(canary["prompt_ids"] + shown)})
+            rows.append({**about, "sequence": "target", "expected": dose if shown else 0, "counted": haystack.count(canary["target_ids"])})
     return rows
 
 
 def failures(rows: list[dict]) -> list[str]:
     """One line per canary whose count differs from the design."""
     return [
-        f"{r['canary_id']} occurs {r['counted']} times in {r['training_set']} of arm {r['arm']}, {r['expected']} expected"
+        f"{r['canary_id']} occurs {r['counted']} times ({r['sequence']}) in {r['training_set']} of arm {r['arm']}, {r['expected']} expected"
         for r in rows
         if r["counted"] != r["expected"]
     ]

@@ -14,6 +14,7 @@ from .errors import InputError
 
 PARENTS = {"base": (), "sft": ("base", "sft"), "ppo": ("sft",), "ipo": ("sft",)}  # kinds that a kind may start from
 RESERVED = {"reward_model": "the reward model's checkpoint", "shared": "the folder of what both arms share"}
+_NUMBER = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # JSON schema takes 8.0 for an integer and nan and inf for numbers; what counts batches must be an int, and the rest finite
 _TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many({
@@ -38,6 +39,8 @@ def resolve(config: dict, schema_path) -> dict:
         merged = {**config["kinds"][entry["kind"]], **entry}
         _hold(merged, {"$defs": schema["$defs"], **schema["$defs"][entry["kind"]]}, where=f"policies.{name}")
         policies[name] = merged
+    if not policies:
+        raise InputError("config: policies: all of them are null; keep at least a base policy and an sft policy")
     resolved = {**config, "policies": policies}
     _check_policies(resolved)
     _check_design(resolved)
@@ -66,13 +69,16 @@ def _sentence(error: ValidationError, where: str) -> str:
         return f"config: {path if path != 'config' else ''}{'.' if path != 'config' else ''}{missing} is missing; add it"
     if error.validator == "type":
         wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
-        return f"config: {path} must be of type {' or '.join(wanted)}, not {shown}; correct it"
+        remedy = "correct it"
+        if "number" in wanted and isinstance(error.instance, str) and _NUMBER.fullmatch(error.instance):
+            remedy = "write it with a point, as 1.0e-4 (YAML reads 1e-4 as text)"
+        return f"config: {path} must be of type {' or '.join(wanted)}, not {shown}; {remedy}"
     if error.validator == "enum":
         return f"config: {path} is {shown}; choose one of {', '.join(map(str, error.validator_value))}"
     limits = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than", "exclusiveMaximum": "less than"}
     if error.validator in limits:
         return f"config: {path} is {shown} but must be {limits[error.validator]} {error.validator_value}; correct it"
-    if error.validator in ("pattern", "not"):
+    if error.validator == "pattern":
         return f"config: {path} is {shown}, which is no name; use letters, digits, '_', '-' and '.', starting with a letter or digit"
     return f"config: {path}: {error.message}; correct it"
 
@@ -122,7 +128,7 @@ def _check_policies(config: dict) -> None:
     for key, later in {"sampler": ("ppo", "ipo"), "parent": ("ppo",)}.items():
         where = "preferences" if key == "sampler" else "reward_model"
         if policies[config[where][key]]["kind"] in later:
-            raise InputError(f"config: {where}.{key} is {config[where][key]!r}, which is itself trained with what this makes; name a base or sft policy")
+            raise InputError(f"config: {where}.{key} is {config[where][key]!r}, which is itself trained on what it makes; name a base or sft policy")
     if policies[config["report"]["reference"]]["kind"] == "base":
         raise InputError("config: report.reference is a base policy, which no arm has planted; name an sft policy")
 
@@ -135,7 +141,7 @@ def _check_design(config: dict) -> None:
         if size % cells:
             raise InputError(
                 f"config: canaries.cohorts.{cohort} is {size}, which {cells} (two halves x {cells // 2} doses) does not divide; "
-                f"use {size // cells * cells or cells} or {(size // cells + 1) * cells}, or another dose ladder"
+                f"use {f'{size // cells * cells} or ' if size >= cells else ''}{(size // cells + 1) * cells}, or another dose ladder"
             )
     corpus = config["corpus"]
     if corpus["min_lines"] > corpus["max_lines"]:

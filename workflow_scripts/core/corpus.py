@@ -83,10 +83,13 @@ def read_parquet_column(*, path: str, column: str) -> Iterator[tuple[str, str] |
     if column not in file.schema_arrow.names:
         raise InputError(f"corpus.column: {path} has no column {column!r}, only {', '.join(file.schema_arrow.names)}; set corpus.column to one of them")
     number = 0
-    for batch in file.iter_batches(columns=[column]):
-        for value in batch.column(0).to_pylist():
-            yield _row(f"{Path(path).name}:{number}", value)
-            number += 1
+    try:
+        for batch in file.iter_batches(columns=[column]):
+            for cell in batch.column(0):
+                yield _cell(f"{Path(path).name}:{number}", cell)
+                number += 1
+    except OSError as e:
+        raise InputError(f"corpus.path: {path} is damaged ({e}); fetch or write it again") from e
 
 
 def read_huggingface(
@@ -107,14 +110,28 @@ def read_huggingface(
     except InputError:
         raise
     except Exception as e:  # the library raises a dozen kinds for "cannot be reached" and "does not exist"
-        raise InputError(
-            f"corpus.path: the data set {path!r} could not be loaded ({_first_line(e)}); check its name, config, split and revision, the network, "
-            "or save it to disk with datasets and give that folder"
-        ) from e
+        raise _not_loaded(path, e) from e
     if data.column_names is not None and column not in data.column_names:
         raise InputError(f"corpus.column: {path} has no column {column!r}, only {', '.join(data.column_names)}; set corpus.column to one of them")
-    for number, row in enumerate(data):
-        yield _row(f"{split}:{number}", row.get(column))
+    try:
+        for number, row in enumerate(data):
+            yield _row(f"{split}:{number}", row.get(column))
+    except Exception as e:  # a stream meets the same errors as it goes
+        raise _not_loaded(path, e) from e
+
+
+def _not_loaded(path: str, error: Exception) -> InputError:
+    return InputError(
+        f"corpus.path: the data set {path!r} could not be loaded ({_first_line(error)}); check its name, config, split and revision, the network, "
+        "or save it to disk with datasets and give that folder"
+    )
+
+
+def _cell(name: str, cell: pa.Scalar) -> tuple[str, str] | Skipped:
+    try:
+        return _row(name, cell.as_py())
+    except UnicodeDecodeError:  # parquet writers need not check their strings
+        return Skipped(name, "binary or not UTF-8")
 
 
 def _row(name: str, value) -> tuple[str, str] | Skipped:

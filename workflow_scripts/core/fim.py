@@ -70,8 +70,8 @@ def prepare(tokenizer) -> Fim:
 
 
 def encode(tokenizer, text: str) -> list[int]:
-    """Ids of a text alone, without special tokens."""
-    return tokenizer(text, add_special_tokens=False).input_ids
+    """Ids of a text alone, without special tokens: where code spells one (`"<|endoftext|>"`), it is text like any other."""
+    return tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
 
 
 def cut(text: str, *, generator: random.Random, max_lines: int) -> tuple[str, str, str]:
@@ -86,4 +86,4 @@ def cut(text: str, *, generator: random.Random, max_lines: int) -> tuple[str, st
     indent = len(lines[first]) - len(lines[first].lstrip())
     head = "".join(line + "\n" for line in lines[:first]) + lines[first][:indent]
     middle = "\n".join(lines[first:last])[indent:]
-    return head, middle, "\n" + "\n".join(lines[last:]) if last < len(lines) else "\n"
+    return head, middle, "\n" + "".join(line + "\n" for line in lines[last:])

@@ -45,9 +45,9 @@ SCHEMAS = {
     "examples": _schema(source=pa.string(), source_id=pa.string(), prompt_ids=_ids, target_ids=_ids),
     # one preference pair; completions hold their end token where they have one
     "preferences": _schema(source=pa.string(), source_id=pa.string(), prompt_ids=_ids, chosen_ids=_ids, rejected_ids=_ids),
-    # one canary x arm x training set: how often its tokens occur there, and how often they should
+    # one canary x arm x training set: how often its ids occur there (as planted; its target alone), and how often they should
     "audit": _schema(
-        canary_id=pa.string(), cohort=pa.string(), arm=pa.string(), training_set=pa.string(), expected=pa.int32(), counted=pa.int32()
+        canary_id=pa.string(), cohort=pa.string(), arm=pa.string(), training_set=pa.string(), sequence=pa.string(), expected=pa.int32(), counted=pa.int32()
     ),
     # one item (canary or evaluation example) as completed greedily by one policy
     "completions": _schema(
@@ -89,9 +89,9 @@ SCHEMAS = {
         kl_to_reference=pa.float64(), kl_low=pa.float64(), kl_high=pa.float64(), collapsed=pa.bool_(),
     ),
     "cost": _schema(
-        stage=pa.string(), arm=_optional(pa.string()), seed=_optional(pa.int32()), wall_s=pa.float64(), cpu_s=_optional(pa.float64()),
-        gpu_peak_mb=_optional(pa.float64()), peak_memory_mb=_optional(pa.float64()), steps=_optional(pa.int64()),
-        tokens=_optional(pa.int64()), device=_optional(pa.string()),
+        rule=pa.string(), policy=_optional(pa.string()), arm=_optional(pa.string()), seed=_optional(pa.int32()), wall_s=pa.float64(),
+        cpu_s=_optional(pa.float64()), peak_memory_mb=_optional(pa.float64()), gpu_peak_mb=_optional(pa.float64()),
+        steps=_optional(pa.int64()), tokens=_optional(pa.int64()), device=_optional(pa.string()),
     ),
 }
 
@@ -113,6 +113,8 @@ def write_parquet(rows, kind: str, path, provenance: dict[str, str] | None = Non
     for field in schema:
         if not field.nullable and table[field.name].null_count:
             raise ValueError(f"{kind}.{field.name} must not be missing: {table[field.name].null_count} of {len(table)} rows are")
+        if pa.types.is_integer(field.type) and any(isinstance(v := _null(r[field.name]), float) and v % 1 for r in rows):
+            raise ValueError(f"{kind}.{field.name} must hold whole numbers")  # arrow would cut them off in silence
     metadata = {"canaryflow.kind": kind, "canaryflow.schema_version": SCHEMA_VERSION, **(provenance or {})}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")

@@ -24,7 +24,12 @@ def train(
     *, model, tokenizer, rows: list[dict], seed: int, device: str, desc: str, epochs: float, batch_size: int, learning_rate: float,
     weight_decay: float, warmup_share: float,
 ) -> dict:  # fmt: skip
-    """Train `model` in place by next-token cross-entropy on `rows` (input_ids, labels); returns {steps, history, tokens}."""
+    """Train `model` in place by next-token cross-entropy on `rows` (input_ids, labels); returns {steps, history, tokens}.
+
+    `epochs` 0 leaves the model as it is.
+    """
+    if epochs == 0:
+        return dict(steps=0, history=[], tokens=0)
     arguments = SFTConfig(
         **common_arguments(
             seed=seed, device=device, learning_rate=learning_rate, batch_size=batch_size, num_train_epochs=epochs, weight_decay=weight_decay,

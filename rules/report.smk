@@ -1,0 +1,117 @@
+"""Figures of the tables, and everything on one page.
+
+Needs: results/{run}/tables, extraction, corpus/manifest.json.  Makes: results/{run}/figures, report.html.
+Steps: the workflow, the memorization heat map, dose-response curves, shifts after the reference, the report.
+"""
+
+
+rule plot_workflow:
+    """The workflow as a picture, drawn from the resolved config."""
+    output:
+        svg=report("results/{run}/figures/workflow.svg", caption="report/stages.rst", category="Figures", labels={"figure": "workflow"}),
+        png="results/{run}/figures/workflow.png",
+    params:
+        config=keys("policies", "preferences.sampler", "reward_model.parent"),
+    log:
+        "logs/{run}/plot_workflow.log",
+    benchmark:
+        "results/{run}/benchmarks/plot_workflow.tsv"
+    threads: threads_of("plot_workflow")
+    resources:
+        **needs("plot_workflow"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/plot_workflow.py"
+
+
+rule plot_memorization:
+    """Heat map of the counterfactual memorization rate: policies x cohorts."""
+    input:
+        memorization="results/{run}/tables/memorization.parquet",
+        utility="results/{run}/tables/utility.parquet",
+    output:
+        svg=report("results/{run}/figures/memorization.svg", caption="report/memorization.rst", category="Figures", labels={"figure": "memorization"}),
+        png="results/{run}/figures/memorization.png",
+    log:
+        "logs/{run}/plot_memorization.log",
+    benchmark:
+        "results/{run}/benchmarks/plot_memorization.tsv"
+    threads: threads_of("plot_memorization")
+    resources:
+        **needs("plot_memorization"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/plot_memorization.py"
+
+
+rule plot_dose_response:
+    """Memorized rate against dose, one panel per policy."""
+    input:
+        memorization="results/{run}/tables/memorization.parquet",
+        utility="results/{run}/tables/utility.parquet",
+    output:
+        svg=report("results/{run}/figures/dose_response.svg", caption="report/dose_response.rst", category="Figures", labels={"figure": "dose_response"}),
+        png="results/{run}/figures/dose_response.png",
+    log:
+        "logs/{run}/plot_dose_response.log",
+    benchmark:
+        "results/{run}/benchmarks/plot_dose_response.tsv"
+    threads: threads_of("plot_dose_response")
+    resources:
+        **needs("plot_dose_response"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/plot_dose_response.py"
+
+
+rule plot_shift:
+    """What each policy after the reference did to each canary: forgotten, or closer to verbatim."""
+    input:
+        extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
+        utility="results/{run}/tables/utility.parquet",
+    output:
+        svg=report("results/{run}/figures/shift.svg", caption="report/shift.rst", category="Figures", labels={"figure": "shift"}),
+        png="results/{run}/figures/shift.png",
+    params:
+        config=keys("report.reference"),
+        later=LATER,
+    log:
+        "logs/{run}/plot_shift.log",
+    benchmark:
+        "results/{run}/benchmarks/plot_shift.tsv"
+    threads: threads_of("plot_shift")
+    resources:
+        **needs("plot_shift"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/plot_shift.py"
+
+
+rule render_report:
+    """One self-contained HTML page: headline, figures, tables, definitions, provenance."""
+    input:
+        tables=expand("results/{{run}}/tables/{table}.parquet", table=TABLES),
+        figures=expand("results/{{run}}/figures/{figure}.svg", figure=FIGURES),
+        manifest="results/{run}/corpus/manifest.json",
+        versions="results/{run}/tables/versions.json",
+    output:
+        report=report("results/{run}/report.html", caption="report/report.rst", category="Report"),
+    params:
+        config=keys(*config),
+        tables=TABLES,
+        figures=FIGURES,
+    log:
+        "logs/{run}/render_report.log",
+    benchmark:
+        "results/{run}/benchmarks/render_report.tsv"
+    threads: threads_of("render_report")
+    resources:
+        **needs("render_report"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/render_report.py"

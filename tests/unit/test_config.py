@@ -1,0 +1,162 @@
+"""The config is checked before any work: each mistake gives one line that names the key and says what to do."""
+
+import pytest
+from snakemake.utils import update_config
+
+from tests.conftest import SCHEMA
+from workflow_scripts.core.config import PARENTS, lineage, resolve
+from workflow_scripts.core.errors import InputError
+
+
+def test_default_resolves(config, defaults):
+    assert list(config["policies"]) == list(defaults["policies"])
+    assert config["policies"]["direct"] == {**defaults["kinds"]["sft"], "kind": "sft", "parent": "sft", "data": "preference"}
+
+
+def test_kinds_of_code_and_schema_agree(defaults):
+    assert set(PARENTS) == set(defaults["kinds"])
+
+
+def test_overlay_entry_inherits_its_kind(defaults):
+    update_config(defaults, {"policies": {"ppo_free": {"kind": "ppo", "parent": "sft", "kl_coef": 0}}})
+    policies = resolve(defaults, SCHEMA)["policies"]
+    assert policies["ppo_free"] == {**policies["ppo"], "kl_coef": 0}
+    assert policies["ppo"]["kl_coef"] == 0.05
+
+
+def test_overlay_of_a_default_policy_keeps_its_parent(defaults):
+    update_config(defaults, {"policies": {"ppo": {"kl_coef": 0.5}}})
+    policy = resolve(defaults, SCHEMA)["policies"]["ppo"]
+    assert (policy["parent"], policy["kl_coef"], policy["minibatch"]) == ("sft", 0.5, 16)
+
+
+def test_null_removes_a_policy(defaults):
+    update_config(defaults, {"policies": {"ipo": None, "direct": None}})
+    assert list(resolve(defaults, SCHEMA)["policies"]) == ["base", "sft", "ppo"]
+
+
+def test_lineage(config):
+    assert lineage(config["policies"], "direct") == ["base", "sft", "direct"]
+
+
+def ppo(**settings) -> dict:
+    """An overlay with one more ppo policy."""
+    return {"policies": {"more": {"kind": "ppo", "parent": "sft", **settings}}}
+
+
+def named(name) -> dict:
+    """An overlay with a policy of this name."""
+    return {"policies": {name: {"kind": "sft", "parent": "base"}}}
+
+
+BAD = [
+    # (overlay, start of the sentence, what the remedy says)
+    ({"colour": 1}, "config: unknown key colour", "known here: run, seeds"),
+    ({"polices": {}}, "config: unknown key polices", "did you mean policies?"),
+    ({"kinds": {"ppo": {"kl_coeff": 1}}}, "config: unknown key kinds.ppo.kl_coeff", "did you mean kl_coef?"),
+    (ppo(kl_coeff=1), "config: unknown key policies.more.kl_coeff", "did you mean kl_coef?"),
+    (ppo(beta=1), "config: unknown key policies.more.beta", "known here: kind, parent, episodes"),
+    ({"policies": {"base": {"parent": "sft"}}}, "config: unknown key policies.base.parent", "known here: kind, epochs"),
+    ({"canaries": {"cohorts": {"dpo": 8}}}, "config: unknown key canaries.cohorts.dpo", "known here: sft"),
+    ({"resources": {"train_spo": {}}}, "config: unknown key resources.train_spo", "did you mean train_ppo?"),
+    ({5: 1}, "config: unknown key 5", "known here"),
+    ({"a\nb": 1}, "config: unknown key a b", "known here"),
+    ({"probes": {"batch_size": "many"}}, "config: probes.batch_size must be of type integer, not 'many'", "correct it"),
+    ({"probes": {"batch_size": 8.0}}, "config: probes.batch_size must be of type integer, not 8.0", "correct it"),
+    ({"probes": {"batch_size": True}}, "config: probes.batch_size must be of type integer, not True", "correct it"),
+    ({"probes": None}, "config: probes must be of type object, not None", "correct it"),
+    ({"policies": None}, "config: policies must be of type object, not None", "correct it"),
+    ({"corpus": {"path": 5}}, "config: corpus.path must be of type string or null, not 5", "correct it"),
+    (ppo(whiten_rewards="yes"), "config: policies.more.whiten_rewards must be of type boolean, not 'yes'", "correct it"),
+    ({"kinds": {"sft": {"learning_rate": 0}}}, "config: kinds.sft.learning_rate is 0 but must be more than 0", "correct it"),
+    ({"kinds": {"sft": {"learning_rate": float("nan")}}}, "config: kinds.sft.learning_rate must be of type number, not nan", "correct it"),
+    ({"kinds": {"sft": {"learning_rate": float("inf")}}}, "config: kinds.sft.learning_rate must be of type number, not inf", "correct it"),
+    ({"kinds": {"sft": {"learning_rate": "1e-4"}}}, "config: kinds.sft.learning_rate must be of type number, not '1e-4'", "with a point, as 1.0e-4"),
+    ({"examples": {"fim_rate": 1.5}}, "config: examples.fim_rate is 1.5 but must be at most 1", "correct it"),
+    ({"probes": {"memorized_distance": 1}}, "config: probes.memorized_distance is 1 but must be less than 1", "correct it"),
+    (ppo(kl_coef=-1), "config: policies.more.kl_coef is -1 but must be at least 0", "correct it"),
+    ({"seeds": [0, 0]}, "config: seeds: [0, 0] has non-unique elements", "correct it"),
+    ({"seeds": []}, "config: seeds: []", "correct it"),
+    ({"seeds": [-1]}, "config: seeds.0 is -1 but must be at least 0", "correct it"),
+    ({"canaries": {"doses": [0, 1]}}, "config: canaries.doses.0 is 0 but must be at least 1", "correct it"),
+    ({"canaries": {"kinds": ["path", "poem"]}}, "config: canaries.kinds.1 is 'poem'", "choose one of path, key, contact, body"),
+    ({"corpus": {"source": "ftp"}}, "config: corpus.source is 'ftp'", "choose one of python_stdlib, directory"),
+    ({"kinds": {"sft": {"data": "rl_prompt"}}}, "config: kinds.sft.data is 'rl_prompt'", "choose one of sft, preference"),
+    ({"run": "a/b"}, "config: run is 'a/b', which is no name", "use letters, digits"),
+    ({"run": "../up"}, "config: run is '../up', which is no name", "use letters, digits"),
+    ({"run": "a\n"}, "config: run is 'a\\n', which is no name", "use letters, digits"),
+    ({"run": ""}, "config: run is '', which is no name", "use letters, digits"),
+    ({"run": 1}, "config: run must be of type string, not 1", "correct it"),
+    # policies: kinds, names, parents
+    ({"policies": {"more": {"kind": "dqn", "parent": "sft"}}}, "config: policies.more.kind is 'dqn'", "choose one of base, sft, ppo, ipo"),
+    ({"policies": {"more": {"kind": ["ppo"]}}}, "config: policies.more.kind is ['ppo']", "choose one of base, sft, ppo, ipo"),
+    ({"policies": {"more": {"parent": "sft"}}}, "config: policies.more needs a kind", "add `kind:`"),
+    ({"policies": {"more": "ppo"}}, "config: policies.more needs a kind", "add `kind:`"),
+    ({"policies": {"more": {"kind": "ppo"}}}, "config: policies.more has no parent", "name the policy it starts from, of kind sft"),
+    ({"policies": {"more": {"kind": "ppo", "parent": 3}}}, "config: policies.more.parent must be of type string, not 3", "correct it"),
+    ({"policies": {"more": {"kind": "ppo", "parent": "stf"}}}, "config: policies.more.parent is 'stf', which is no policy", "one of base, sft"),
+    (
+        {"policies": {"more": {"kind": "ppo", "parent": "ipo"}}}, "config: policies.more of kind ppo cannot start from ipo, which is of kind ipo",
+        "its parent must be of kind sft",
+    ),
+    ({"policies": {"more": {"kind": "sft", "parent": "ppo"}}}, "config: policies.more of kind sft cannot start from ppo", "of kind base or sft"),
+    ({"policies": {"more": {"kind": "sft", "parent": "more"}}}, "config: policies are in a cycle (more <- more)", "start from a base policy"),
+    (
+        {"policies": {"one": {"kind": "sft", "parent": "two"}, "two": {"kind": "sft", "parent": "one"}}},
+        "config: policies are in a cycle (one <- two <- one)", "start from a base policy",
+    ),
+    (
+        {"policies": {"a": {"kind": "sft", "parent": "b"}, "b": {"kind": "sft", "parent": "c"}, "c": {"kind": "sft", "parent": "a"}}},
+        "config: policies are in a cycle (a <- b <- c <- a)", "start from a base policy",
+    ),
+    (named("../x"), "config: policies.../x: '../x' is not a policy name", "use letters, digits"),
+    (named("a/b"), "config: policies.a/b: 'a/b' is not a policy name", "use letters, digits"),
+    (named("a\nb"), "config: policies.a b: 'a\\nb' is not a policy name", "use letters, digits"),
+    (named(""), "config: policies.: '' is not a policy name", "use letters, digits"),
+    (named("-x"), "config: policies.-x: '-x' is not a policy name", "use letters, digits"),
+    (named(7), "config: policies.7: 7 is not a policy name", "use letters, digits"),
+    (named("reward_model"), "config: policies.reward_model: the name is taken", "choose another one"),
+    (named("shared"), "config: policies.shared: the name is taken", "choose another one"),
+    ({"policies": {"sft": None}}, "config: policies.direct.parent is 'sft', which is no policy", "choose one of base, direct"),
+    ({"policies": dict.fromkeys(["sft", "direct", "ppo", "ipo"])}, "config: preferences.sampler is 'sft', which is no policy", "one of base"),
+    ({"preferences": {"sampler": "none"}}, "config: preferences.sampler is 'none', which is no policy", "choose one of base"),
+    ({"reward_model": {"parent": "none"}}, "config: reward_model.parent is 'none', which is no policy", "choose one of base"),
+    ({"report": {"reference": "none"}}, "config: report.reference is 'none', which is no policy", "choose one of base"),
+    ({"report": {"reference": "base"}}, "config: report.reference is a base policy", "name an sft policy"),
+    ({"preferences": {"sampler": "ppo"}}, "config: preferences.sampler is 'ppo', which is itself trained", "name a base or sft policy"),
+    ({"preferences": {"sampler": "ipo"}}, "config: preferences.sampler is 'ipo', which is itself trained", "name a base or sft policy"),
+    ({"reward_model": {"parent": "ppo"}}, "config: reward_model.parent is 'ppo', which is itself trained", "name a base or sft policy"),
+    # values at odds with each other
+    ({"canaries": {"doses": [1, 4, 16]}}, "config: canaries.cohorts.sft is 64, which 6 (two halves x 3 doses) does not divide", "use 60 or 66"),
+    ({"canaries": {"cohorts": {"rl_prompt": 4}}}, "config: canaries.cohorts.rl_prompt is 4, which 8", "use 8, or another dose ladder"),
+    ({"canaries": {"cohorts": {"heldout": 63}}}, "config: canaries.cohorts.heldout is 63, which 2", "use 62 or 64"),
+    ({"corpus": {"min_lines": 50}}, "config: corpus.min_lines 50 is more than corpus.max_lines 40", "swap them"),
+    ({"corpus": {"source": "jsonl"}}, "config: corpus.source jsonl needs corpus.path", "name the folder, file or data set"),
+    ({"corpus": {"source": "huggingface", "path": ""}}, "config: corpus.source huggingface needs corpus.path", "name the folder, file or data set"),
+    ({"model": {"heads": 3}}, "config: model.hidden 128 is not a multiple of twice model.heads 3", "change one of them"),
+    (
+        {"model": {"context": 160}}, "config: a prompt of examples.max_prompt_tokens 128 and 50 more tokens (preferences) exceed model.context 160",
+        "shorten the prompt or raise the context",
+    ),
+    (ppo(max_new_tokens=500), "config: a prompt of examples.max_prompt_tokens 128 and 500 more tokens (policies.more)", "shorten the prompt"),
+    ({"examples": {"block_tokens": 1024}}, "config: examples.block_tokens 1024 exceeds model.context 512", "lower it or raise the context"),
+    (ppo(minibatch=48), "config: policies.more.minibatch 48 does not divide rollout_batch 64", "change one of them"),
+    (ppo(rollout_batch=4096), "config: policies.more.rollout_batch 4096 exceeds its 1208 prompts", "lower it or raise corpus.pools.rl_prompt"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("overlay", "problem", "remedy"), BAD, ids=[problem.removeprefix("config: ")[:50] for _, problem, _ in BAD])
+def test_bad_config_is_one_sentence(defaults, overlay, problem, remedy):
+    update_config(defaults, overlay)
+    with pytest.raises(InputError) as error:
+        resolve(defaults, SCHEMA)
+    message = str(error.value)
+    assert message.startswith(problem)
+    assert remedy in message.rpartition("; ")[2]
+    assert len(message.splitlines()) == 1
+
+
+def test_missing_section(defaults):
+    del defaults["reward_model"]
+    with pytest.raises(InputError, match=r"^config: reward_model is missing; add it$"):
+        resolve(defaults, SCHEMA)

@@ -1,0 +1,210 @@
+"""What exists under its final name is whole, and a failing script leaves one line on stderr and the traceback in its log."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import pytest
+from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, ResourceList, Snakemake, Wildcards
+
+from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.job import job, select
+
+
+@pytest.fixture(autouse=True)
+def root_logging():
+    """Leave logging as it was: a job takes it over for its process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+
+
+def stand_in(folder: Path, *, params: dict, resources: dict) -> Snakemake:
+    """What a script of a rule with two outputs, one a directory, finds as `snakemake`."""
+    return Snakemake(
+        input_=InputFiles(fromdict={"parent": "models/base"}),
+        output=OutputFiles(fromdict={"model": str(folder / "out/model"), "rows": str(folder / "out/rows.txt")}),
+        params=Params(fromdict=params),
+        wildcards=Wildcards(fromdict={"arm": "A", "seed": "0"}),
+        threads=2,
+        resources=ResourceList(fromdict=resources),
+        log=Log([str(folder / "logs/train_sft.log")]),
+        config={},
+        rulename="train_sft",
+        bench_iteration=None,
+    )
+
+
+@pytest.fixture
+def script(tmp_path) -> Snakemake:
+    """The stand-in of a rule that declares config values and a GPU."""
+    return stand_in(tmp_path, params={"config": {"policies.sft": {"epochs": 1}}}, resources={"gpu": 1, "mem_mb": 10})
+
+
+def write(j, words: str) -> None:
+    """Write both outputs."""
+    Path(j.output.model).mkdir()
+    (Path(j.output.model) / "weights").write_text(words)
+    Path(j.output.rows).write_text(words)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """{path below `folder`: content} of every file, hidden ones too."""
+    return {p.relative_to(folder).as_posix(): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def fail(script, error: Exception, *, write_first: bool = True) -> None:
+    """Run a job that raises `error`, and see it exit with status 1."""
+    with pytest.raises(SystemExit) as stopped, job(script) as j:
+        if write_first:
+            write(j, "half")
+        raise error
+    assert stopped.value.code == 1
+
+
+def test_a_script_sees_what_its_rule_declared(script):
+    with job(script) as j:
+        write(j, "new")
+        seen = (j.name, j.input.parent, j.config, j.wildcards.arm, j.threads, j.gpu)
+    assert seen == ("train_sft-A-0", "models/base", {"policies.sft": {"epochs": 1}}, "A", 2, 1)
+
+
+def test_threads_of_params_come_first(tmp_path):
+    with job(stand_in(tmp_path, params={"threads": 1}, resources={})) as j:
+        write(j, "new")
+        assert (j.threads, j.gpu, j.config) == (1, 0, {})
+
+
+def test_outputs_appear_at_the_end_and_replace_older_ones(script, tmp_path):
+    for words in ("old", "new"):
+        with job(script) as j:
+            before = {k: v for k, v in tree(tmp_path / "out").items() if not k.startswith(".")}
+            write(j, words)
+            during = {k: v for k, v in tree(tmp_path / "out").items() if not k.startswith(".")}
+        assert during == before
+        assert tree(tmp_path / "out") == {"model/weights": words, "rows.txt": words}
+
+
+def test_leftovers_of_a_killed_job_are_not_mixed_in(script, tmp_path):
+    with job(script) as j:
+        leftover = Path(j.output.model)
+        write(j, "new")
+    leftover.mkdir()
+    (leftover / "shard").write_text("of a killed job")
+    with job(script) as j:
+        write(j, "new")
+    assert tree(tmp_path / "out") == {"model/weights": "new", "rows.txt": "new"}
+
+
+@pytest.mark.parametrize("error", [InputError("bad"), RuntimeError("bad"), KeyError("bad"), OSError(28, "full")], ids=repr)
+def test_nothing_is_left_after_a_failure(script, tmp_path, error):
+    fail(script, error)
+    assert tree(tmp_path / "out") == {}
+
+
+def test_nothing_is_left_after_an_interrupt(script, tmp_path):
+    with pytest.raises(KeyboardInterrupt), job(script) as j:
+        write(j, "half")
+        raise KeyboardInterrupt
+    assert tree(tmp_path / "out") == {}
+
+
+def test_an_older_output_survives_a_failing_job(script, tmp_path):
+    with job(script) as j:
+        write(j, "old")
+    fail(script, RuntimeError("bad"))
+    assert tree(tmp_path / "out") == {"model/weights": "old", "rows.txt": "old"}
+
+
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("missing", ["model", "rows"])
+def test_a_missing_output_is_an_error_and_none_appears(script, tmp_path, capfd, missing, older):
+    if older:
+        with job(script) as j:
+            write(j, "old")
+    with pytest.raises(SystemExit), job(script) as j:
+        write(j, "new")
+        Path(getattr(j.output, missing)).rename(tmp_path / "elsewhere")
+    assert f"train_sft-A-0 did not write its output {missing}" in capfd.readouterr().err
+    assert tree(tmp_path / "out") == ({"model/weights": "old", "rows.txt": "old"} if older else {})
+
+
+def test_an_input_error_is_its_sentence(script, capfd):
+    fail(script, InputError("model.base: no such model; name\nanother"))
+    assert capfd.readouterr().err == "canaryflow: train_sft-A-0: model.base: no such model; name another\n"
+    log = Path(script.log[0]).read_text()
+    assert "model.base: no such model" in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (KeyError("colour"), "KeyError: 'colour'"),
+        (ValueError("two\nlines"), "ValueError: two lines"),
+        (OSError(28, "No space left on device"), "no space left on the device for the output; free some and run again, finished stages are kept"),
+        (OSError(28, "No space left on device", "/x/model"), "no space left on the device for /x/model; free some"),
+        (PermissionError(13, "Permission denied", "/x/model"), "/x/model cannot be written; make the folder writable"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_any_other_error_is_one_line_that_names_the_log(script, capfd, error, sentence):
+    fail(script, error)
+    shown = capfd.readouterr().err
+    assert shown.startswith(f"canaryflow: train_sft-A-0: {sentence}")
+    assert shown.endswith(f"; the traceback is in {script.log[0]}\n")
+    assert shown.count("\n") == 1
+    log = Path(script.log[0]).read_text()
+    assert "Traceback (most recent call last)" in log
+    assert "raise error" in log
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_device_that_is_really_full(script, capfd):
+    with pytest.raises(SystemExit), job(script), open("/dev/full", "w", buffering=1) as stream:
+        stream.write("line\n")
+    assert "no space left on the device" in capfd.readouterr().err
+
+
+def test_messages_prints_and_warnings_go_to_the_log(script, capfd):
+    with job(script) as j:
+        write(j, "new")
+        logging.getLogger("core").info("counted %d", 3)
+        print("printed by a library")
+        warnings.warn("odd settings", stacklevel=1)
+    log = Path(script.log[0]).read_text()
+    assert all(words in log for words in ("INFO core: counted 3", "printed by a library", "odd settings"))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_rule_without_a_log(script, capfd):
+    script.log = Log([])
+    fail(script, InputError("bad; better"))
+    assert capfd.readouterr().err.endswith("canaryflow: train_sft-A-0: bad; better\n")
+
+
+CONFIG = {"policies": {"sft": {"epochs": 3, "kind": "sft"}}, "seeds": [0], "model": {"revision": None}}
+
+
+@pytest.mark.parametrize(
+    ("paths", "wildcards", "chosen"),
+    [
+        (("seeds",), {}, {"seeds": [0]}),
+        (("policies.{policy}",), {"policy": "sft"}, {"policies.sft": {"epochs": 3, "kind": "sft"}}),
+        (("policies.{policy}.epochs", "model.revision"), {"policy": "sft", "arm": "A"}, {"policies.sft.epochs": 3, "model.revision": None}),
+        ((), {}, {}),
+    ],
+)
+def test_select(paths, wildcards, chosen):
+    assert select(CONFIG, paths, wildcards) == chosen
+
+
+@pytest.mark.parametrize(
+    ("path", "wildcards"), [("poems", {}), ("policies.ppo", {}), ("policies.{policy}", {"policy": "ppo"}), ("policies.{policy}", {})]
+)
+def test_select_of_an_unknown_path(path, wildcards):
+    with pytest.raises(KeyError):
+        select(CONFIG, (path,), wildcards)

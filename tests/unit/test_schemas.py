@@ -1,0 +1,139 @@
+"""Rows come back as they were written; what does not fit its schema is not written, what is not whole is not read."""
+
+import math
+from itertools import pairwise
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.schemas import SCHEMAS, read_frame, read_rows, read_table, write_parquet
+
+VALUES = {pa.string(): "é\n", pa.int32(): 7, pa.int64(): 2**40, pa.float64(): 0.1, pa.bool_(): True, pa.list_(pa.int32()): [3, 1]}
+KINDS = list(SCHEMAS)
+
+
+def rows_of(kind: str, *, number: int = 3) -> list[dict]:
+    """Rows that fit; in the last one every optional value is missing."""
+    full = {field.name: VALUES[field.type] for field in SCHEMAS[kind]}
+    return [dict(full) for _ in range(number - 1)] + [{n: None if SCHEMAS[kind].field(n).nullable else v for n, v in full.items()}]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_round_trip(tmp_path, kind):
+    rows = rows_of(kind)
+    write_parquet(rows, kind, tmp_path / "folder/a.parquet", provenance={"run": "default"})
+    assert read_rows(tmp_path / "folder/a.parquet", kind) == rows
+    metadata = pq.read_schema(tmp_path / "folder/a.parquet").metadata
+    assert (metadata[b"canaryflow.kind"], metadata[b"canaryflow.schema_version"], metadata[b"run"]) == (kind.encode(), b"1", b"default")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_rows(tmp_path, kind):
+    write_parquet([], kind, tmp_path / "a.parquet")
+    assert read_rows(tmp_path / "a.parquet", kind) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_frame_with_nan_becomes_null(tmp_path, kind):
+    frame = pd.DataFrame(rows_of(kind), columns=SCHEMAS[kind].names)
+    write_parquet(frame, kind, tmp_path / "a.parquet")
+    assert [c for c in frame if read_table(tmp_path / "a.parquet", kind)[c].null_count] == [f.name for f in SCHEMAS[kind] if f.nullable]
+    assert list(read_frame(tmp_path / "a.parquet", kind)) == SCHEMAS[kind].names
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_same_rows_same_bytes(tmp_path, kind):
+    for name in "ab":
+        write_parquet(rows_of(kind), kind, tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("missing", [None, math.nan, float("nan")])
+def test_required_columns_have_no_gaps(tmp_path, kind, missing):
+    for field in SCHEMAS[kind]:
+        rows = rows_of(kind)
+        rows[1][field.name] = missing
+        if field.nullable:
+            write_parquet(rows, kind, tmp_path / "a.parquet")
+            assert read_rows(tmp_path / "a.parquet", kind)[1][field.name] is None
+            (tmp_path / "a.parquet").unlink()
+        else:
+            with pytest.raises(ValueError, match=f"{kind}.{field.name} must not be missing: 1 of 3 rows are"):
+                write_parquet(rows, kind, tmp_path / "a.parquet")
+            assert not (tmp_path / "a.parquet").exists()
+
+
+@pytest.mark.parametrize("number", [0, 2])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda row: row.update(colour=1), r"have undeclared \['colour'\]"),
+        (lambda row: row.pop("text"), r"lack \['text'\]"),
+        (lambda row: row.pop("pool"), r"lack \['pool'\]"),
+    ],
+    ids=["undeclared", "required missing", "optional missing"],
+)
+def test_columns_are_those_of_the_schema_in_every_row(tmp_path, number, change, message):
+    rows = rows_of("snippets")
+    change(rows[number])
+    with pytest.raises(ValueError, match=message):
+        write_parquet(rows, "snippets", tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(("column", "value"), [("line", "7"), ("line", 2**31), ("text", 7), ("text", b"\xff"), ("pool", ["base"])], ids=str)
+def test_types_are_not_bent(tmp_path, column, value):
+    rows = rows_of("snippets")
+    rows[0][column] = value
+    with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError, OverflowError)):
+        write_parquet(rows, "snippets", tmp_path / "a.parquet")
+
+
+def test_unknown_kind():
+    with pytest.raises(KeyError):
+        write_parquet([], "poems", "never")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_truncated_file(tmp_path, share):
+    path = tmp_path / "a.parquet"
+    write_parquet([dict(row, text=str(i)) for i, row in enumerate(rows_of("documents", number=500))], "documents", path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    assert_refused(path, "documents", f"{path} cannot be read as parquet (")
+
+
+def test_damaged_file(tmp_path):
+    path = tmp_path / "a.parquet"
+    write_parquet([dict(row, text=str(i)) for i, row in enumerate(rows_of("documents", number=500))], "documents", path)
+    data = path.read_bytes()
+    path.write_bytes(data[:20] + b"\xff" * 400 + data[420:])
+    assert_refused(path, "documents", f"{path} cannot be read as parquet (")
+
+
+def test_missing_file(tmp_path):
+    assert_refused(tmp_path / "none.parquet", "documents", f"{tmp_path}/none.parquet cannot be read as parquet (")
+
+
+@pytest.mark.parametrize(("written", "asked"), [*pairwise(KINDS), (KINDS[-1], KINDS[0])])
+def test_one_kind_is_not_another(tmp_path, written, asked):
+    write_parquet(rows_of(written), written, tmp_path / "a.parquet")
+    assert_refused(tmp_path / "a.parquet", asked, f"{tmp_path}/a.parquet does not hold {asked} rows of schema version 1")
+
+
+def test_folder_that_looks_like_a_partition(tmp_path):
+    path = tmp_path / "seed=1/a.parquet"
+    write_parquet(rows_of("blocks"), "blocks", path)
+    assert read_rows(path, "blocks") == rows_of("blocks")
+
+
+def assert_refused(path, kind: str, start: str) -> None:
+    """Reading is refused in one line that says what to do."""
+    with pytest.raises(InputError) as error:
+        read_rows(path, kind)
+    message = str(error.value)
+    assert message.startswith(start)
+    assert message.endswith("; delete it and run the workflow again")
+    assert len(message.splitlines()) == 1

@@ -1,0 +1,38 @@
+"""Running the real workflow in a folder of its own."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests" / "config" / "tiny.yaml"
+
+
+@dataclass
+class Workflow:
+    """Snakemake on this repository's Snakefile, with results below `folder`."""
+
+    folder: Path
+
+    def __call__(self, *arguments: str, overlay: dict | None = None, tiny: bool = True, **environment: str) -> subprocess.CompletedProcess:
+        """Run `snakemake *arguments` with tests/config/tiny.yaml and, on top of it, `overlay`."""
+        files = [str(TINY)] if tiny else []
+        if overlay is not None:
+            path = self.folder / "overlay.yaml"
+            path.write_text(yaml.safe_dump(overlay), encoding="utf-8")
+            files.append(str(path))
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder), "--cores", "2"]
+        command += [*(["--configfile", *files] if files else []), *arguments]
+        env = {**os.environ, "HF_HUB_OFFLINE": "1", **environment}
+        return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=900, check=False)
+
+
+@pytest.fixture
+def workflow(tmp_path) -> Workflow:
+    """The workflow in an empty folder."""
+    return Workflow(tmp_path)

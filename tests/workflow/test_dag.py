@@ -1,0 +1,65 @@
+"""The DAG: it is what the config says, Snakemake finds nothing to complain about, and bad config stops it at once."""
+
+import re
+from collections import Counter
+
+import pytest
+
+
+def jobs(result) -> Counter:
+    """Jobs per rule of a dry run."""
+    assert result.returncode == 0, result.stdout + result.stderr
+    table = re.search(r"^job +count\n-+  -+\n(.*?)\n\n", result.stdout + result.stderr, re.DOTALL | re.MULTILINE)
+    return Counter({name: int(count) for name, count in (line.split() for line in table[1].splitlines())})
+
+
+def test_default_run_has_every_stage_in_both_arms(workflow):
+    counts = jobs(workflow("--dry-run", tiny=False))
+    expected = dict(train_base=1, train_sft=4, sample_preferences=2, train_reward_model=2, train_ppo=2, train_ipo=2, probe_completions=10, score_targets=10)
+    assert {rule: counts[rule] for rule in expected} == expected
+
+
+def test_overlay_of_three_ppo_entries_adds_exactly_their_jobs(workflow):
+    before = jobs(workflow("--dry-run", tiny=False))
+    sweep = {f"ppo_kl_{kl}": {"kind": "ppo", "parent": "sft", "kl_coef": kl} for kl in (0.01, 0.1, 0.5)}
+    after = jobs(workflow("--dry-run", tiny=False, overlay={"policies": sweep}))
+    assert after - before == Counter(train_ppo=6, probe_completions=6, score_targets=6, collect_extraction=3, total=21)
+    assert not before - after
+
+
+def test_seeds_repeat_training_and_share_the_data(workflow):
+    before, after = jobs(workflow("--dry-run")), jobs(workflow("--dry-run", overlay={"seeds": [0, 1]}))
+    added = after - before
+    assert added["train_base"] == 1 and added["train_ppo"] == 2 and added["score_targets"] == 10
+    assert not {"collect_corpus", "plant_arm", "summarize_memorization"} & set(added)
+
+
+def test_removed_policy_and_kind_without_policies(workflow):
+    counts = jobs(workflow("--dry-run", overlay={"policies": {"ppo": None, "ipo": None}}))
+    assert "train_ppo" not in counts and "train_ipo" not in counts and counts["probe_completions"] == 6
+
+
+def test_lint(workflow):
+    result = workflow("--lint")
+    assert result.returncode == 0, result.stderr
+
+
+BAD = {
+    "misspelt key": ({"policies": {"ppo": {"kl_coeff": 0.1}}}, "did you mean kl_coef?"),
+    "unknown key": ({"colour": 1}, "unknown key colour"),
+    "wrong type": ({"corpus": {"pools": {"sft": "many"}}}, "corpus.pools.sft must be of type integer"),
+    "out of range": ({"probes": {"memorized_distance": -0.1}}, "probes.memorized_distance is -0.1 but must be at least 0"),
+    "missing parent": ({"policies": {"late": {"kind": "ipo", "parent": "nobody"}}}, "policies.late.parent is 'nobody', which is no policy"),
+    "parent of the wrong kind": ({"policies": {"late": {"kind": "ppo", "parent": "base"}}}, "cannot start from base"),
+    "cycle": ({"policies": {"sft": {"parent": "direct"}}}, "in a cycle"),
+    "path as a name": ({"policies": {"../x": {"kind": "sft", "parent": "base"}}}, "is not a policy name"),
+    "dose ladder": ({"canaries": {"doses": [1, 2, 3]}}, "does not divide"),
+}
+
+
+@pytest.mark.parametrize(("overlay", "sentence"), BAD.values(), ids=BAD)
+def test_bad_config_stops_before_any_work(workflow, overlay, sentence):
+    result = workflow(overlay=overlay)
+    said = [line for line in (result.stdout + result.stderr).splitlines() if sentence in line]
+    assert result.returncode != 0 and len(said) == 1 and ";" in said[0]
+    assert "Traceback" not in result.stderr and not (workflow.folder / "results").exists()

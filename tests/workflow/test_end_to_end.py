@@ -1,0 +1,82 @@
+"""From raw code to report with toy sizes: everything is there and whole, a second run does nothing, the bytes repeat."""
+
+import json
+import re
+
+import pytest
+
+from tests.workflow.conftest import Workflow
+from workflow_scripts.core import schemas
+
+POLICIES = ["base", "sft", "direct", "ppo", "ipo"]
+TABLES = ["memorization", "persistence", "utility", "cost"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The tiny run, done once."""
+    workflow = Workflow(tmp_path_factory.mktemp("run"))
+    result = workflow()
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return workflow
+
+
+def test_rows_of_every_policy(run):
+    canaries = schemas.read_rows(run.folder / "results/tiny/planted/canaries.parquet", "canaries")
+    for policy in POLICIES:
+        rows = schemas.read_rows(run.folder / f"results/tiny/extraction/{policy}.parquet", "extraction")
+        assert {(r["arm"], r["canary_id"]) for r in rows} == {(arm, c["canary_id"]) for arm in "AB" for c in canaries} and len(rows) == 2 * len(canaries)
+        assert {r["policy"] for r in rows} == {policy} and all(r["target_logprob"] < 0 for r in rows)
+        planted = [r for r in rows if r["seen"]]
+        assert len(planted) == len([c for c in canaries if c["cohort"] != "heldout"])
+
+
+def test_arms_differ_only_by_the_planted_halves(run):
+    for cohort in ("sft", "preference", "rl_prompt"):
+        a, b = (schemas.read_rows(run.folder / f"results/tiny/planted/{arm}/{cohort}.parquet", "examples") for arm in "AB")
+        assert len(a) == len(b) and [x["source"] for x in a] == [x["source"] for x in b]
+        assert [x for x in a if x["source"] == "snippet"] == [x for x in b if x["source"] == "snippet"]
+        assert not {x["source_id"] for x in a if x["source"] == "canary"} & {x["source_id"] for x in b if x["source"] == "canary"}
+
+
+def test_checkpoints_describe_themselves(run):
+    folder = run.folder / "results/tiny/models"
+    for policy, parent in {"sft": "base", "direct": "sft", "ppo": "sft", "ipo": "sft", "reward_model": "sft"}.items():
+        meta = json.loads((folder / "A/0" / policy / "meta.json").read_text())
+        assert (meta["policy"], meta["parent"], meta["arm"], meta["seed"]) == (policy, parent, "A", 0) and meta["steps"] > 0 and meta["tokens"] > 0
+        assert meta["history"] and meta["versions"]["trl"]
+    assert not [p.name for p in folder.rglob("*") if p.suffix in (".bin", ".pt", ".pkl", ".pth")]
+
+
+def test_tables_figures_logs_and_benchmarks(run):
+    results = run.folder / "results/tiny"
+    for table in TABLES:
+        assert schemas.read_rows(results / f"tables/{table}.parquet", table)
+        assert (results / f"tables/{table}.csv").read_text().count("\n") > 1
+    assert all((results / f"figures/{name}.svg").stat().st_size > 1000 for name in ("workflow", "memorization", "dose_response", "shift"))
+    assert len(list((run.folder / "logs/tiny").rglob("*.log"))) == len(list((results / "benchmarks").rglob("*.tsv"))) > 40
+    assert not list(results.rglob(".tmp-*"))
+
+
+def test_page_opens_with_dag_and_headline_table_and_asks_for_nothing(run):
+    page = (run.folder / "results/tiny/report.html").read_text()
+    assert 0 < page.index("<svg") < page.index("<table") and not re.findall(r'(?:src|href)="https?://[^"]+\.(?:js|css|png|svg)"', page)
+
+
+def test_second_run_has_nothing_to_do(run):
+    result = run()
+    assert result.returncode == 0 and "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_snakemake_report(run):
+    result = run("--report", "snakemake-report.html")
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "counterfactual" in (run.folder / "snakemake-report.html").read_text().lower()
+
+
+def test_same_config_and_seed_give_the_same_bytes(run, tmp_path):
+    targets = [f"results/tiny/extraction/{policy}.parquet" for policy in ("ppo", "ipo")]
+    result = Workflow(tmp_path)(*targets)
+    assert result.returncode == 0, result.stderr[-2000:]
+    made = sorted(p.relative_to(tmp_path) for p in (tmp_path / "results").rglob("*.parquet"))
+    assert len(made) > 15 and all((tmp_path / p).read_bytes() == (run.folder / p).read_bytes() for p in made)

@@ -1,0 +1,75 @@
+"""The look that all figures share, and the only function that writes them: the same figure gives the same bytes.
+
+Colours are Okabe and Ito's (safe for colour-blind readers); cohorts differ in marker and line style too, for readers in grey.
+Text is drawn as outlines of matplotlib's own font, so a figure looks the same everywhere; names are never read as mathematics.
+"""
+
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+_WIDEST_TITLE = 6.6  # inches that a title and its note may take, also above a single panel
+INK, MUTED, FAINT = "#222222", "#666666", "#d9d9d9"
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "hatch.color": "#cdcdcd",
+    "hatch.linewidth": 1.0,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "canaryflow",
+    "savefig.dpi": 160,
+    "savefig.facecolor": "white",
+}
+COHORTS = {  # colour, marker, line style, and where the canaries were planted
+    "sft": dict(color="#0072b2", marker="o", linestyle="-", planted="fine-tuning set"),
+    "preference": dict(color="#d55e00", marker="s", linestyle="--", planted="preference pairs"),
+    "rl_prompt": dict(color="#009e73", marker="^", linestyle=":", planted="PPO prompts, no target"),
+    "heldout": dict(color="#666666", marker="D", linestyle="-.", planted="never planted"),
+}
+
+styled = matplotlib.rc_context(STYLE)  # decorator: draw under STYLE, and leave the reader's own settings alone
+
+
+@styled
+def save(*, figure: Figure, path) -> None:
+    """Write a figure as SVG or PNG, by its suffix, without date."""
+    figure.savefig(path, metadata={"Date": None} if Path(path).suffix == ".svg" else None)
+
+
+def panels(*, n: int, columns: int, width: float, height: float, legend: float) -> tuple[Figure, list[Axes]]:
+    """A figure with n panels (inches each) that share their axes, and a strip of `legend` inches above them."""
+    columns = min(n, columns)
+    rows = -(-n // columns)
+    figure = Figure(figsize=(max(_WIDEST_TITLE, width * columns + 0.9), height * rows + legend), layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - legend / (height * rows + legend)), w_pad=0.08, h_pad=0.08)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for empty in grid[n:]:
+        empty.set_visible(False)
+    for above in grid[max(0, n - columns) : n]:
+        above.tick_params(labelbottom=True)  # the last panel of every column, also where the one below it is empty
+    return figure, list(grid[:n])
+
+
+def title(*, figure: Figure, text: str, note: str) -> None:
+    """What the figure shows, in bold at its top left, and how to read it, in grey below."""
+    height = figure.get_figheight()
+    figure.text(0.012, 1 - 0.09 / height, text, weight="bold", size=13, va="top")
+    figure.text(0.012, 1 - 0.36 / height, note, color=MUTED, size=10, va="top")
+
+
+def grey_out(axes: Axes) -> None:
+    """Mark the panel of a policy whose utility collapsed."""
+    axes.set_facecolor("#efefef")
+    axes.add_patch(matplotlib.patches.Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, hatch="///", linewidth=0, zorder=0))

@@ -1,0 +1,10 @@
+"""Heat map of the counterfactual memorization rate: policies x cohorts."""
+
+from workflow_scripts.core import figures, schemas, style
+from workflow_scripts.core.job import job
+
+with job(snakemake) as j:
+    rows = {table: schemas.read_rows(j.input[table], table) for table in ("memorization", "utility")}
+    figure = figures.memorization(**rows)
+    for path in (j.output.svg, j.output.png):
+        style.save(figure=figure, path=path)

@@ -1,0 +1,14 @@
+"""What each policy after the reference did to each canary."""
+
+import pandas as pd
+
+from workflow_scripts.core import figures, schemas, style
+from workflow_scripts.core.job import job
+
+with job(snakemake) as j:
+    figure = figures.shift(
+        extraction=pd.concat([schemas.read_frame(path, "extraction") for path in j.input.extraction]),
+        utility=schemas.read_rows(j.input.utility, "utility"), reference=j.config["report.reference"], later=j.params.later,
+    )  # fmt: skip
+    for path in (j.output.svg, j.output.png):
+        style.save(figure=figure, path=path)

@@ -1,0 +1,14 @@
+"""What comes back: policy x cohort x dose, with controls and counterfactuals, and the headline table."""
+
+import pandas as pd
+
+from workflow_scripts.core import schemas, tables
+from workflow_scripts.core.job import job
+
+with job(snakemake) as j:
+    utility = schemas.read_rows(j.input.utility, "utility")
+    extraction = pd.concat([schemas.read_frame(path, "extraction") for path in j.input.extraction])
+    rows = tables.memorization(extraction=extraction, utility=utility, confidence=j.config["report.confidence"])
+    tables.write(rows=rows, kind="memorization", parquet=j.output.parquet, table=j.output.csv)
+    headline = tables.headline(memorization=rows, utility=utility)
+    tables.write_csv(rows=headline, columns=list(headline[0]), path=j.output.headline)
