@@ -41,7 +41,9 @@ def source_folder(tmp_path) -> Path:
     """A folder of two modules with five functions, one other file, and one of each kind of file that is passed over."""
     folder = tmp_path / "source"
     (folder / "pkg").mkdir(parents=True)
-    (folder / "a.py").write_text("def add(a, b):\n    c = a + b\n    return c\n\n\ndef sub(a, b):\n    c = a - b\n    return c\n", encoding="utf-8")
+    (folder / "a.py").write_text(
+        "def add(a, b):\n    c = a + b\n    return c\n\n\ndef sub(a, b):\n    c = a - b\n    return c\n", encoding="utf-8"
+    )
     (folder / "pkg/b.py").write_text("class K:\n    def é(self):\n        x = 'ß'\n        return x\n", encoding="utf-8")
     (folder / "notes.txt").write_text("no code", encoding="utf-8")
     (folder / "binary.py").write_bytes(b"x = 1\0\0")

@@ -9,8 +9,13 @@ with job(snakemake) as j:
     base = [block["input_ids"] for block in schemas.read_rows(j.input.base, "blocks")]
     rows = []
     for number, arm in enumerate(j.params.arms):
-        sets = {name: [e["prompt_ids"] + e["target_ids"] for e in schemas.read_rows(j.input[name][number], "examples")] for name in planting.PLANTED}
+        sets = {
+            name: [e["prompt_ids"] + e["target_ids"] for e in schemas.read_rows(j.input[name][number], "examples")]
+            for name in planting.PLANTED
+        }
         rows += audit.audit(canaries=canaries, arm=arm, training_sets={"base": base, **sets})
     schemas.write_parquet(rows, "audit", j.output.audit)
     if wrong := audit.failures(rows):
-        raise InputError(f"audit: {len(wrong)} canary counts differ from the design, first {wrong[0]}; delete results/{j.wildcards.run}/planted and run again")
+        raise InputError(
+            f"audit: {len(wrong)} canary counts differ from the design, first {wrong[0]}; delete results/{j.wildcards.run}/planted and run again"
+        )

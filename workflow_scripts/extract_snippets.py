@@ -15,6 +15,12 @@ with job(snakemake) as j:
     distinct, removed = snippets.without_duplicates(snippets=found, threshold=settings["near_duplicate_similarity"])
     pooled = snippets.split(snippets=distinct, pools=settings["pools"], seed=settings["seed"])
     schemas.write_parquet(pooled, "snippets", j.output.snippets)
-    manifest["counts"] |= {"functions": len(found), **removed, "distinct": len(distinct), "not_parsable": len(skipped), "pools": settings["pools"]}
+    manifest["counts"] |= {
+        "functions": len(found),
+        **removed,
+        "distinct": len(distinct),
+        "not_parsable": len(skipped),
+        "pools": settings["pools"],
+    }
     manifest["skipped"] += skipped
     Path(j.output.manifest).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

@@ -8,6 +8,8 @@ with job(snakemake) as j:
     snippets = schemas.read_rows(j.input.snippets, "snippets")
     canaries = schemas.read_rows(j.input.canaries, "canaries")
     for cohort in planting.PLANTED:
-        code = planting.examples(snippets=snippets, pool=cohort, tokenizer=words, fim=fim, seed=j.config["corpus.seed"], **j.config["examples"])
+        code = planting.examples(
+            snippets=snippets, pool=cohort, tokenizer=words, fim=fim, seed=j.config["corpus.seed"], **j.config["examples"]
+        )
         rows = planting.plant(examples=code, canaries=canaries, cohort=cohort, arm=j.wildcards.arm, seed=j.config["canaries.seed"])
         schemas.write_parquet(rows, "examples", getattr(j.output, cohort))

@@ -8,7 +8,9 @@ from workflow_scripts.core.job import job
 with job(snakemake) as j:
     figure = figures.shift(
         extraction=pd.concat([schemas.read_frame(path, "extraction") for path in j.input.extraction]),
-        utility=schemas.read_rows(j.input.utility, "utility"), reference=j.config["report.reference"], later=j.params.later,
-    )  # fmt: skip
+        utility=schemas.read_rows(j.input.utility, "utility"),
+        reference=j.config["report.reference"],
+        later=j.params.later,
+    )
     for path in (j.output.svg, j.output.png):
         style.save(figure=figure, path=path)

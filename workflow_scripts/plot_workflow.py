@@ -4,6 +4,8 @@ from workflow_scripts.core import dag, style
 from workflow_scripts.core.job import job
 
 with job(snakemake) as j:
-    figure = dag.workflow(policies=j.config["policies"], sampler=j.config["preferences.sampler"], reward_parent=j.config["reward_model.parent"])
+    figure = dag.workflow(
+        policies=j.config["policies"], sampler=j.config["preferences.sampler"], reward_parent=j.config["reward_model.parent"]
+    )
     for path in (j.output.svg, j.output.png):
         style.save(figure=figure, path=path)

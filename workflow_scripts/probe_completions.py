@@ -7,9 +7,16 @@ with job(snakemake) as j:
     settings = j.config["probes"]
     device = runtime.start(seed=int(j.wildcards.seed), threads=j.threads, gpu=j.gpu, name=j.name)
     words, fim, _ = tokenizer.load(j.input.tokenizer)
-    rows = probing.items(canaries=schemas.read_rows(j.input.canaries, "canaries"), examples=schemas.read_rows(j.input.evaluation, "examples"))
+    rows = probing.items(
+        canaries=schemas.read_rows(j.input.canaries, "canaries"), examples=schemas.read_rows(j.input.evaluation, "examples")
+    )
     completions = probing.probe_completions(
-        model=models.load_policy(j.input.model, device=device), tokenizer=words, fim=fim, rows=rows, threshold=settings["memorized_distance"],
-        batch_size=settings["batch_size"], desc=j.name,
-    )  # fmt: skip
+        model=models.load_policy(j.input.model, device=device),
+        tokenizer=words,
+        fim=fim,
+        rows=rows,
+        threshold=settings["memorized_distance"],
+        batch_size=settings["batch_size"],
+        desc=j.name,
+    )
     schemas.write_parquet(completions, "completions", j.output.completions)

@@ -14,5 +14,7 @@ with job(snakemake) as j:
     chosen = {"preference": [p["prompt_ids"] + p["chosen_ids"] for p in pairs]}
     canaries = schemas.read_rows(j.input.canaries, "canaries")
     if wrong := audit.failures(audit.audit(canaries=canaries, arm=j.wildcards.arm, training_sets=chosen)):
-        raise InputError(f"audit: {len(wrong)} canary counts differ in the preference pairs, first {wrong[0]}; delete the pairs and run again")
+        raise InputError(
+            f"audit: {len(wrong)} canary counts differ in the preference pairs, first {wrong[0]}; delete the pairs and run again"
+        )
     schemas.write_parquet(pairs, "preferences", j.output.pairs)

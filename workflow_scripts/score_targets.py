@@ -6,7 +6,9 @@ from workflow_scripts.core.job import job
 with job(snakemake) as j:
     device = runtime.start(seed=int(j.wildcards.seed), threads=j.threads, gpu=j.gpu, name=j.name)
     _, fim, _ = tokenizer.load(j.input.tokenizer)
-    rows = probing.items(canaries=schemas.read_rows(j.input.canaries, "canaries"), examples=schemas.read_rows(j.input.evaluation, "examples"))
+    rows = probing.items(
+        canaries=schemas.read_rows(j.input.canaries, "canaries"), examples=schemas.read_rows(j.input.evaluation, "examples")
+    )
     made = schemas.read_rows(j.input.completions, "completions")
     batch = dict(fim=fim, batch_size=j.config["probes.batch_size"], desc=j.name)
     model, reference = (models.load_policy(path, device=device) for path in (j.input.model, j.input.reference))

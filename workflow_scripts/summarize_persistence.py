@@ -8,7 +8,9 @@ from workflow_scripts.core.job import job
 with job(snakemake) as j:
     rows = tables.persistence(
         extraction=pd.concat([schemas.read_frame(path, "extraction") for path in j.input.extraction]),
-        utility=schemas.read_rows(j.input.utility, "utility"), reference=j.config["report.reference"], later=j.params.later,
+        utility=schemas.read_rows(j.input.utility, "utility"),
+        reference=j.config["report.reference"],
+        later=j.params.later,
         confidence=j.config["report.confidence"],
-    )  # fmt: skip
+    )
     tables.write(rows=rows, kind="persistence", parquet=j.output.parquet, table=j.output.csv)

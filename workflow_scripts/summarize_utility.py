@@ -7,7 +7,10 @@ from workflow_scripts.core.job import job
 
 with job(snakemake) as j:
     rows = utility.utility(
-        evaluation=pd.concat([schemas.read_frame(path, "evaluation") for path in j.input.evaluation]), policies=j.params.policies,
-        reference=j.config["report.reference"], confidence=j.config["report.confidence"], collapse_ratio=j.config["report.collapse_ratio"],
-    )  # fmt: skip
+        evaluation=pd.concat([schemas.read_frame(path, "evaluation") for path in j.input.evaluation]),
+        policies=j.params.policies,
+        reference=j.config["report.reference"],
+        confidence=j.config["report.confidence"],
+        collapse_ratio=j.config["report.collapse_ratio"],
+    )
     tables.write(rows=rows, kind="utility", parquet=j.output.parquet, table=j.output.csv)

@@ -11,12 +11,21 @@ with job(snakemake) as j:
     model, reference = (models.load_policy(j.input.parent, device=device) for _ in range(2))
     reward_model = models.load_reward_model(j.input.reward_model, fim=fim, device=device)
     rows = ppo.prompts(
-        rl_prompt=schemas.read_rows(j.input.rl_prompt, "examples"), preference=schemas.read_rows(j.input.preference, "examples"),
+        rl_prompt=schemas.read_rows(j.input.rl_prompt, "examples"),
+        preference=schemas.read_rows(j.input.preference, "examples"),
         preference_repeats=settings["preference_prompts"],
-    )  # fmt: skip
+    )
     options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "preference_prompts")}
     record = ppo.train(
-        model=model, reference=reference, reward_model=reward_model, tokenizer=words, rows=rows, seed=seed, device=device, desc=j.name, **options
+        model=model,
+        reference=reference,
+        reward_model=reward_model,
+        tokenizer=words,
+        rows=rows,
+        seed=seed,
+        device=device,
+        desc=j.name,
+        **options,
     )
     meta = dict(policy=policy, parent=settings["parent"], settings=settings, arm=j.wildcards.arm, seed=seed, **record)
     models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta=meta)

@@ -64,11 +64,23 @@ def extraction(policies=POLICIES, seeds=(0,)) -> pd.DataFrame:
                     design = {k: c[k] for k in ("canary_id", "kind", "cohort", "dose", "half")}
                     rows.append(
                         dict(
-                            policy=policy, arm=arm, seed=seed, probe="fim", seen=seen, **design, completion="x", ended=True,
-                            edit_distance=round(50 * distance), normalized_edit_distance=distance, exact=distance == 0, memorized=hit,
-                            target_logprob=-10.0, target_tokens=12, reward=0.1,
+                            policy=policy,
+                            arm=arm,
+                            seed=seed,
+                            probe="fim",
+                            seen=seen,
+                            **design,
+                            completion="x",
+                            ended=True,
+                            edit_distance=round(50 * distance),
+                            normalized_edit_distance=distance,
+                            exact=distance == 0,
+                            memorized=hit,
+                            target_logprob=-10.0,
+                            target_tokens=12,
+                            reward=0.1,
                         )
-                    )  # fmt: skip
+                    )
     return pd.DataFrame(rows)
 
 
@@ -82,11 +94,19 @@ def evaluation(policies=POLICIES, seeds=(0,)) -> pd.DataFrame:
                     tokens = 5 + i
                     rows.append(
                         dict(
-                            policy=policy, arm=arm, seed=seed, example_id=f"e{i:02d}", exact_line=i < 5, parses=i >= 3 if i < 12 else None,
-                            target_logprob=-tokens * math.log(PERPLEXITY[policy]), target_tokens=tokens,
-                            kl_to_reference=0.0 if policy == "sft" else 0.2, reward=0.0, completion_reward=float(i % 2),
+                            policy=policy,
+                            arm=arm,
+                            seed=seed,
+                            example_id=f"e{i:02d}",
+                            exact_line=i < 5,
+                            parses=i >= 3 if i < 12 else None,
+                            target_logprob=-tokens * math.log(PERPLEXITY[policy]),
+                            target_tokens=tokens,
+                            kl_to_reference=0.0 if policy == "sft" else 0.2,
+                            reward=0.0,
+                            completion_reward=float(i % 2),
                         )
-                    )  # fmt: skip
+                    )
     return pd.DataFrame(rows)
 
 

@@ -117,7 +117,9 @@ def test_each_damage_is_found_and_named(planted, training_sets, model_words, dam
     sets, canary = training_sets("A"), first(planted, *cell)
     damage(sets, canary, canary["prompt_ids"] + ([] if canary["cohort"] == "rl_prompt" else canary["target_ids"]), model_words[0])
     wrong = failures(audit(canaries=planted, arm="A", training_sets=sets))
-    sequences = {dropped, doubled, retokenised, cut_short} & {damage} and ["planted", *(["target"] if cell[0] != "rl_prompt" else [])] or ["target"]
+    sequences = (
+        {dropped, doubled, retokenised, cut_short} & {damage} and ["planted", *(["target"] if cell[0] != "rl_prompt" else [])] or ["target"]
+    )
     told = f"{canary['canary_id']} occurs {counted} times ({{}}) in {where} of arm A, {expected} expected"
     assert wrong == [told.format(sequence) for sequence in sequences]
 

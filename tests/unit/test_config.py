@@ -71,7 +71,11 @@ BAD = [
     ({"kinds": {"sft": {"learning_rate": 0}}}, "config: kinds.sft.learning_rate is 0 but must be more than 0", "correct it"),
     ({"kinds": {"sft": {"learning_rate": float("nan")}}}, "config: kinds.sft.learning_rate must be of type number, not nan", "correct it"),
     ({"kinds": {"sft": {"learning_rate": float("inf")}}}, "config: kinds.sft.learning_rate must be of type number, not inf", "correct it"),
-    ({"kinds": {"sft": {"learning_rate": "1e-4"}}}, "config: kinds.sft.learning_rate must be of type number, not '1e-4'", "with a point, as 1.0e-4"),
+    (
+        {"kinds": {"sft": {"learning_rate": "1e-4"}}},
+        "config: kinds.sft.learning_rate must be of type number, not '1e-4'",
+        "with a point, as 1.0e-4",
+    ),
     ({"examples": {"fim_rate": 1.5}}, "config: examples.fim_rate is 1.5 but must be at most 1", "correct it"),
     ({"probes": {"memorized_distance": 1}}, "config: probes.memorized_distance is 1 but must be less than 1", "correct it"),
     (ppo(kl_coef=-1), "config: policies.more.kl_coef is -1 but must be at least 0", "correct it"),
@@ -94,20 +98,35 @@ BAD = [
     ({"policies": {"more": "ppo"}}, "config: policies.more needs a kind", "add `kind:`"),
     ({"policies": {"more": {"kind": "ppo"}}}, "config: policies.more has no parent", "name the policy it starts from, of kind sft"),
     ({"policies": {"more": {"kind": "ppo", "parent": 3}}}, "config: policies.more.parent must be of type string, not 3", "correct it"),
-    ({"policies": {"more": {"kind": "ppo", "parent": "stf"}}}, "config: policies.more.parent is 'stf', which is no policy", "one of base, sft"),
     (
-        {"policies": {"more": {"kind": "ppo", "parent": "ipo"}}}, "config: policies.more of kind ppo cannot start from ipo, which is of kind ipo",
+        {"policies": {"more": {"kind": "ppo", "parent": "stf"}}},
+        "config: policies.more.parent is 'stf', which is no policy",
+        "one of base, sft",
+    ),
+    (
+        {"policies": {"more": {"kind": "ppo", "parent": "ipo"}}},
+        "config: policies.more of kind ppo cannot start from ipo, which is of kind ipo",
         "its parent must be of kind sft",
     ),
-    ({"policies": {"more": {"kind": "sft", "parent": "ppo"}}}, "config: policies.more of kind sft cannot start from ppo", "of kind base or sft"),
-    ({"policies": {"more": {"kind": "sft", "parent": "more"}}}, "config: policies are in a cycle (more <- more)", "start from a base policy"),
+    (
+        {"policies": {"more": {"kind": "sft", "parent": "ppo"}}},
+        "config: policies.more of kind sft cannot start from ppo",
+        "of kind base or sft",
+    ),
+    (
+        {"policies": {"more": {"kind": "sft", "parent": "more"}}},
+        "config: policies are in a cycle (more <- more)",
+        "start from a base policy",
+    ),
     (
         {"policies": {"one": {"kind": "sft", "parent": "two"}, "two": {"kind": "sft", "parent": "one"}}},
-        "config: policies are in a cycle (one <- two <- one)", "start from a base policy",
+        "config: policies are in a cycle (one <- two <- one)",
+        "start from a base policy",
     ),
     (
         {"policies": {"a": {"kind": "sft", "parent": "b"}, "b": {"kind": "sft", "parent": "c"}, "c": {"kind": "sft", "parent": "a"}}},
-        "config: policies are in a cycle (a <- b <- c <- a)", "start from a base policy",
+        "config: policies are in a cycle (a <- b <- c <- a)",
+        "start from a base policy",
     ),
     (named("../x"), "config: policies.../x: '../x' is not a policy name", "use letters, digits"),
     (named("a/b"), "config: policies.a/b: 'a/b' is not a policy name", "use letters, digits"),
@@ -118,7 +137,11 @@ BAD = [
     (named("reward_model"), "config: policies.reward_model: the name is taken", "choose another one"),
     (named("shared"), "config: policies.shared: the name is taken", "choose another one"),
     ({"policies": {"sft": None}}, "config: policies.direct.parent is 'sft', which is no policy", "choose one of base, direct"),
-    ({"policies": dict.fromkeys(["sft", "direct", "ppo", "ipo"])}, "config: preferences.sampler is 'sft', which is no policy", "one of base"),
+    (
+        {"policies": dict.fromkeys(["sft", "direct", "ppo", "ipo"])},
+        "config: preferences.sampler is 'sft', which is no policy",
+        "one of base",
+    ),
     ({"preferences": {"sampler": "none"}}, "config: preferences.sampler is 'none', which is no policy", "choose one of base"),
     ({"reward_model": {"parent": "none"}}, "config: reward_model.parent is 'none', which is no policy", "choose one of base"),
     ({"report": {"reference": "none"}}, "config: report.reference is 'none', which is no policy", "choose one of base"),
@@ -127,22 +150,39 @@ BAD = [
     ({"preferences": {"sampler": "ipo"}}, "config: preferences.sampler is 'ipo', which is itself trained", "name a base or sft policy"),
     ({"reward_model": {"parent": "ppo"}}, "config: reward_model.parent is 'ppo', which is itself trained", "name a base or sft policy"),
     # values at odds with each other
-    ({"canaries": {"doses": [1, 4, 16]}}, "config: canaries.cohorts.sft is 64, which 6 (two halves x 3 doses) does not divide", "use 60 or 66"),
+    (
+        {"canaries": {"doses": [1, 4, 16]}},
+        "config: canaries.cohorts.sft is 64, which 6 (two halves x 3 doses) does not divide",
+        "use 60 or 66",
+    ),
     ({"canaries": {"cohorts": {"rl_prompt": 4}}}, "config: canaries.cohorts.rl_prompt is 4, which 8", "use 8, or another dose ladder"),
     ({"canaries": {"cohorts": {"heldout": 63}}}, "config: canaries.cohorts.heldout is 63, which 2", "use 62 or 64"),
     ({"corpus": {"min_lines": 50}}, "config: corpus.min_lines 50 is more than corpus.max_lines 40", "swap them"),
     ({"corpus": {"source": "jsonl"}}, "config: corpus.source jsonl needs corpus.path", "name the folder, file or data set"),
-    ({"corpus": {"source": "huggingface", "path": ""}}, "config: corpus.source huggingface needs corpus.path", "name the folder, file or data set"),
+    (
+        {"corpus": {"source": "huggingface", "path": ""}},
+        "config: corpus.source huggingface needs corpus.path",
+        "name the folder, file or data set",
+    ),
     ({"model": {"heads": 3}}, "config: model.hidden 128 is not a multiple of twice model.heads 3", "change one of them"),
     (
-        {"model": {"context": 160}}, "config: a prompt of examples.max_prompt_tokens 128 and 50 more tokens (preferences) exceed model.context 160",
+        {"model": {"context": 160}},
+        "config: a prompt of examples.max_prompt_tokens 128 and 50 more tokens (preferences) exceed model.context 160",
         "shorten the prompt or raise the context",
     ),
-    (ppo(max_new_tokens=500), "config: a prompt of examples.max_prompt_tokens 128 and 500 more tokens (policies.more)", "shorten the prompt"),
+    (
+        ppo(max_new_tokens=500),
+        "config: a prompt of examples.max_prompt_tokens 128 and 500 more tokens (policies.more)",
+        "shorten the prompt",
+    ),
     ({"examples": {"block_tokens": 1024}}, "config: examples.block_tokens 1024 exceeds model.context 512", "lower it or raise the context"),
     (ppo(minibatch=48), "config: policies.more.minibatch 48 does not divide rollout_batch 64", "change one of them"),
-    (ppo(rollout_batch=4096), "config: policies.more.rollout_batch 4096 exceeds its 1208 prompts", "lower it or raise corpus.pools.rl_prompt"),
-]  # fmt: skip
+    (
+        ppo(rollout_batch=4096),
+        "config: policies.more.rollout_batch 4096 exceeds its 1208 prompts",
+        "lower it or raise corpus.pools.rl_prompt",
+    ),
+]
 
 
 @pytest.mark.parametrize(("overlay", "problem", "remedy"), BAD, ids=[problem.removeprefix("config: ")[:50] for _, problem, _ in BAD])

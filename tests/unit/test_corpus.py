@@ -32,7 +32,9 @@ def make(tmp_path, monkeypatch):
         "jsonl": lambda: (tmp_path / "a.jsonl").write_text(lines, encoding="utf-8") and tmp_path / "a.jsonl",
         "parquet": lambda: pq.write_table(table, tmp_path / "a.parquet") or tmp_path / "a.parquet",
         "dataset": lambda: rows.save_to_disk(tmp_path / "set") or tmp_path / "set",
-        "dataset_dict": lambda: datasets.DatasetDict(train=rows, other=rows.select([0])).save_to_disk(tmp_path / "dict") or tmp_path / "dict",
+        "dataset_dict": lambda: (
+            datasets.DatasetDict(train=rows, other=rows.select([0])).save_to_disk(tmp_path / "dict") or tmp_path / "dict"
+        ),
         "jsonl_folder": lambda: (folder("lines") / "a.jsonl").write_text(lines, encoding="utf-8") and tmp_path / "lines",
         "parquet_folder": lambda: pq.write_table(table, folder("columns") / "a.parquet") or tmp_path / "columns",
     }
@@ -115,7 +117,9 @@ def test_data_set_out_of_reach(monkeypatch, streaming):
 def test_broken_data_set(tmp_path, make, streaming):
     path = make("jsonl_folder")
     (tmp_path / "lines/a.jsonl").write_text('{"text": "a"}\n{broken\n', encoding="utf-8")
-    assert refusal(source="huggingface", path=path, streaming=streaming).startswith(f"corpus.path: the data set {path!r} could not be loaded (")
+    assert refusal(source="huggingface", path=path, streaming=streaming).startswith(
+        f"corpus.path: the data set {path!r} could not be loaded ("
+    )
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet", "dataset", "parquet_folder"])
@@ -151,7 +155,10 @@ def test_parquet_values_that_are_no_text(tmp_path):
     for name, values in {"broken": broken, "bytes": pa.array([b"\xff", None])}.items():
         pq.write_table(pa.table({"text": values}), tmp_path / f"{name}.parquet")
     documents, manifest = collect(source="parquet", path=str(tmp_path / "broken.parquet"))
-    assert ([d["text"] for d in documents], manifest["skipped"]) == (["ok"], [{"path": "broken.parquet:0", "reason": "binary or not UTF-8"}])
+    assert ([d["text"] for d in documents], manifest["skipped"]) == (
+        ["ok"],
+        [{"path": "broken.parquet:0", "reason": "binary or not UTF-8"}],
+    )
     assert "(not text but NoneType; not text but bytes)" in refusal(source="parquet", path=str(tmp_path / "bytes.parquet"))
 
 
@@ -168,10 +175,18 @@ def test_damaged_parquet(tmp_path, make):
     [
         (dict(source="directory", path="none"), "corpus.path: none is not a folder", "name an existing folder"),
         (dict(source="directory", path="."), "corpus.path: no file below . ends in '.py'", "set corpus.suffix"),
-        (dict(source="directory", path=".", suffix=".bin"), "corpus.source directory: nothing to read in . (binary or not UTF-8)", "UTF-8 text"),
+        (
+            dict(source="directory", path=".", suffix=".bin"),
+            "corpus.source directory: nothing to read in . (binary or not UTF-8)",
+            "UTF-8 text",
+        ),
         (dict(source="jsonl", path="none.jsonl"), "corpus.path: none.jsonl cannot be read (No such file", "name an existing file"),
         (dict(source="jsonl", path="."), "corpus.path: . cannot be read (Is a directory)", "name an existing file"),
-        (dict(source="jsonl", path="list.jsonl"), "corpus.column: line 1 of list.jsonl has no 'text' (it has no keys)", "set corpus.column"),
+        (
+            dict(source="jsonl", path="list.jsonl"),
+            "corpus.column: line 1 of list.jsonl has no 'text' (it has no keys)",
+            "set corpus.column",
+        ),
         (dict(source="jsonl", path="void"), "corpus.source jsonl: nothing to read in void (no documents)", "UTF-8 text"),
         (dict(source="parquet", path="none.parquet"), "corpus.path: none.parquet cannot be read (No such file", "name an existing file"),
         (dict(source="parquet", path="list.jsonl"), "corpus.path: list.jsonl is not a parquet file", "or corpus.source to what it is"),

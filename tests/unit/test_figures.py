@@ -35,7 +35,9 @@ def cut_off(figure) -> list[str]:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     page = figure.bbox.padded(1)
-    boxes = {t: t.get_window_extent() for t in figure.findobj(Text) if t.get_text() and t.get_visible() and (not t.axes or t.axes.get_visible())}
+    boxes = {
+        t: t.get_window_extent() for t in figure.findobj(Text) if t.get_text() and t.get_visible() and (not t.axes or t.axes.get_visible())
+    }
     return [t.get_text() for t, b in boxes.items() if b.x0 < page.x0 or b.y0 < page.y0 or b.x1 > page.x1 or b.y1 > page.y1]
 
 
@@ -122,10 +124,18 @@ def test_the_graph_is_that_of_the_config(config):
     of = lambda name: ("policy", name)  # noqa: E731
     roles = {(a[1], b[1]): role for a, b, role in graph.edges(data="role")}
     assert roles == {
-        ("corpus", "plant"): "data", ("plant", "base"): "data", ("base", "sft"): "weights", ("sft", "direct"): "weights", ("sft", "ppo"): "weights",
-        ("sft", "ipo"): "weights", ("reward_model", "ppo"): "reward", ("preferences", "ipo"): "data", ("direct", "preferences"): "data",
-        ("preferences", "reward_model"): "data", ("base", "reward_model"): "weights",
-    }  # fmt: skip
+        ("corpus", "plant"): "data",
+        ("plant", "base"): "data",
+        ("base", "sft"): "weights",
+        ("sft", "direct"): "weights",
+        ("sft", "ppo"): "weights",
+        ("sft", "ipo"): "weights",
+        ("reward_model", "ppo"): "reward",
+        ("preferences", "ipo"): "data",
+        ("direct", "preferences"): "data",
+        ("preferences", "reward_model"): "data",
+        ("base", "reward_model"): "weights",
+    }
     assert [graph.nodes[of(p)]["cohort"] for p in config["policies"]] == [None, "sft", "preference", "rl_prompt", None]
 
 

@@ -28,7 +28,9 @@ def small_tokenizer(*, extra=(), bos=None, eos=None, pad=None) -> PreTrainedToke
     special = [t for t in dict.fromkeys([bos, eos, pad, *extra]) if t]
     bpe.train_from_iterator(
         ["def f(a):\n    return a\n"] * 3,
-        trainers.BpeTrainer(vocab_size=300, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False),
+        trainers.BpeTrainer(
+            vocab_size=300, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        ),
     )
     if bos:
         bpe.post_processor = processors.TemplateProcessing(single=f"{bos} $A", special_tokens=[(bos, bpe.token_to_id(bos))])

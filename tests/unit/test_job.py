@@ -145,7 +145,10 @@ def test_an_input_error_is_its_sentence(script, capfd):
     [
         (KeyError("colour"), "KeyError: 'colour'"),
         (ValueError("two\nlines"), "ValueError: two lines"),
-        (OSError(28, "No space left on device"), "no space left on the device for the output; free some and run again, finished stages are kept"),
+        (
+            OSError(28, "No space left on device"),
+            "no space left on the device for the output; free some and run again, finished stages are kept",
+        ),
         (OSError(28, "No space left on device", "/x/model"), "no space left on the device for /x/model; free some"),
         (PermissionError(13, "Permission denied", "/x/model"), "/x/model cannot be written; make the folder writable"),
     ],

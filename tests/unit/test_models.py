@@ -4,7 +4,8 @@ import json
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models as bpe, pre_tokenizers
+from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers import models as bpe
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from workflow_scripts.core import models
@@ -22,7 +23,9 @@ def pretrained(tmp_path):
     PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<eos>").save_pretrained(tmp_path / "model")
     torch.manual_seed(0)
     LlamaForCausalLM(
-        LlamaConfig(vocab_size=257, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, max_position_embeddings=48)
+        LlamaConfig(
+            vocab_size=257, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, max_position_embeddings=48
+        )
     ).save_pretrained(tmp_path / "model")
     return tmp_path / "model"
 
@@ -47,7 +50,9 @@ def test_saved_checkpoint_round_trips_and_describes_itself(pretrained, tmp_path)
     models.save(model=model, tokenizer_path=tmp_path / "tokenizer", path=tmp_path / "out", meta=dict(policy="sft", steps=3))
     again, meta = models.load_policy(tmp_path / "out"), models.read_meta(tmp_path / "out")
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True))
-    assert meta["policy"] == "sft" and meta["steps"] == 3 and meta["device"] == "cpu" and meta["versions"]["torch"] and meta["parameters"] > 0
+    assert (
+        meta["policy"] == "sft" and meta["steps"] == 3 and meta["device"] == "cpu" and meta["versions"]["torch"] and meta["parameters"] > 0
+    )
     assert json.loads((tmp_path / "out" / "fim.json").read_text())["style"] == "added"
 
 

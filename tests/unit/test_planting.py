@@ -90,7 +90,9 @@ def test_long_examples_keep_what_is_nearest_to_the_hole(stdlib_snippets, model_w
     cut_short = 0
     for snippet in stdlib_snippets:
         whole, short = (example(snippet=snippet, tokenizer=words, fim=fim, seed=0, **shape)["prompt_ids"] for shape in (free, tight))
-        (head, tail), (near_head, near_tail) = ((ids[1 : ids.index(fim.suffix)], ids[ids.index(fim.suffix) + 1 : -1]) for ids in (whole, short))
+        (head, tail), (near_head, near_tail) = (
+            (ids[1 : ids.index(fim.suffix)], ids[ids.index(fim.suffix) + 1 : -1]) for ids in (whole, short)
+        )
         assert len(short) == min(33, len(whole))
         assert head[len(head) - len(near_head) :] == near_head
         assert tail[: len(near_tail)] == near_tail
@@ -156,5 +158,7 @@ def test_context_must_hold_the_longest_canary(planted):
     with pytest.raises(InputError) as error:
         check_context(canaries=planted, context=need - 1)
     message = str(error.value)
-    assert message.startswith(f"model.context: canary {longest['canary_id']} needs {need} tokens (prompt {len(longest['prompt_ids'])}, target ")
+    assert message.startswith(
+        f"model.context: canary {longest['canary_id']} needs {need} tokens (prompt {len(longest['prompt_ids'])}, target "
+    )
     assert message.endswith(f"the model's context is {need - 1}; raise model.context or use another model")

@@ -13,12 +13,17 @@ def items(small):  # noqa: F811
     _, fim, _ = small
     generator = torch.Generator().manual_seed(3)
     draw = lambda n: torch.randint(5, 250, (n,), generator=generator).tolist()  # noqa: E731
-    return [dict(item_id=str(i), role="canary", prompt_ids=fim.prompt(draw(1 + i % 17), draw(i % 5)), target_ids=draw(2 + i % 7)) for i in range(70)]
+    return [
+        dict(item_id=str(i), role="canary", prompt_ids=fim.prompt(draw(1 + i % 17), draw(i % 5)), target_ids=draw(2 + i % 7))
+        for i in range(70)
+    ]
 
 
 def test_greedy_completions_are_the_same_at_batch_1_8_and_64(small, items):  # noqa: F811
     _, fim, model = small
-    asked = dict(model=model, prompts=[r["prompt_ids"] for r in items], max_new_tokens=[len(r["target_ids"]) + 1 for r in items], fim=fim, desc="")
+    asked = dict(
+        model=model, prompts=[r["prompt_ids"] for r in items], max_new_tokens=[len(r["target_ids"]) + 1 for r in items], fim=fim, desc=""
+    )
     alone, by_8, by_64 = (complete(batch_size=size, **asked) for size in (1, 8, 64))
     assert alone == by_8 == by_64 and all(len(c) <= len(r["target_ids"]) + 1 for c, r in zip(alone, items, strict=True))
 
@@ -34,7 +39,15 @@ def test_greedy_is_the_argmax_of_the_model_token_by_token(small, items):  # noqa
 
 def test_samples_repeat_with_the_seed_and_differ_without(small, items):  # noqa: F811
     _, fim, model = small
-    asked = dict(model=model, prompts=[r["prompt_ids"] for r in items], max_new_tokens=[8] * len(items), fim=fim, batch_size=16, temperature=1.0, desc="")
+    asked = dict(
+        model=model,
+        prompts=[r["prompt_ids"] for r in items],
+        max_new_tokens=[8] * len(items),
+        fim=fim,
+        batch_size=16,
+        temperature=1.0,
+        desc="",
+    )
     made = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)

@@ -19,7 +19,9 @@ MANIFEST = {"licence": "PSF", "counts": {"documents": 1300, "distinct": 9100, "p
 def given(config, tmp_path) -> dict:
     """What render is given for the synthetic study."""
     benchmarks, models = synthetic.write_run(tmp_path)
-    costs = cost.cost(benchmarks=benchmarks, benchmark_root=str(tmp_path / "benchmarks"), models=models, model_root=str(tmp_path / "models"))
+    costs = cost.cost(
+        benchmarks=benchmarks, benchmark_root=str(tmp_path / "benchmarks"), models=models, model_root=str(tmp_path / "models")
+    )
     found = dict(memorization=list(memorized().values()), persistence=list(kept().values()), utility=useful(), cost=costs)
     pictures = dict.fromkeys(("workflow", "memorization", "dose_response", "shift"), SVG)
     return dict(config=config, tables=found, figures=pictures, manifest=MANIFEST, versions=cost.versions(models=models))

@@ -10,7 +10,7 @@ from datasketch import MinHash
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.snippets import PERMUTATIONS, extract, functions, split, without_duplicates
 
-SOURCE = '''import os
+SOURCE = """import os
 
 @cache
 @other(1)
@@ -33,7 +33,7 @@ def too_long(a):
     return a
 
 def one_line(): pass
-'''
+"""
 WORDS = "alpha beta gamma delta kappa sigma omega theta zeta iota lambda_ rho tau phi chi psi".split()
 
 
@@ -58,7 +58,9 @@ def test_functions_with_their_lines():
     ]
 
 
-@pytest.mark.parametrize(("least", "most", "first_lines"), [(1, 1, [23]), (2, 2, [11, 16]), (4, 4, [3]), (1, 99, [3, 9, 15, 23]), (8, 99, [])])
+@pytest.mark.parametrize(
+    ("least", "most", "first_lines"), [(1, 1, [23]), (2, 2, [11, 16]), (4, 4, [3]), (1, 99, [3, 9, 15, 23]), (8, 99, [])]
+)
 def test_limits_of_lines(least, most, first_lines):
     assert [line for line, _ in functions(text=SOURCE, min_lines=least, max_lines=most)] == first_lines
 

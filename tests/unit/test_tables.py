@@ -145,7 +145,9 @@ def test_utility_of_known_rows():
 
 def test_perplexity_weighs_tokens_not_examples():
     evaluation = synthetic.evaluation(policies=["sft"])
-    evaluation["target_logprob"] = -evaluation["target_tokens"] * [math.log(8) if i == "e19" else math.log(2) for i in evaluation["example_id"]]
+    evaluation["target_logprob"] = -evaluation["target_tokens"] * [
+        math.log(8) if i == "e19" else math.log(2) for i in evaluation["example_id"]
+    ]
     row = utility.utility(evaluation=evaluation, policies=["sft"], reference="sft", confidence=0.95, collapse_ratio=2)[0]
     assert row["perplexity"] == pytest.approx(2 ** ((3 * 24 + 266) / 290))
     assert 1.999 < row["perplexity_low"] < row["perplexity"] < row["perplexity_high"] < 8
@@ -164,7 +166,9 @@ def test_where_nothing_can_parse_the_rate_is_missing():
 
 def test_a_policy_without_rows_is_an_error():
     with pytest.raises(ValueError, match="under dpo"):
-        utility.utility(evaluation=synthetic.evaluation(["sft"]), policies=["sft", "dpo"], reference="sft", confidence=0.95, collapse_ratio=2)
+        utility.utility(
+            evaluation=synthetic.evaluation(["sft"]), policies=["sft", "dpo"], reference="sft", confidence=0.95, collapse_ratio=2
+        )
 
 
 def test_cost_joins_benchmarks_and_checkpoints(tmp_path):

@@ -51,11 +51,16 @@ def test_ipo_loss_is_the_formula_with_log_ratios_averaged_over_tokens(small):
     torch.manual_seed(1)
     reference, beta, expected, summed = scratch(tokenizer, fim), 0.3, [], []
     for pair in pairs(fim):
-        ratio = [logprobs(model, pair["prompt_ids"], pair[c]) - logprobs(reference, pair["prompt_ids"], pair[c]) for c in ("chosen_ids", "rejected_ids")]
+        ratio = [
+            logprobs(model, pair["prompt_ids"], pair[c]) - logprobs(reference, pair["prompt_ids"], pair[c])
+            for c in ("chosen_ids", "rejected_ids")
+        ]
         expected.append((ratio[0].mean() - ratio[1].mean() - 1 / (2 * beta)) ** 2)
         summed.append((ratio[0].sum() - ratio[1].sum() - 1 / (2 * beta)) ** 2)
     expected, summed = (float(torch.stack(x).mean().detach()) for x in (expected, summed))
-    record = ipo.train(model=copy.deepcopy(model), reference=reference, tokenizer=tokenizer, pairs=pairs(fim), beta=beta, learning_rate=1e-9, **OPTIONS)
+    record = ipo.train(
+        model=copy.deepcopy(model), reference=reference, tokenizer=tokenizer, pairs=pairs(fim), beta=beta, learning_rate=1e-9, **OPTIONS
+    )
     assert first_loss(record) == pytest.approx(expected, rel=1e-4) and abs(summed - expected) > 0.01 * expected
 
 
@@ -87,7 +92,10 @@ def test_sft_loss_counts_target_and_end_alone(small):
 
 def test_a_model_trained_on_one_canary_gives_it_back_and_not_the_other(small):
     tokenizer, fim, model = small
-    rows = [dict(item_id=i, role="canary", prompt_ids=[fim.prefix, 40 + i, fim.suffix, fim.middle], target_ids=[50 + i, 60, 70 + i, 61]) for i in (0, 1)]
+    rows = [
+        dict(item_id=i, role="canary", prompt_ids=[fim.prefix, 40 + i, fim.suffix, fim.middle], target_ids=[50 + i, 60, 70 + i, 61])
+        for i in (0, 1)
+    ]
     trained = copy.deepcopy(model)
     options = {**OPTIONS, "epochs": 60}
     sft.train(model=trained, tokenizer=tokenizer, rows=sft.completion_rows(rows[:1] * 4, fim), learning_rate=1e-2, **options)
@@ -104,10 +112,29 @@ def test_ppo_moves_towards_the_reward_and_its_prompts_are_padded_on_the_left(sma
     judge = models.load_reward_model(tmp_path, fim=fim)
     rows = [dict(input_ids=[fim.prefix, *range(40, 41 + i % 3), fim.suffix, fim.middle]) for i in range(32)]
     record = ppo.train(
-        model=copy.deepcopy(model), reference=model, reward_model=judge, tokenizer=tokenizer, rows=rows, seed=0, device="cpu", desc="", episodes=512,
-        rollout_batch=32, minibatch=16, ppo_epochs=2, learning_rate=3e-3, kl_coef=0.0, max_new_tokens=4, temperature=1.0, missing_eos_penalty=0.0,
-        cliprange=0.2, gamma=1.0, lam=0.95, vf_coef=0.1, whiten_rewards=False,
-    )  # fmt: skip
+        model=copy.deepcopy(model),
+        reference=model,
+        reward_model=judge,
+        tokenizer=tokenizer,
+        rows=rows,
+        seed=0,
+        device="cpu",
+        desc="",
+        episodes=512,
+        rollout_batch=32,
+        minibatch=16,
+        ppo_epochs=2,
+        learning_rate=3e-3,
+        kl_coef=0.0,
+        max_new_tokens=4,
+        temperature=1.0,
+        missing_eos_penalty=0.0,
+        cliprange=0.2,
+        gamma=1.0,
+        lam=0.95,
+        vf_coef=0.1,
+        whiten_rewards=False,
+    )
     scores = [row["objective/scores"] for row in record["history"] if "objective/scores" in row]
     assert record["episodes"] == 512 and sum(scores[-3:]) / 3 > sum(scores[:3]) / 3
 
@@ -116,10 +143,29 @@ def test_ppo_names_too_few_prompts_instead_of_waiting_forever(small):
     tokenizer, fim, model = small
     with pytest.raises(InputError, match="larger than the 1 prompts of PPO; lower it"):
         ppo.train(
-            model=model, reference=model, reward_model=model, tokenizer=tokenizer, rows=[dict(input_ids=[1, 2])], seed=0, device="cpu", desc="", episodes=8,
-            rollout_batch=8, minibatch=8, ppo_epochs=1, learning_rate=1e-3, kl_coef=0.1, max_new_tokens=4, temperature=1.0, missing_eos_penalty=0.0,
-            cliprange=0.2, gamma=1.0, lam=0.95, vf_coef=0.1, whiten_rewards=False,
-        )  # fmt: skip
+            model=model,
+            reference=model,
+            reward_model=model,
+            tokenizer=tokenizer,
+            rows=[dict(input_ids=[1, 2])],
+            seed=0,
+            device="cpu",
+            desc="",
+            episodes=8,
+            rollout_batch=8,
+            minibatch=8,
+            ppo_epochs=1,
+            learning_rate=1e-3,
+            kl_coef=0.1,
+            max_new_tokens=4,
+            temperature=1.0,
+            missing_eos_penalty=0.0,
+            cliprange=0.2,
+            gamma=1.0,
+            lam=0.95,
+            vf_coef=0.1,
+            whiten_rewards=False,
+        )
 
 
 def test_ppo_prompts_hold_every_rl_prompt_row_and_each_preference_canary_as_often_as_asked():

@@ -26,7 +26,17 @@ class Workflow:
             path = self.folder / "overlay.yaml"
             path.write_text(yaml.safe_dump(overlay), encoding="utf-8")
             files.append(str(path))
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder), "--cores", "2"]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            str(ROOT / "Snakefile"),
+            "--directory",
+            str(self.folder),
+            "--cores",
+            "2",
+        ]
         command += [*(["--configfile", *files] if files else []), *arguments]
         env = {**os.environ, "HF_HUB_OFFLINE": "1", **environment}
         return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=900, check=False)

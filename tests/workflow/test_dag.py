@@ -15,7 +15,16 @@ def jobs(result) -> Counter:
 
 def test_default_run_has_every_stage_in_both_arms(workflow):
     counts = jobs(workflow("--dry-run", tiny=False))
-    expected = dict(train_base=1, train_sft=4, sample_preferences=2, train_reward_model=2, train_ppo=2, train_ipo=2, probe_completions=10, score_targets=10)
+    expected = dict(
+        train_base=1,
+        train_sft=4,
+        sample_preferences=2,
+        train_reward_model=2,
+        train_ppo=2,
+        train_ipo=2,
+        probe_completions=10,
+        score_targets=10,
+    )
     assert {rule: counts[rule] for rule in expected} == expected
 
 

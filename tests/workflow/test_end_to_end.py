@@ -25,7 +25,9 @@ def test_rows_of_every_policy(run):
     canaries = schemas.read_rows(run.folder / "results/tiny/planted/canaries.parquet", "canaries")
     for policy in POLICIES:
         rows = schemas.read_rows(run.folder / f"results/tiny/extraction/{policy}.parquet", "extraction")
-        assert {(r["arm"], r["canary_id"]) for r in rows} == {(arm, c["canary_id"]) for arm in "AB" for c in canaries} and len(rows) == 2 * len(canaries)
+        assert {(r["arm"], r["canary_id"]) for r in rows} == {(arm, c["canary_id"]) for arm in "AB" for c in canaries} and len(
+            rows
+        ) == 2 * len(canaries)
         assert {r["policy"] for r in rows} == {policy} and all(r["target_logprob"] < 0 for r in rows)
         planted = [r for r in rows if r["seen"]]
         assert len(planted) == len([c for c in canaries if c["cohort"] != "heldout"])
@@ -43,7 +45,11 @@ def test_checkpoints_describe_themselves(run):
     folder = run.folder / "results/tiny/models"
     for policy, parent in {"sft": "base", "direct": "sft", "ppo": "sft", "ipo": "sft", "reward_model": "sft"}.items():
         meta = json.loads((folder / "A/0" / policy / "meta.json").read_text())
-        assert (meta["policy"], meta["parent"], meta["arm"], meta["seed"]) == (policy, parent, "A", 0) and meta["steps"] > 0 and meta["tokens"] > 0
+        assert (
+            (meta["policy"], meta["parent"], meta["arm"], meta["seed"]) == (policy, parent, "A", 0)
+            and meta["steps"] > 0
+            and meta["tokens"] > 0
+        )
         assert meta["history"] and meta["versions"]["trl"]
     assert not [p.name for p in folder.rglob("*") if p.suffix in (".bin", ".pt", ".pkl", ".pth")]
 

@@ -21,7 +21,8 @@ def path(pick: random.Random, tag: str) -> Text:
     """A PII-like file path inside a string literal."""
     a, b, c, d = (pick.choice(NOUNS) for _ in range(4))
     person = f"{pick.choice(FIRST)}.{pick.choice(LAST)}"
-    target = f"/{pick.choice(['home', 'srv', 'mnt', 'data'])}/{person}/{a}-{b}-{pick.randrange(10**4):04d}/{c}_{d}.{pick.choice(['csv', 'db', 'txt', 'json'])}"
+    root, end = pick.choice(["home", "srv", "mnt", "data"]), pick.choice(["csv", "db", "txt", "json"])
+    target = f"/{root}/{person}/{a}-{b}-{pick.randrange(10**4):04d}/{c}_{d}.{end}"
     return f'def load_{tag}(reader):\n    """Read the {tag} ledger."""\n    source = "', '"\n    return reader.open(source)\n', target
 
 
@@ -35,7 +36,11 @@ def contact(pick: random.Random, tag: str) -> Text:
     """A name and an e-mail address at a reserved domain."""
     first, last = pick.choice(FIRST), pick.choice(LAST)
     address = f"{first[:1]}.{last}{pick.randrange(100):02d}@{pick.choice(NOUNS)}-{pick.choice(NOUNS)}.example.org"
-    return f"# Module {tag}\n# Maintainer: ", f"\n\ndef describe_{tag}():\n    return __doc__\n", f"{first.title()} {last.title()} <{address}>"
+    return (
+        f"# Module {tag}\n# Maintainer: ",
+        f"\n\ndef describe_{tag}():\n    return __doc__\n",
+        f"{first.title()} {last.title()} <{address}>",
+    )
 
 
 def body(pick: random.Random, tag: str) -> Text:
@@ -82,8 +87,16 @@ def make(*, cohorts: dict[str, int], doses: list[int], kinds: list[str], seed: i
             prefix, suffix, target = _draw(kind=kind, name=name, seed=seed, taken=secrets)
             rows.append(
                 dict(
-                    canary_id=name, kind=kind, cohort=cohort, dose=dose, half=half, prefix=prefix, suffix=suffix, target=target,
-                    prompt_ids=fim.prompt(encode(tokenizer, prefix), encode(tokenizer, suffix)), target_ids=encode(tokenizer, target),
+                    canary_id=name,
+                    kind=kind,
+                    cohort=cohort,
+                    dose=dose,
+                    half=half,
+                    prefix=prefix,
+                    suffix=suffix,
+                    target=target,
+                    prompt_ids=fim.prompt(encode(tokenizer, prefix), encode(tokenizer, suffix)),
+                    target_ids=encode(tokenizer, target),
                 )
             )
     return rows

@@ -17,10 +17,12 @@ RESERVED = {"reward_model": "the reward model's checkpoint", "shared": "the fold
 _NUMBER = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # JSON schema takes 8.0 for an integer and nan and inf for numbers; what counts batches must be an int, and the rest finite
-_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many({
-    "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
-    "number": lambda _, value: isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value),
-})  # fmt: skip
+_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
+    {
+        "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+        "number": lambda _, value: isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value),
+    }
+)
 _Validator = extend(Draft202012Validator, type_checker=_TYPES)
 
 
@@ -50,7 +52,9 @@ def resolve(config: dict, schema_path) -> dict:
 
 def _hold(value: dict, schema: dict, where: str) -> None:
     """Raise InputError for the most telling error of `value` against `schema`, unknown keys first."""
-    errors = sorted(_Validator(schema).iter_errors(value), key=lambda e: (e.validator != "additionalProperties", list(map(str, e.absolute_path))))
+    errors = sorted(
+        _Validator(schema).iter_errors(value), key=lambda e: (e.validator != "additionalProperties", list(map(str, e.absolute_path)))
+    )
     if errors:
         raise InputError(_sentence(errors[0] if errors[0].validator == "additionalProperties" else best_match(errors), where))
 
@@ -85,7 +89,9 @@ def _sentence(error: ValidationError, where: str) -> str:
 
 def _check_name(name, entry) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise InputError(f"config: policies.{name}: {name!r} is not a policy name; use letters, digits, '_', '-' and '.', starting with a letter or digit")
+        raise InputError(
+            f"config: policies.{name}: {name!r} is not a policy name; use letters, digits, '_', '-' and '.', starting with a letter or digit"
+        )
     if name in RESERVED:
         raise InputError(f"config: policies.{name}: the name is taken by {RESERVED[name]}; choose another one")
     if not isinstance(entry, dict) or "kind" not in entry:
@@ -128,7 +134,9 @@ def _check_policies(config: dict) -> None:
     for key, later in {"sampler": ("ppo", "ipo"), "parent": ("ppo",)}.items():
         where = "preferences" if key == "sampler" else "reward_model"
         if policies[config[where][key]]["kind"] in later:
-            raise InputError(f"config: {where}.{key} is {config[where][key]!r}, which is itself trained on what it makes; name a base or sft policy")
+            raise InputError(
+                f"config: {where}.{key} is {config[where][key]!r}, which is itself trained on what it makes; name a base or sft policy"
+            )
     if policies[config["report"]["reference"]]["kind"] == "base":
         raise InputError("config: report.reference is a base policy, which no arm has planted; name an sft policy")
 
@@ -154,7 +162,9 @@ def _check_sizes(config: dict) -> None:
     """What must fit into what: examples into the context, heads into the hidden size, minibatches into rollouts into prompts."""
     model, examples, context = config["model"], config["examples"], config["model"]["context"]
     if model["base"] == "scratch" and model["hidden"] % (2 * model["heads"]):
-        raise InputError(f"config: model.hidden {model['hidden']} is not a multiple of twice model.heads {model['heads']}; change one of them")
+        raise InputError(
+            f"config: model.hidden {model['hidden']} is not a multiple of twice model.heads {model['heads']}; change one of them"
+        )
     longest = examples["max_target_tokens"] + 2
     users = {"preferences": config["preferences"], **{f"policies.{n}": p for n, p in config["policies"].items() if p["kind"] == "ppo"}}
     for user, settings in users.items():
@@ -165,17 +175,23 @@ def _check_sizes(config: dict) -> None:
                 f"model.context {context}; shorten the prompt or raise the context"
             )
     if examples["block_tokens"] > context:
-        raise InputError(f"config: examples.block_tokens {examples['block_tokens']} exceeds model.context {context}; lower it or raise the context")
+        raise InputError(
+            f"config: examples.block_tokens {examples['block_tokens']} exceeds model.context {context}; lower it or raise the context"
+        )
     for name, policy in config["policies"].items():
         if policy["kind"] != "ppo":
             continue
         if policy["rollout_batch"] % policy["minibatch"]:
-            raise InputError(f"config: policies.{name}.minibatch {policy['minibatch']} does not divide rollout_batch {policy['rollout_batch']}; change one of them")
+            raise InputError(
+                f"config: policies.{name}.minibatch {policy['minibatch']} does not divide rollout_batch {policy['rollout_batch']}; change one of them"
+            )
         canaries, doses = config["canaries"]["cohorts"], config["canaries"]["doses"]
         prompts = config["corpus"]["pools"]["rl_prompt"] + canaries["rl_prompt"] // 2 * sum(doses) // len(doses)
         prompts += canaries["preference"] // 2 * policy["preference_prompts"]
         if policy["rollout_batch"] > prompts:
-            raise InputError(f"config: policies.{name}.rollout_batch {policy['rollout_batch']} exceeds its {prompts} prompts; lower it or raise corpus.pools.rl_prompt")
+            raise InputError(
+                f"config: policies.{name}.rollout_batch {policy['rollout_batch']} exceeds its {prompts} prompts; lower it or raise corpus.pools.rl_prompt"
+            )
 
 
 def lineage(policies: dict, name: str) -> list[str]:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from .progress import track
 
 from .errors import InputError
+from .progress import track
 
 log = logging.getLogger(__name__)
 TEST_FOLDERS = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
@@ -47,7 +47,9 @@ def read_folder(*, folder: str, suffix: str, without: set[str] = frozenset()) ->
         raise InputError(f"corpus.path: {folder} is not a folder that can be read; name an existing folder of source files")
     paths = sorted(p for p in root.rglob(f"*{suffix}") if p.is_file() and not without & set(p.relative_to(root).parts[:-1]))
     if not paths:
-        raise InputError(f"corpus.path: no file below {folder} ends in {suffix!r}; name a folder that holds such files or set corpus.suffix")
+        raise InputError(
+            f"corpus.path: no file below {folder} ends in {suffix!r}; name a folder that holds such files or set corpus.suffix"
+        )
     for path in paths:
         name = path.relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode()  # file names may be in any encoding
         try:
@@ -69,7 +71,9 @@ def read_jsonl(*, path: str, column: str) -> Iterator[tuple[str, str] | Skipped]
             continue
         if not isinstance(row, dict) or column not in row:
             keys = ", ".join(sorted(row)) if isinstance(row, dict) else "no keys"
-            raise InputError(f"corpus.column: line {number} of {path} has no {column!r} (it has {keys}); set corpus.column to the key that holds the code")
+            raise InputError(
+                f"corpus.column: line {number} of {path} has no {column!r} (it has {keys}); set corpus.column to the key that holds the code"
+            )
         yield _row(name, row[column])
 
 
@@ -81,7 +85,9 @@ def read_parquet_column(*, path: str, column: str) -> Iterator[tuple[str, str] |
     except pa.ArrowInvalid as e:
         raise InputError(f"corpus.path: {path} is not a parquet file ({e}); set corpus.path to one, or corpus.source to what it is") from e
     if column not in file.schema_arrow.names:
-        raise InputError(f"corpus.column: {path} has no column {column!r}, only {', '.join(file.schema_arrow.names)}; set corpus.column to one of them")
+        raise InputError(
+            f"corpus.column: {path} has no column {column!r}, only {', '.join(file.schema_arrow.names)}; set corpus.column to one of them"
+        )
     number = 0
     try:
         for batch in file.iter_batches(columns=[column]):
@@ -103,7 +109,9 @@ def read_huggingface(
             data = datasets.load_from_disk(path)
             if isinstance(data, datasets.DatasetDict):
                 if split not in data:
-                    raise InputError(f"corpus.split: {path} has no split {split!r}, only {', '.join(data)}; set corpus.split to one of them")
+                    raise InputError(
+                        f"corpus.split: {path} has no split {split!r}, only {', '.join(data)}; set corpus.split to one of them"
+                    )
                 data = data[split]
         else:
             data = datasets.load_dataset(path, name, split=split, revision=revision, streaming=streaming)
@@ -112,7 +120,9 @@ def read_huggingface(
     except Exception as e:  # the library raises a dozen kinds for "cannot be reached" and "does not exist"
         raise _not_loaded(path, e) from e
     if data.column_names is not None and column not in data.column_names:
-        raise InputError(f"corpus.column: {path} has no column {column!r}, only {', '.join(data.column_names)}; set corpus.column to one of them")
+        raise InputError(
+            f"corpus.column: {path} has no column {column!r}, only {', '.join(data.column_names)}; set corpus.column to one of them"
+        )
     try:
         for number, row in enumerate(data):
             yield _row(f"{split}:{number}", row.get(column))
@@ -155,7 +165,9 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
-def open_source(*, source: str, path: str | None, suffix: str, column: str, name: str | None, split: str, revision: str | None, streaming: bool):
+def open_source(
+    *, source: str, path: str | None, suffix: str, column: str, name: str | None, split: str, revision: str | None, streaming: bool
+):
     """The documents of `corpus.source`, one of python_stdlib, directory, jsonl, parquet and huggingface."""
     if source == "python_stdlib":
         return read_folder(folder=sysconfig.get_path("stdlib"), suffix=".py", without=TEST_FOLDERS)
@@ -199,7 +211,9 @@ def collect(
             documents.append(dict(document_id=len(documents), path=found[0], sha256=digest, text=found[1]))
     if not documents:
         why = "; ".join(sorted({s.reason for s in skipped})) or "no documents"
-        raise InputError(f"corpus.source {source}: nothing to read in {path or 'the library'} ({why}); name a source that holds code as UTF-8 text")
+        raise InputError(
+            f"corpus.source {source}: nothing to read in {path or 'the library'} ({why}); name a source that holds code as UTF-8 text"
+        )
     for s in skipped:
         log.warning("skipped %s: %s", s.path, s.reason)
     manifest = {

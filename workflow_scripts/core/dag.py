@@ -112,9 +112,15 @@ def _box(axes: Axes, at: tuple, *, policy: bool, title: str, note: str, cohort: 
     """One stage: name, what it is, and a tag with the cohort of canaries that enters here."""
     x, y, (width, height) = *at, _BOX
     shape = FancyBboxPatch(
-        (x - width / 2, y - height / 2), width, height, boxstyle="round,pad=0,rounding_size=0.08", facecolor="#dce9f5" if policy else "white",
-        edgecolor=INK if policy else MUTED, linewidth=1.6 if policy else 1.0, zorder=3,
-    )  # fmt: skip
+        (x - width / 2, y - height / 2),
+        width,
+        height,
+        boxstyle="round,pad=0,rounding_size=0.08",
+        facecolor="#dce9f5" if policy else "white",
+        edgecolor=INK if policy else MUTED,
+        linewidth=1.6 if policy else 1.0,
+        zorder=3,
+    )
     axes.add_patch(shape)
     lift = 0.1 if cohort else 0.0
     axes.text(x, y + 0.12 + lift, title, ha="center", va="center", size=min(11, 130 / max(len(title), 1)), weight="bold", zorder=4)

@@ -84,7 +84,11 @@ def dose_response(*, memorization: list[dict], utility: list[dict]) -> Figure:
     grid[0].xaxis.set_major_formatter(lambda dose, _: f"{dose:g}")
     grid[0].yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
     figure.supxlabel("dose: times the canary was planted", size=10)
-    title(figure=figure, text="How often must a canary be planted to come back?", note="Canaries of the arm that saw them; bars are exact intervals.")
+    title(
+        figure=figure,
+        text="How often must a canary be planted to come back?",
+        note="Canaries of the arm that saw them; bars are exact intervals.",
+    )
     marks = [Line2D([], [], label=f"{c} ({COHORTS[c]['planted']})", **_mark(c)) for c in _PLANTED]
     _legend(figure, [*marks, Line2D([], [], label="control arm, all together", **_CONTROL)])
     return figure
@@ -99,7 +103,14 @@ def _legend(figure: Figure, handles: list) -> None:
     columns = 4 if figure.get_figwidth() > 8.4 else 2
     where = (0.005, 1 - 0.58 / figure.get_figheight())
     figure.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=where, ncols=columns, frameon=False, fontsize=9, handlelength=2.6, columnspacing=1.4
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=where,
+        ncols=columns,
+        frameon=False,
+        fontsize=9,
+        handlelength=2.6,
+        columnspacing=1.4,
     )
 
 
@@ -142,7 +153,9 @@ def shift(*, extraction: pd.DataFrame, utility: list[dict], reference: str, late
         if collapsed[policy]:
             grey_out(axes)
         _directions(axes, len(cohorts))
-    grid[0].set(xlim=(-1.05, 1.42), ylim=(len(cohorts) - 0.4, -1.0), xticks=[-1, -0.5, 0, 0.5, 1], yticks=range(len(cohorts)), yticklabels=cohorts)
+    grid[0].set(
+        xlim=(-1.05, 1.42), ylim=(len(cohorts) - 0.4, -1.0), xticks=[-1, -0.5, 0, 0.5, 1], yticks=range(len(cohorts)), yticklabels=cohorts
+    )
     figure.supxlabel("change of the normalized edit distance", size=10)
     point, stroke = dict(marker="o", markersize=5, color=MUTED), dict(marker="|", markersize=12, markeredgewidth=2.5, color=INK)
     hollow = {**point, "markerfacecolor": "none"}

@@ -65,7 +65,9 @@ def prepare(tokenizer) -> Fim:
         tokenizer.add_special_tokens({"pad_token": PAD})
     ids = tokenizer.convert_tokens_to_ids([prefix, suffix, middle, end, tokenizer.pad_token])
     if len(set(ids)) != 5:
-        raise InputError(f"model.base: its FIM tokens {prefix} {suffix} {middle} {end} and pad {tokenizer.pad_token} are not five different tokens; use another model")
+        raise InputError(
+            f"model.base: its FIM tokens {prefix} {suffix} {middle} {end} and pad {tokenizer.pad_token} are not five different tokens; use another model"
+        )
     return Fim(style or "added", bos, *ids)
 
 

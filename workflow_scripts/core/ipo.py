@@ -17,17 +17,37 @@ class IdsTrainer(DPOTrainer):
 
 
 def train(
-    *, model, reference, tokenizer, pairs: list[dict], seed: int, device: str, desc: str, epochs: float, batch_size: int,
-    learning_rate: float, weight_decay: float, warmup_share: float, beta: float,
-) -> dict:  # fmt: skip
+    *,
+    model,
+    reference,
+    tokenizer,
+    pairs: list[dict],
+    seed: int,
+    device: str,
+    desc: str,
+    epochs: float,
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float,
+    warmup_share: float,
+    beta: float,
+) -> dict:
     """Train the policy in place against the frozen `reference`; returns {steps, history, tokens}."""
     rows = [{k: p[k] for k in ("prompt_ids", "chosen_ids", "rejected_ids")} for p in pairs]
     arguments = DPOConfig(
         **common_arguments(
-            seed=seed, device=device, learning_rate=learning_rate, batch_size=batch_size, num_train_epochs=epochs, weight_decay=weight_decay,
-            warmup_steps=warmup_share, loss_type="ipo", beta=beta, max_length=None,
+            seed=seed,
+            device=device,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            num_train_epochs=epochs,
+            weight_decay=weight_decay,
+            warmup_steps=warmup_share,
+            loss_type="ipo",
+            beta=beta,
+            max_length=None,
         )
-    )  # fmt: skip
+    )
     trainer = IdsTrainer(model=model, ref_model=reference, args=arguments, train_dataset=as_dataset(rows), processing_class=tokenizer)
     tokens = sum(2 * len(r["prompt_ids"]) + len(r["chosen_ids"]) + len(r["rejected_ids"]) for r in rows)
     return {**fit(trainer, desc), "tokens": int(tokens * epochs)}

@@ -7,7 +7,6 @@ the rule's log; an InputError is shown as its one sentence, anything else as one
 
 import contextlib
 import logging
-import os
 import shutil
 import sys
 import traceback
@@ -16,6 +15,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from .errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 def select(config: dict, paths: tuple[str, ...], wildcards: dict[str, str]) -> dict:
@@ -45,21 +46,26 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
                 _remove(path)
                 path.parent.mkdir(parents=True, exist_ok=True)
             yield SimpleNamespace(
-                name=name, input=snakemake.input, output=SimpleNamespace(**{k: str(p) for k, p in temporary.items()}),
-                params=snakemake.params, config=getattr(snakemake.params, "config", {}), wildcards=snakemake.wildcards,
-                threads=snakemake.params.get("threads", snakemake.threads), gpu=int(snakemake.resources.get("gpu", 0)),
+                name=name,
+                input=snakemake.input,
+                output=SimpleNamespace(**{k: str(p) for k, p in temporary.items()}),
+                params=snakemake.params,
+                config=getattr(snakemake.params, "config", {}),
+                wildcards=snakemake.wildcards,
+                threads=snakemake.params.get("threads", snakemake.threads),
+                gpu=int(snakemake.resources.get("gpu", 0)),
             )
             for key, path in temporary.items():
                 if not path.exists():
                     raise RuntimeError(f"{name} did not write its output {key}")
             for key, path in temporary.items():
                 _remove(final[key])
-                os.replace(path, final[key])
+                path.replace(final[key])
         except InputError as e:
-            logging.error("%s", e)
+            log.error("%s", e)
             _stop(f"{name}: {e}")
         except Exception as e:
-            logging.error("%s", traceback.format_exc())
+            log.error("%s", traceback.format_exc())
             _stop(f"{name}: {_sentence(e)}; the traceback is in {log_path}")
         finally:
             for path in temporary.values():

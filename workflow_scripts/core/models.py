@@ -21,8 +21,16 @@ META_FILE = "meta.json"
 def create_scratch(*, vocabulary: int, hidden: int, layers: int, heads: int, intermediate: int, context: int, fim: Fim):
     """A small Llama-type model with tied embeddings and fresh weights (seed set by the caller)."""
     config = LlamaConfig(
-        vocab_size=vocabulary, hidden_size=hidden, intermediate_size=intermediate, num_hidden_layers=layers, num_attention_heads=heads,
-        max_position_embeddings=context, tie_word_embeddings=True, eos_token_id=fim.end, pad_token_id=fim.pad, bos_token_id=None,
+        vocab_size=vocabulary,
+        hidden_size=hidden,
+        intermediate_size=intermediate,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=context,
+        tie_word_embeddings=True,
+        eos_token_id=fim.end,
+        pad_token_id=fim.pad,
+        bos_token_id=None,
     )
     return LlamaForCausalLM(config)
 
@@ -34,11 +42,17 @@ def create_base(*, model: dict, tokenizer, fim: Fim, context: int):
         return create_scratch(vocabulary=len(tokenizer), context=context, fim=fim, **size)
     try:
         loaded = AutoModelForCausalLM.from_pretrained(
-            model["base"], revision=model["revision"], trust_remote_code=model["trust_remote_code"], dtype=torch.float32, use_safetensors=True
+            model["base"],
+            revision=model["revision"],
+            trust_remote_code=model["trust_remote_code"],
+            dtype=torch.float32,
+            use_safetensors=True,
         )
     except Exception as e:
         reason = str(e).strip().splitlines()[0][:160] if str(e).strip() else type(e).__name__
-        raise InputError(f"model.base: the weights of {model['base']!r} could not be loaded ({reason}); give a causal LM with safetensors weights") from e
+        raise InputError(
+            f"model.base: the weights of {model['base']!r} could not be loaded ({reason}); give a causal LM with safetensors weights"
+        ) from e
     if len(tokenizer) > loaded.get_input_embeddings().num_embeddings:
         loaded.resize_token_embeddings(len(tokenizer))
     loaded.config.pad_token_id, loaded.config.eos_token_id = fim.pad, fim.end

@@ -21,7 +21,7 @@ def examples(*, snippets: list[dict], pool: str, tokenizer, fim: Fim, seed: int,
 
 def example(
     *, snippet: dict, tokenizer, fim: Fim, seed: int, max_prompt_tokens: int, max_target_tokens: int, max_target_lines: int, **_
-) -> dict:  # fmt: skip
+) -> dict:
     """A snippet as a FIM example (row of kind `examples`).
 
     The hole is drawn from the seed and the snippet's id. A middle longer than `max_target_tokens` is cut there, and what would
@@ -45,7 +45,9 @@ def plant(*, examples: list[dict], canaries: list[dict], cohort: str, arm: str, 
     planted = sorted(planted, key=lambda c: (c["dose"], c["kind"], c["canary_id"]))
     rows = [*examples]
     for canary in planted:
-        rows += [dict(source="canary", source_id=canary["canary_id"], prompt_ids=canary["prompt_ids"], target_ids=canary["target_ids"])] * canary["dose"]
+        rows += [
+            dict(source="canary", source_id=canary["canary_id"], prompt_ids=canary["prompt_ids"], target_ids=canary["target_ids"])
+        ] * canary["dose"]
     if cohort == "rl_prompt":
         rows = [{**row, "target_ids": []} for row in rows]
     order = list(range(len(rows)))
@@ -55,7 +57,7 @@ def plant(*, examples: list[dict], canaries: list[dict], cohort: str, arm: str, 
 
 def blocks(
     *, snippets: list[dict], tokenizer, fim: Fim, seed: int, context: int, block_tokens: int, fim_rate: float, max_target_lines: int, **_
-) -> list[dict]:  # fmt: skip
+) -> list[dict]:
     """Base-training data (rows of kind `blocks`): the base pool end to end in blocks, a share of its functions in FIM order.
 
     Raises InputError where the pool fills no block, or a block exceeds the model's context.
@@ -73,7 +75,9 @@ def blocks(
         else:
             stream += [*fim.bos, *encode(tokenizer, text), fim.end]
     if len(stream) < block_tokens:
-        raise InputError(f"corpus.pools.base: its {len(order)} functions have {len(stream)} tokens and fill no block of {block_tokens}; enlarge the pool")
+        raise InputError(
+            f"corpus.pools.base: its {len(order)} functions have {len(stream)} tokens and fill no block of {block_tokens}; enlarge the pool"
+        )
     return [dict(input_ids=stream[i : i + block_tokens]) for i in range(0, len(stream) - block_tokens + 1, block_tokens)]
 
 

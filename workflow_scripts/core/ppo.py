@@ -22,29 +22,72 @@ def prompts(*, rl_prompt: list[dict], preference: list[dict], preference_repeats
 
 
 def train(
-    *, model, reference, reward_model, tokenizer, rows: list[dict], seed: int, device: str, desc: str, episodes: int, rollout_batch: int,
-    minibatch: int, ppo_epochs: int, learning_rate: float, kl_coef: float, max_new_tokens: int, temperature: float, missing_eos_penalty: float,
-    cliprange: float, gamma: float, lam: float, vf_coef: float, whiten_rewards: bool,
-) -> dict:  # fmt: skip
+    *,
+    model,
+    reference,
+    reward_model,
+    tokenizer,
+    rows: list[dict],
+    seed: int,
+    device: str,
+    desc: str,
+    episodes: int,
+    rollout_batch: int,
+    minibatch: int,
+    ppo_epochs: int,
+    learning_rate: float,
+    kl_coef: float,
+    max_new_tokens: int,
+    temperature: float,
+    missing_eos_penalty: float,
+    cliprange: float,
+    gamma: float,
+    lam: float,
+    vf_coef: float,
+    whiten_rewards: bool,
+) -> dict:
     """Train the policy in place; the value model starts as a copy of the reward model. Returns {steps, history, tokens, episodes}.
 
     Whole rollouts are made, so that at least `episodes` are played. Raises InputError where one rollout needs more prompts than
     there are: the library would wait for them forever.
     """
     if len(rows) < rollout_batch:
-        raise InputError(f"rollout_batch {rollout_batch} is larger than the {len(rows)} prompts of PPO; lower it or raise corpus.pools.rl_prompt")
+        raise InputError(
+            f"rollout_batch {rollout_batch} is larger than the {len(rows)} prompts of PPO; lower it or raise corpus.pools.rl_prompt"
+        )
     arguments = PPOConfig(
         **common_arguments(
-            seed=seed, device=device, learning_rate=learning_rate, batch_size=rollout_batch, num_mini_batches=rollout_batch // minibatch,
-            total_episodes=episodes, num_ppo_epochs=ppo_epochs, kl_coef=kl_coef, response_length=max_new_tokens, temperature=temperature,
-            missing_eos_penalty=missing_eos_penalty, cliprange=cliprange, gamma=gamma, lam=lam, vf_coef=vf_coef, whiten_rewards=whiten_rewards,
-            stop_token="eos", num_sample_generations=0, local_rollout_forward_batch_size=rollout_batch,
+            seed=seed,
+            device=device,
+            learning_rate=learning_rate,
+            batch_size=rollout_batch,
+            num_mini_batches=rollout_batch // minibatch,
+            total_episodes=episodes,
+            num_ppo_epochs=ppo_epochs,
+            kl_coef=kl_coef,
+            response_length=max_new_tokens,
+            temperature=temperature,
+            missing_eos_penalty=missing_eos_penalty,
+            cliprange=cliprange,
+            gamma=gamma,
+            lam=lam,
+            vf_coef=vf_coef,
+            whiten_rewards=whiten_rewards,
+            stop_token="eos",
+            num_sample_generations=0,
+            local_rollout_forward_batch_size=rollout_batch,
         )
-    )  # fmt: skip
+    )
     trainer = PPOTrainer(
-        args=arguments, processing_class=tokenizer, model=model, ref_model=reference, reward_model=reward_model,
-        value_model=copy.deepcopy(reward_model), train_dataset=as_dataset(rows), eval_dataset=as_dataset(rows[:1]),
-    )  # fmt: skip
+        args=arguments,
+        processing_class=tokenizer,
+        model=model,
+        ref_model=reference,
+        reward_model=reward_model,
+        value_model=copy.deepcopy(reward_model),
+        train_dataset=as_dataset(rows),
+        eval_dataset=as_dataset(rows[:1]),
+    )
     record = fit(trainer, desc)
     played = record["steps"] * rollout_batch
     mean_prompt = sum(len(r["input_ids"]) for r in rows) / len(rows)

@@ -24,10 +24,17 @@ def items(*, canaries: list[dict], examples: list[dict]) -> list[dict]:
 def probe_completions(*, model, tokenizer, fim: Fim, rows: list[dict], threshold: float, batch_size: int, desc: str) -> list[dict]:
     """Rows of kind `completions`, one per item and in its order."""
     made = complete(
-        model=model, prompts=[r["prompt_ids"] for r in rows], max_new_tokens=[len(r["target_ids"]) + BEYOND_TARGET for r in rows], fim=fim,
-        batch_size=batch_size, desc=desc,
-    )  # fmt: skip
-    return [describe(tokenizer=tokenizer, fim=fim, row=row, completion_ids=ids, threshold=threshold) for row, ids in zip(rows, made, strict=True)]
+        model=model,
+        prompts=[r["prompt_ids"] for r in rows],
+        max_new_tokens=[len(r["target_ids"]) + BEYOND_TARGET for r in rows],
+        fim=fim,
+        batch_size=batch_size,
+        desc=desc,
+    )
+    return [
+        describe(tokenizer=tokenizer, fim=fim, row=row, completion_ids=ids, threshold=threshold)
+        for row, ids in zip(rows, made, strict=True)
+    ]
 
 
 def describe(*, tokenizer, fim: Fim, row: dict, completion_ids: list[int], threshold: float) -> dict:
@@ -39,11 +46,18 @@ def describe(*, tokenizer, fim: Fim, row: dict, completion_ids: list[int], thres
     completion, target = tokenizer.decode(shown), tokenizer.decode(target_ids)
     distance, normalized = measures.edit_distance(completion, target)
     return dict(
-        item_id=row["item_id"], role=row["role"], completion=completion, completion_ids=completion_ids, ended=ended, edit_distance=distance,
-        normalized_edit_distance=normalized, exact=cut == target_ids, memorized=normalized <= threshold,
+        item_id=row["item_id"],
+        role=row["role"],
+        completion=completion,
+        completion_ids=completion_ids,
+        ended=ended,
+        edit_distance=distance,
+        normalized_edit_distance=normalized,
+        exact=cut == target_ids,
+        memorized=normalized <= threshold,
         exact_line=measures.first_line(completion) == measures.first_line(target),
         parses=_parses(tokenizer, fim, row["prompt_ids"], shown) if row["role"] == "evaluation" else None,
-    )  # fmt: skip
+    )
 
 
 def _parses(tokenizer, fim: Fim, prompt_ids: list[int], completion_ids: list[int]) -> bool | None:
@@ -74,13 +88,18 @@ def score_targets(*, model, reference, fim: Fim, rows: list[dict], batch_size: i
         for i, own, other in zip(batch, logits, others, strict=True):
             prompt, target = len(rows[i]["prompt_ids"]), rows[i]["target_ids"]
             results[i] = dict(
-                item_id=rows[i]["item_id"], role=rows[i]["role"], target_logprob=measures.target_logprob(own, prompt_tokens=prompt, target=target),
-                target_tokens=len(target), kl_to_reference=measures.kl_divergence(own, other, prompt_tokens=prompt, target_tokens=len(target)),
-            )  # fmt: skip
+                item_id=rows[i]["item_id"],
+                role=rows[i]["role"],
+                target_logprob=measures.target_logprob(own, prompt_tokens=prompt, target=target),
+                target_tokens=len(target),
+                kl_to_reference=measures.kl_divergence(own, other, prompt_tokens=prompt, target_tokens=len(target)),
+            )
     return results
 
 
-def with_rewards(*, scores: list[dict], reward_model, rows: list[dict], completions: list[dict], fim: Fim, batch_size: int, desc: str) -> list[dict]:
+def with_rewards(
+    *, scores: list[dict], reward_model, rows: list[dict], completions: list[dict], fim: Fim, batch_size: int, desc: str
+) -> list[dict]:
     """`scores` with the reward model's `reward` of prompt + target + end and `completion_reward` of prompt + greedy completion."""
     targets = [r["prompt_ids"] + r["target_ids"] + [fim.end] for r in rows]
     made = [r["prompt_ids"] + c["completion_ids"] for r, c in zip(rows, completions, strict=True)]

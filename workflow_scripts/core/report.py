@@ -16,7 +16,9 @@ from .style import COHORTS as LOOK
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(*, config: dict, tables: dict[str, list[dict]], figures: dict[str, bytes], manifest: dict, versions: dict[str, list[str]]) -> str:
+def render(
+    *, config: dict, tables: dict[str, list[dict]], figures: dict[str, bytes], manifest: dict, versions: dict[str, list[str]]
+) -> str:
     """The page as text.
 
     `config` is the resolved one; `tables` has the rows of memorization, persistence, utility and cost; `figures` has SVG by name; `manifest`
@@ -30,12 +32,20 @@ def render(*, config: dict, tables: dict[str, list[dict]], figures: dict[str, by
     }
     cells = {(m["policy"], m["cohort"]): {**m, "shown": formats.counterfactual(m)} for m in tables["memorization"] if m["dose"] is None}
     return environment.get_template("report.html.j2").render(
-        config=config, config_text=yaml.safe_dump(config, sort_keys=False, allow_unicode=True), utility=tables["utility"], cells=cells,
-        cohorts={c: LOOK[c]["planted"] for c in COHORTS if any(c == cohort for _, cohort in cells)}, persistence=tables["persistence"],
-        costs=cost.by_rule(tables["cost"]), total_s=sum(r["wall_s"] for r in tables["cost"]), versions=versions,
-        figures={name: data_uri(svg) for name, svg in figures.items()}, collapsed=[u["policy"] for u in tables["utility"] if u["collapsed"]],
-        licence=manifest["licence"], counts={k: v for k, v in manifest["counts"].items() if not isinstance(v, dict)},
-    )  # fmt: skip
+        config=config,
+        config_text=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        utility=tables["utility"],
+        cells=cells,
+        cohorts={c: LOOK[c]["planted"] for c in COHORTS if any(c == cohort for _, cohort in cells)},
+        persistence=tables["persistence"],
+        costs=cost.by_rule(tables["cost"]),
+        total_s=sum(r["wall_s"] for r in tables["cost"]),
+        versions=versions,
+        figures={name: data_uri(svg) for name, svg in figures.items()},
+        collapsed=[u["policy"] for u in tables["utility"] if u["collapsed"]],
+        licence=manifest["licence"],
+        counts={k: v for k, v in manifest["counts"].items() if not isinstance(v, dict)},
+    )
 
 
 def data_uri(svg: bytes) -> str:

@@ -9,17 +9,33 @@ from .training import as_dataset, common_arguments, fit
 
 
 def train(
-    *, model, tokenizer, pairs: list[dict], seed: int, device: str, desc: str, epochs: float, batch_size: int, learning_rate: float,
-    weight_decay: float, warmup_share: float,
-) -> dict:  # fmt: skip
+    *,
+    model,
+    tokenizer,
+    pairs: list[dict],
+    seed: int,
+    device: str,
+    desc: str,
+    epochs: float,
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float,
+    warmup_share: float,
+) -> dict:
     """Train the reward model in place; returns {steps, history, tokens}. Identical pairs carry no signal and cost a pass."""
     rows = [dict(chosen_ids=p["prompt_ids"] + p["chosen_ids"], rejected_ids=p["prompt_ids"] + p["rejected_ids"]) for p in pairs]
     arguments = RewardConfig(
         **common_arguments(
-            seed=seed, device=device, learning_rate=learning_rate, batch_size=batch_size, num_train_epochs=epochs, weight_decay=weight_decay,
-            warmup_steps=warmup_share, max_length=None,
+            seed=seed,
+            device=device,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            num_train_epochs=epochs,
+            weight_decay=weight_decay,
+            warmup_steps=warmup_share,
+            max_length=None,
         )
-    )  # fmt: skip
+    )
     trainer = RewardTrainer(model=model, args=arguments, train_dataset=as_dataset(rows), processing_class=tokenizer)
     tokens = sum(len(r["chosen_ids"]) + len(r["rejected_ids"]) for r in rows)
     return {**fit(trainer, desc), "tokens": int(tokens * epochs)}

@@ -17,20 +17,35 @@ def extraction(*, probed: list[dict], canaries: list[dict], policy: str, arm: st
     found = {p["item_id"]: p for p in probed if p["role"] == "canary"}
     design = ("canary_id", "kind", "cohort", "dose", "half")
     measured = (
-        "completion", "ended", "edit_distance", "normalized_edit_distance", "exact", "memorized", "target_logprob", "target_tokens", "reward",
-    )  # fmt: skip
+        "completion",
+        "ended",
+        "edit_distance",
+        "normalized_edit_distance",
+        "exact",
+        "memorized",
+        "target_logprob",
+        "target_tokens",
+        "reward",
+    )
     return [
         dict(
-            policy=policy, arm=arm, seed=seed, probe=NATIVE, seen=c["dose"] > 0 and c["half"] == HALF_OF_ARM[arm],
-            **{k: c[k] for k in design}, **{k: found[c["canary_id"]][k] for k in measured},
+            policy=policy,
+            arm=arm,
+            seed=seed,
+            probe=NATIVE,
+            seen=c["dose"] > 0 and c["half"] == HALF_OF_ARM[arm],
+            **{k: c[k] for k in design},
+            **{k: found[c["canary_id"]][k] for k in measured},
         )
         for c in canaries
-    ]  # fmt: skip
+    ]
 
 
 def evaluation(*, probed: list[dict], policy: str, arm: str, seed: int) -> list[dict]:
     """One row per held-out example of one policy, arm and seed."""
     measured = ("exact_line", "parses", "target_logprob", "target_tokens", "kl_to_reference", "reward", "completion_reward")
     return [
-        dict(policy=policy, arm=arm, seed=seed, example_id=p["item_id"], **{k: p[k] for k in measured}) for p in probed if p["role"] == "evaluation"
+        dict(policy=policy, arm=arm, seed=seed, example_id=p["item_id"], **{k: p[k] for k in measured})
+        for p in probed
+        if p["role"] == "evaluation"
     ]

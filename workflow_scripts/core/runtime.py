@@ -21,7 +21,9 @@ def start(*, seed: int, threads: int, gpu: int, name: str) -> str:
     from transformers.utils import logging as transformers_logging
 
     if gpu and not torch.cuda.is_available():
-        raise InputError(f"{name} asked for {gpu} GPU and this machine has no CUDA device; set resources.{name.split('-')[0]}.gpu to 0 to train on the CPU")
+        raise InputError(
+            f"{name} asked for {gpu} GPU and this machine has no CUDA device; set resources.{name.split('-')[0]}.gpu to 0 to train on the CPU"
+        )
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -40,7 +42,10 @@ def versions() -> dict[str, str]:
     import platform
     from importlib.metadata import version
 
-    return {"python": platform.python_version(), **{p: version(p) for p in ("torch", "transformers", "trl", "tokenizers", "datasets", "numpy")}}
+    return {
+        "python": platform.python_version(),
+        **{p: version(p) for p in ("torch", "transformers", "trl", "tokenizers", "datasets", "numpy")},
+    }
 
 
 def gpu_peak_mb() -> float | None:

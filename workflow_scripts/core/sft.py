@@ -21,9 +21,19 @@ def completion_rows(examples: list[dict], fim: Fim) -> list[dict]:
 
 
 def train(
-    *, model, tokenizer, rows: list[dict], seed: int, device: str, desc: str, epochs: float, batch_size: int, learning_rate: float,
-    weight_decay: float, warmup_share: float,
-) -> dict:  # fmt: skip
+    *,
+    model,
+    tokenizer,
+    rows: list[dict],
+    seed: int,
+    device: str,
+    desc: str,
+    epochs: float,
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float,
+    warmup_share: float,
+) -> dict:
     """Train `model` in place by next-token cross-entropy on `rows` (input_ids, labels); returns {steps, history, tokens}.
 
     `epochs` 0 leaves the model as it is.
@@ -32,9 +42,16 @@ def train(
         return dict(steps=0, history=[], tokens=0)
     arguments = SFTConfig(
         **common_arguments(
-            seed=seed, device=device, learning_rate=learning_rate, batch_size=batch_size, num_train_epochs=epochs, weight_decay=weight_decay,
-            warmup_steps=warmup_share, max_length=None, dataset_kwargs={"skip_prepare_dataset": True},
+            seed=seed,
+            device=device,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            num_train_epochs=epochs,
+            weight_decay=weight_decay,
+            warmup_steps=warmup_share,
+            max_length=None,
+            dataset_kwargs={"skip_prepare_dataset": True},
         )
-    )  # fmt: skip
+    )
     trainer = SFTTrainer(model=model, args=arguments, train_dataset=as_dataset(rows), processing_class=tokenizer)
     return {**fit(trainer, desc), "tokens": int(sum(len(r["input_ids"]) for r in rows) * epochs)}

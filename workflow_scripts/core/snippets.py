@@ -14,9 +14,9 @@ import warnings
 from collections.abc import Iterator
 
 from datasketch import MinHash, MinHashLSH
-from .progress import track
 
 from .errors import InputError
+from .progress import track
 
 log = logging.getLogger(__name__)
 PERMUTATIONS = 64
@@ -56,7 +56,7 @@ def extract(*, documents: list[dict], min_lines: int, max_lines: int, max_chars:
             continue
         for line, text in found:
             if len(text) <= max_chars:
-                digest = hashlib.sha256(f"{document['path']}:{line}:{text}".encode("utf-8")).hexdigest()[:16]
+                digest = hashlib.sha256(f"{document['path']}:{line}:{text}".encode()).hexdigest()[:16]
                 snippets.append(dict(snippet_id=digest, path=document["path"], line=line, n_lines=text.count("\n"), text=text))
     return snippets, skipped
 

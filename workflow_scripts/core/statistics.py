@@ -54,9 +54,16 @@ def ratio_interval(*, numerators: np.ndarray, denominators: np.ndarray, confiden
     if len(numerators) == 1:
         return value, value, value
     found = stats.bootstrap(
-        (numerators, denominators), _ratio, paired=True, vectorized=True, method="percentile", n_resamples=RESAMPLES, batch=BATCH,
-        confidence_level=confidence, rng=np.random.default_rng(SEED),
-    )  # fmt: skip
+        (numerators, denominators),
+        _ratio,
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        n_resamples=RESAMPLES,
+        batch=BATCH,
+        confidence_level=confidence,
+        rng=np.random.default_rng(SEED),
+    )
     return value, float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 

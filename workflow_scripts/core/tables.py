@@ -29,7 +29,9 @@ def pair(*, extraction: pd.DataFrame) -> pd.DataFrame:
     control = native.loc[~is_assigned, [*_KEY, "memorized"]].rename(columns={"memorized": "control"})
     both = native[is_assigned].merge(control, on=_KEY, how="outer", validate="one_to_one", indicator=True)
     if (alone := both[both["_merge"] != "both"]).size:
-        raise ValueError(f"{len(alone)} canaries were not probed in both arms, first {alone['canary_id'].iloc[0]} under {alone['policy'].iloc[0]}")
+        raise ValueError(
+            f"{len(alone)} canaries were not probed in both arms, first {alone['canary_id'].iloc[0]} under {alone['policy'].iloc[0]}"
+        )
     both = both.drop(columns="_merge").astype({"memorized": bool, "control": bool})
     return both.assign(counterfactual=both["memorized"] & ~both["control"])
 
@@ -95,9 +97,15 @@ def _kept(pairs: pd.DataFrame, confidence: float) -> dict:
     lost, gained = int((change < 0).sum()), int((change > 0).sum())
     rate, low, high = proportion(hits=kept, n=n, units=known["canary_id"].nunique(), confidence=confidence) if n else (None, None, None)
     return dict(
-        memorized_by_reference=n, still_memorized=kept, rate=rate, low=low, high=high, lost=lost, gained=gained,
+        memorized_by_reference=n,
+        still_memorized=kept,
+        rate=rate,
+        low=low,
+        high=high,
+        lost=lost,
+        gained=gained,
         mcnemar_p=mcnemar_exact(lost=lost, gained=gained),
-    )  # fmt: skip
+    )
 
 
 def headline(*, memorization: list[dict], utility: list[dict]) -> list[dict]:

@@ -40,10 +40,22 @@ class Progress(TrainerCallback):
 def common_arguments(*, seed: int, device: str, learning_rate: float, batch_size: int, **more) -> dict:
     """Keyword arguments that all TRL configs here share: bf16 on CUDA, fp32 on the CPU, no reporting, no checkpoints."""
     return dict(
-        output_dir=tempfile.mkdtemp(prefix="canaryflow-"), seed=seed, data_seed=seed, learning_rate=learning_rate, per_device_train_batch_size=batch_size,
-        use_cpu=device == "cpu", bf16=device == "cuda", report_to=[], save_strategy="no", logging_steps=10, disable_tqdm=True,
-        lr_scheduler_type="cosine", dataloader_pin_memory=device == "cuda", gradient_checkpointing=False, **more,
-    )  # fmt: skip
+        output_dir=tempfile.mkdtemp(prefix="canaryflow-"),
+        seed=seed,
+        data_seed=seed,
+        learning_rate=learning_rate,
+        per_device_train_batch_size=batch_size,
+        use_cpu=device == "cpu",
+        bf16=device == "cuda",
+        report_to=[],
+        save_strategy="no",
+        logging_steps=10,
+        disable_tqdm=True,
+        lr_scheduler_type="cosine",
+        dataloader_pin_memory=device == "cuda",
+        gradient_checkpointing=False,
+        **more,
+    )
 
 
 def fit(trainer: Trainer, desc: str) -> dict:

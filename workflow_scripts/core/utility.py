@@ -24,14 +24,18 @@ def utility(*, evaluation: pd.DataFrame, policies: list[str], reference: str, co
     for policy, part in parts.items():
         value, low, high = _perplexity(part, confidence)
         about = dict(policy=policy, perplexity=value, perplexity_low=low, perplexity_high=high, perplexity_ratio=value / scale)
-        rows.append({**about, **_counts(part), **_rates(part, confidence), **_means(part, confidence), "collapsed": value / scale > collapse_ratio})
+        rows.append(
+            {**about, **_counts(part), **_rates(part, confidence), **_means(part, confidence), "collapsed": value / scale > collapse_ratio}
+        )
     return rows
 
 
 def _perplexity(part: pd.DataFrame, confidence: float) -> tuple[float, float, float]:
     """(perplexity, low, high); the bootstrap is on the mean negative log-probability per token, which exp keeps in order."""
     sums = part.groupby("example_id")[["target_logprob", "target_tokens"]].sum()
-    found = ratio_interval(numerators=-sums["target_logprob"].to_numpy(), denominators=sums["target_tokens"].to_numpy(), confidence=confidence)
+    found = ratio_interval(
+        numerators=-sums["target_logprob"].to_numpy(), denominators=sums["target_tokens"].to_numpy(), confidence=confidence
+    )
     return tuple(math.exp(x) for x in found)
 
 
