@@ -13,8 +13,8 @@ import pytest
 import yaml
 from hypothesis import settings
 
-from workflow_scripts.core import canaries, corpus, snippets
 from workflow_scripts.core.config import resolve
+from workflow_scripts.core.data import canaries, corpus, snippets
 
 SCHEMA = ROOT / "rules/schemas/config.schema.yaml"
 DESIGN = dict(cohorts=dict(sft=16, preference=16, rl_prompt=16, heldout=8), doses=[1, 3], kinds=list(canaries.KINDS), seed=0)
@@ -64,7 +64,7 @@ def stdlib_snippets() -> list[dict]:
 @pytest.fixture(scope="session")
 def model_words(stdlib_snippets):
     """(tokenizer, Fim): a byte-level BPE of 600 tokens with Canaryflow's FIM tokens."""
-    from workflow_scripts.core import fim, tokenizer
+    from workflow_scripts.core.data import fim, tokenizer
 
     words = tokenizer.train_bpe(texts=[s["text"] for s in stdlib_snippets], vocabulary=600)
     return words, fim.prepare(words)

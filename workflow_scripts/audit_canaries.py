@@ -1,6 +1,7 @@
 """Count every canary in every training set of both arms; fail if one is not where and as often as the design says."""
 
-from workflow_scripts.core import audit, planting, schemas
+from workflow_scripts.core import schemas
+from workflow_scripts.core.data import audit, planting
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.job import job
 

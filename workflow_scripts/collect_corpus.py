@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from workflow_scripts.core import corpus, schemas
+from workflow_scripts.core import schemas
+from workflow_scripts.core.data import corpus
 from workflow_scripts.core.job import job
 
 SETTINGS = ("source", "path", "suffix", "column", "name", "split", "revision", "streaming", "max_documents", "licence")

@@ -1,7 +1,8 @@
 """Rows of all arms and seeds of one policy: per canary, and per held-out example."""
 
-from workflow_scripts.core import rows, schemas
+from workflow_scripts.core import schemas
 from workflow_scripts.core.job import job
+from workflow_scripts.core.probing import rows
 
 with job(snakemake) as j:
     canaries = schemas.read_rows(j.input.canaries, "canaries")

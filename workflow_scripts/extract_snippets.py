@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from workflow_scripts.core import schemas, snippets
+from workflow_scripts.core import schemas
+from workflow_scripts.core.data import snippets
 from workflow_scripts.core.job import job
 
 with job(snakemake) as j:

@@ -1,6 +1,7 @@
 """The three training sets of one arm: sft, preference and rl_prompt."""
 
-from workflow_scripts.core import planting, schemas, tokenizer
+from workflow_scripts.core import schemas
+from workflow_scripts.core.data import planting, tokenizer
 from workflow_scripts.core.job import job
 
 with job(snakemake) as j:

@@ -1,6 +1,7 @@
 """What both arms share: the canaries with their design, the base blocks and the held-out examples, as token ids."""
 
-from workflow_scripts.core import canaries, planting, schemas, tokenizer
+from workflow_scripts.core import schemas
+from workflow_scripts.core.data import canaries, planting, tokenizer
 from workflow_scripts.core.job import job
 
 with job(snakemake) as j:

@@ -1,7 +1,8 @@
 """Heat map of the counterfactual memorization rate: policies x cohorts."""
 
-from workflow_scripts.core import figures, schemas, style
+from workflow_scripts.core import schemas
 from workflow_scripts.core.job import job
+from workflow_scripts.core.results import figures, style
 
 with job(snakemake) as j:
     rows = {table: schemas.read_rows(j.input[table], table) for table in ("memorization", "utility")}

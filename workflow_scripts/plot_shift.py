@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from workflow_scripts.core import figures, schemas, style
+from workflow_scripts.core import schemas
 from workflow_scripts.core.job import job
+from workflow_scripts.core.results import figures, style
 
 with job(snakemake) as j:
     figure = figures.shift(

@@ -1,7 +1,7 @@
 """The workflow as a picture, from the resolved config."""
 
-from workflow_scripts.core import dag, style
 from workflow_scripts.core.job import job
+from workflow_scripts.core.results import dag, style
 
 with job(snakemake) as j:
     figure = dag.workflow(

@@ -1,16 +1,19 @@
 """Greedy completions of every canary and of held-out code by one policy."""
 
-from workflow_scripts.core import models, probing, runtime, schemas, tokenizer
+from workflow_scripts.core import schemas
+from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
+from workflow_scripts.core.probing import probes
+from workflow_scripts.core.training import models, runtime
 
 with job(snakemake) as j:
     settings = j.config["probes"]
     device = runtime.start(seed=int(j.wildcards.seed), threads=j.threads, gpu=j.gpu, name=j.name)
     words, fim, _ = tokenizer.load(j.input.tokenizer)
-    rows = probing.items(
+    rows = probes.items(
         canaries=schemas.read_rows(j.input.canaries, "canaries"), examples=schemas.read_rows(j.input.evaluation, "examples")
     )
-    completions = probing.probe_completions(
+    completions = probes.probe_completions(
         model=models.load_policy(j.input.model, device=device),
         tokenizer=words,
         fim=fim,

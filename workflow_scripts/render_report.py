@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-from workflow_scripts.core import report, schemas
+from workflow_scripts.core import schemas
 from workflow_scripts.core.job import job
+from workflow_scripts.core.results import report
 
 with job(snakemake) as j:
     manifest, versions = (json.loads(Path(path).read_text(encoding="utf-8")) for path in (j.input.manifest, j.input.versions))

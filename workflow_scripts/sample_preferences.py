@@ -1,8 +1,10 @@
 """Preference pairs of one arm; the canaries in them are counted once more, as the trainers will get them."""
 
-from workflow_scripts.core import audit, models, preferences, runtime, schemas, tokenizer
+from workflow_scripts.core import schemas
+from workflow_scripts.core.data import audit, tokenizer
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.job import job
+from workflow_scripts.core.training import models, preferences, runtime
 
 with job(snakemake) as j:
     device = runtime.start(seed=int(j.wildcards.seed), threads=j.threads, gpu=j.gpu, name=j.name)

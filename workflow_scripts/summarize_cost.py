@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from workflow_scripts.core import cost, tables
 from workflow_scripts.core.job import job
+from workflow_scripts.core.results import cost, tables
 
 with job(snakemake) as j:
     root, models = f"results/{j.wildcards.run}", list(j.input.models)

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from workflow_scripts.core import schemas, tables
+from workflow_scripts.core import schemas
 from workflow_scripts.core.job import job
+from workflow_scripts.core.results import tables
 
 with job(snakemake) as j:
     rows = tables.persistence(

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from workflow_scripts.core import schemas, tables, utility
+from workflow_scripts.core import schemas
 from workflow_scripts.core.job import job
+from workflow_scripts.core.results import tables, utility
 
 with job(snakemake) as j:
     rows = utility.utility(

@@ -1,7 +1,9 @@
 """Train the base model on blocks of code, from scratch or on top of a pretrained model."""
 
-from workflow_scripts.core import models, runtime, schemas, sft, tokenizer
+from workflow_scripts.core import schemas
+from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
+from workflow_scripts.core.training import models, runtime, sft
 
 with job(snakemake) as j:
     seed, policy = int(j.wildcards.seed), j.wildcards.policy

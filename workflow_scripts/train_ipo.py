@@ -1,7 +1,9 @@
 """IPO of a policy's parent on the arm's preference pairs."""
 
-from workflow_scripts.core import ipo, models, runtime, schemas, tokenizer
+from workflow_scripts.core import schemas
+from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
+from workflow_scripts.core.training import ipo, models, runtime
 
 with job(snakemake) as j:
     seed, policy = int(j.wildcards.seed), j.wildcards.policy

@@ -1,7 +1,9 @@
 """PPO of a policy's parent against the arm's reward model."""
 
-from workflow_scripts.core import models, ppo, runtime, schemas, tokenizer
+from workflow_scripts.core import schemas
+from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
+from workflow_scripts.core.training import models, ppo, runtime
 
 with job(snakemake) as j:
     seed, policy = int(j.wildcards.seed), j.wildcards.policy

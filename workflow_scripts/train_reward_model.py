@@ -1,7 +1,9 @@
 """Reward model of one arm, on its preference pairs."""
 
-from workflow_scripts.core import models, reward, runtime, schemas, tokenizer
+from workflow_scripts.core import schemas
+from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
+from workflow_scripts.core.training import models, reward, runtime
 
 with job(snakemake) as j:
     seed, settings = int(j.wildcards.seed), j.config["reward_model"]

@@ -1,6 +1,7 @@
 """The run's tokenizer: trained on the base pool, or the model's own."""
 
-from workflow_scripts.core import schemas, tokenizer
+from workflow_scripts.core import schemas
+from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
 
 with job(snakemake) as j:

@@ -7,7 +7,9 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from workflow_scripts.core import models, schemas, tokenizer
+from workflow_scripts.core import schemas
+from workflow_scripts.core.data import tokenizer
+from workflow_scripts.core.training import models
 
 
 def test_local_model_on_code_from_a_folder(workflow):

@@ -1,0 +1,155 @@
+"""The audit passes what was planted as designed and names every canary that was not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import SHAPE
+from workflow_scripts.core.data.audit import audit, count, failures
+from workflow_scripts.core.data.fim import encode
+from workflow_scripts.core.data.planting import PLANTED, blocks, examples, plant
+
+
+@pytest.fixture
+def training_sets(planted, stdlib_snippets, model_words):
+    """training_sets(arm): token sequences by set, as the trainers get them."""
+    words, fim = model_words
+
+    def build(arm):
+        base = blocks(
+            snippets=stdlib_snippets, tokenizer=words, fim=fim, seed=0, context=64, block_tokens=64, fim_rate=0.5, max_target_lines=3
+        )
+        sets = {"base": [b["input_ids"] for b in base]}
+        for cohort in PLANTED:
+            code = examples(snippets=stdlib_snippets, pool=cohort, tokenizer=words, fim=fim, seed=0, **SHAPE)
+            rows = plant(examples=code, canaries=planted, cohort=cohort, arm=arm, seed=0)
+            sets[cohort] = [r["prompt_ids"] + r["target_ids"] for r in rows]
+        return sets
+
+    return build
+
+
+def first(planted, cohort, half, dose) -> dict:
+    """The first canary of this cell."""
+    return next(c for c in planted if (c["cohort"], c["half"], c["dose"]) == (cohort, half, dose))
+
+
+def spelt_otherwise(ids: list[int], words) -> list[int]:
+    """Other ids of the same text: one of its tokens as two."""
+    at = next(i for i, token in enumerate(ids) if len(words.decode([token])) > 1)
+    text = words.decode([ids[at]])
+    return [*ids[:at], *encode(words, text[:1]), *encode(words, text[1:]), *ids[at + 1 :]]
+
+
+@pytest.mark.parametrize("arm", ["A", "B"])
+def test_what_was_planted_as_designed_passes(planted, training_sets, arm):
+    rows = audit(canaries=planted, arm=arm, training_sets=training_sets(arm))
+    assert failures(rows) == []
+    assert len(rows) == 4 * len(planted) + sum(c["cohort"] != "heldout" for c in planted)
+    mine = [c for c in planted if c["half"] == {"A": 1, "B": 2}[arm]]
+    assert sum(r["counted"] for r in rows if r["sequence"] == "planted") == sum(c["dose"] for c in mine)
+    shown = sum(c["dose"] for c in mine if c["cohort"] in ("sft", "preference"))
+    assert sum(r["counted"] for r in rows if r["sequence"] == "target") == shown > 0
+
+
+def test_the_other_arm_fails_in_every_cohort(planted, training_sets):
+    wrong = failures(audit(canaries=planted, arm="A", training_sets=training_sets("B")))
+    assert len(wrong) == sum({"heldout": 0, "rl_prompt": 1}.get(c["cohort"], 2) for c in planted)
+
+
+def dropped(sets, canary, ids, words):
+    sets[canary["cohort"]].remove(ids)
+
+
+def doubled(sets, canary, ids, words):
+    sets[canary["cohort"]].append(ids)
+
+
+def retokenised(sets, canary, ids, words):
+    where = sets[canary["cohort"]].index(ids)
+    target = spelt_otherwise(canary["target_ids"], words)
+    assert words.decode(target) == canary["target"]
+    sets[canary["cohort"]][where] = canary["prompt_ids"] + target
+
+
+def cut_short(sets, canary, ids, words):
+    sets[canary["cohort"]][sets[canary["cohort"]].index(ids)] = ids[:-1]
+
+
+def in_base(sets, canary, ids, words):
+    sets["base"].append([1, 2, *canary["target_ids"], 3])
+
+
+def in_preference(sets, canary, ids, words):
+    sets["preference"].append(ids)
+
+
+def with_target(sets, canary, ids, words):
+    where = sets[canary["cohort"]].index(ids)
+    sets[canary["cohort"]][where] = ids + canary["target_ids"]
+
+
+def target_behind_another_prompt(sets, canary, ids, words):
+    sets[canary["cohort"]].append([7, 8, *canary["target_ids"]])
+
+
+@pytest.mark.parametrize(
+    ("damage", "cell", "where", "counted", "expected"),
+    [
+        (dropped, ("sft", 1, 3), "sft", 2, 3),
+        (dropped, ("rl_prompt", 1, 1), "rl_prompt", 0, 1),
+        (doubled, ("sft", 1, 1), "sft", 2, 1),
+        (doubled, ("rl_prompt", 1, 3), "rl_prompt", 4, 3),
+        (retokenised, ("preference", 1, 3), "preference", 2, 3),
+        (cut_short, ("sft", 1, 1), "sft", 0, 1),
+        (doubled, ("sft", 2, 1), "sft", 1, 0),
+        (doubled, ("preference", 2, 3), "preference", 1, 0),
+        (doubled, ("rl_prompt", 2, 3), "rl_prompt", 1, 0),
+        (in_preference, ("sft", 1, 1), "preference", 1, 0),
+        (in_base, ("sft", 1, 1), "base", 1, 0),
+        (in_base, ("rl_prompt", 1, 1), "base", 1, 0),
+        (in_preference, ("heldout", 1, 0), "preference", 1, 0),
+        (with_target, ("rl_prompt", 1, 1), "rl_prompt", 1, 0),
+        (target_behind_another_prompt, ("sft", 2, 1), "sft", 1, 0),
+    ],
+)
+def test_each_damage_is_found_and_named(planted, training_sets, model_words, damage, cell, where, counted, expected):
+    sets, canary = training_sets("A"), first(planted, *cell)
+    damage(sets, canary, canary["prompt_ids"] + ([] if canary["cohort"] == "rl_prompt" else canary["target_ids"]), model_words[0])
+    wrong = failures(audit(canaries=planted, arm="A", training_sets=sets))
+    sequences = (
+        {dropped, doubled, retokenised, cut_short} & {damage} and ["planted", *(["target"] if cell[0] != "rl_prompt" else [])] or ["target"]
+    )
+    told = f"{canary['canary_id']} occurs {counted} times ({{}}) in {where} of arm A, {expected} expected"
+    assert wrong == [told.format(sequence) for sequence in sequences]
+
+
+@pytest.mark.parametrize(
+    ("sequences", "needle", "hits"),
+    [
+        ([[1, 2, 3], [1, 2]], [1, 2], 2),
+        ([[1, 1, 1]], [1, 1], 2),
+        ([[1, 2], [3, 4]], [2, 3], 0),
+        ([[256, 0]], [1], 0),  # its bytes hold those of 1, but not where a token starts
+        ([[256, 1]], [1], 1),
+        ([[], [5]], [5], 1),
+        ([], [5], 0),
+    ],
+    ids=["two rows", "overlapping", "across rows", "misaligned", "aligned after misaligned", "empty row", "no rows"],
+)
+def test_count(sequences, needle, hits):
+    assert count(sequences=sequences, needle=needle) == hits
+
+
+def test_an_empty_needle_is_an_error():
+    with pytest.raises(ValueError, match="no tokens"):
+        count(sequences=[[1]], needle=[])
+
+
+tokens = st.sampled_from([0, 1, 255, 256, 257, 65536])
+
+
+@given(sequences=st.lists(st.lists(tokens, max_size=12), max_size=5), needle=st.lists(tokens, min_size=1, max_size=3))
+def test_count_agrees_with_looking_everywhere(sequences, needle):
+    naive = sum(s[i : i + len(needle)] == needle for s in sequences for i in range(len(s)))
+    assert count(sequences=sequences, needle=needle) == naive

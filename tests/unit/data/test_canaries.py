@@ -1,0 +1,135 @@
+"""The design is balanced, the secrets are unguessable and harmless, and a canary's text depends on its name and the seed alone."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from tests.conftest import DESIGN
+from workflow_scripts.core.data import canaries
+from workflow_scripts.core.data.canaries import COHORTS, KINDS, assign, make
+from workflow_scripts.core.data.fim import encode
+from workflow_scripts.core.probing.measures import edit_distance
+
+SECRET_SCANNERS = {
+    "AWS": r"(AKIA|ASIA)[0-9A-Z]{16}",
+    "GitHub": r"(gh[pousr]_[0-9A-Za-z]{36}|github_pat_\w{22})",
+    "sk-": r"\bsk-[0-9A-Za-z_-]{20,}",
+    "Stripe": r"\b[sr]k_(live|test)_[0-9A-Za-z]{10,}",
+    "Slack": r"xox[abeprs]-[0-9A-Za-z-]{10,}",
+    "Google": r"AIza[0-9A-Za-z_-]{35}",
+    "JWT": r"\beyJ[0-9A-Za-z_-]{10,}",
+    "private key": r"-----BEGIN",
+    "UUID": r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b",
+    "hexadecimal or base64 of 32": r"\b[0-9A-Za-z+/]{32,}\b",
+}
+
+
+def texts(rows: list[dict]) -> dict[str, tuple[str, str, str]]:
+    """{canary_id: (prefix, suffix, target)}."""
+    return {c["canary_id"]: (c["prefix"], c["suffix"], c["target"]) for c in rows}
+
+
+@pytest.fixture(scope="module")
+def many(model_words) -> list[dict]:
+    """400 canaries with the default doses."""
+    words, fim = model_words
+    cohorts = dict.fromkeys(COHORTS, 96) | {"heldout": 112}
+    return make(cohorts=cohorts, doses=[1, 4, 16, 64], kinds=list(KINDS), seed=1, tokenizer=words, fim=fim)
+
+
+@pytest.mark.parametrize(("size", "doses"), [(64, [1, 4, 16, 64]), (16, [1, 3]), (8, [1, 4, 16, 64]), (6, [1, 2, 3]), (10, [0]), (2, [5])])
+@pytest.mark.parametrize("kinds", [list(KINDS), ["path", "key", "body"], ["contact"]])
+def test_every_dose_has_equal_halves_of_the_same_kinds(size, doses, kinds):
+    slots = assign(size=size, doses=doses, kinds=kinds)
+    assert Counter((dose, half) for _, dose, half in slots) == {(dose, half): size // (2 * len(doses)) for dose in doses for half in (1, 2)}
+    for dose in doses:
+        halves = [Counter(kind for kind, d, h in slots if (d, h) == (dose, half)) for half in (1, 2)]
+        assert halves[0] == halves[1]
+    used = Counter(kind for kind, _, half in slots if half == 1)
+    assert max(used[k] for k in kinds) - min(used[k] for k in kinds) <= 1
+
+
+def test_cohorts_are_disjoint_and_as_large_as_asked(planted):
+    assert Counter(c["cohort"] for c in planted) == DESIGN["cohorts"]
+    assert len({c["canary_id"] for c in planted}) == len(planted)
+    assert {c["dose"] for c in planted if c["cohort"] == "heldout"} == {0}
+    assert {c["dose"] for c in planted if c["cohort"] != "heldout"} == set(DESIGN["doses"])
+
+
+def test_ids_spell_the_text(planted, model_words):
+    words, fim = model_words
+    for c in planted:
+        assert words.decode(c["target_ids"]) == c["target"]
+        assert c["prompt_ids"] == fim.prompt(encode(words, c["prefix"]), encode(words, c["suffix"]))
+
+
+def test_same_seed_same_canaries(planted, model_words):
+    words, fim = model_words
+    assert make(tokenizer=words, fim=fim, **DESIGN) == planted
+    other = make(tokenizer=words, fim=fim, **{**DESIGN, "seed": 1})
+    assert not {c["target"] for c in other} & {c["target"] for c in planted}
+    assert [c["half"] for c in other] != [c["half"] for c in planted]
+
+
+@pytest.mark.parametrize("grown", [dict(sft=32), dict(heldout=40), dict(preference=24, rl_prompt=48)])
+def test_a_larger_cohort_leaves_the_other_texts_as_they_are(planted, model_words, grown):
+    words, fim = model_words
+    more = texts(make(tokenizer=words, fim=fim, **{**DESIGN, "cohorts": {**DESIGN["cohorts"], **grown}}))
+    assert texts(planted).items() <= more.items()
+    assert len(more) == len(planted) + sum(size - DESIGN["cohorts"][cohort] for cohort, size in grown.items())
+
+
+@pytest.mark.parametrize("dropped", ["sft", "rl_prompt"])
+def test_a_cohort_less_leaves_the_others_whole(planted, model_words, dropped):
+    words, fim = model_words
+    fewer = {k: v for k, v in DESIGN["cohorts"].items() if k != dropped}
+    assert make(tokenizer=words, fim=fim, **{**DESIGN, "cohorts": fewer}) == [c for c in planted if c["cohort"] != dropped]
+
+
+def test_secrets_and_prompts_are_unique(many):
+    assert len({c["target"] for c in many}) == len({(c["prefix"], c["suffix"]) for c in many}) == len(many) == 400
+    for kind in KINDS:
+        assert len({c["prefix"] for c in many if c["kind"] == kind}) == 100
+
+
+def test_a_taken_secret_is_drawn_again():
+    first = canaries._draw(kind="path", name="sft-path-0000", seed=0, taken=set())
+    again = canaries._draw(kind="path", name="sft-path-0000", seed=0, taken={first[2]})
+    assert again[2] != first[2]
+
+
+def test_no_target_stands_anywhere_else(many, stdlib_snippets):
+    code = "\n".join(s["text"] for s in stdlib_snippets)
+    prompts = "\n".join(c["prefix"] + "\n" + c["suffix"] for c in many)
+    targets = "\n".join(c["target"] for c in many)
+    for c in many:
+        assert c["target"] not in code
+        assert c["target"] not in prompts
+        assert targets.count(c["target"]) == 1
+
+
+def test_no_target_passes_for_another(many, defaults):
+    """A model that learnt the form, or another canary, must not count as having memorized this one."""
+    for kind in KINDS:
+        targets = [c["target"] for c in many if c["kind"] == kind]
+        nearest = min(edit_distance(a, b)[1] for i, a in enumerate(targets) for b in targets[:i])
+        assert nearest > defaults["probes"]["memorized_distance"]
+
+
+def test_addresses_are_at_a_reserved_domain(many):
+    text = "\n".join("".join(t) for t in texts(many).values())
+    domains = re.findall(r"@([\w.-]+)", text)
+    assert len(domains) == 100
+    assert all(d.endswith(".example.org") for d in domains)
+    assert not re.search(r"https?://|\b\d{1,3}(\.\d{1,3}){3}\b", text)
+
+
+@pytest.mark.parametrize("scanner", SECRET_SCANNERS)
+def test_no_secret_scanner_would_ring(many, scanner):
+    assert not [c["target"] for c in many if re.search(SECRET_SCANNERS[scanner], c["prefix"] + c["target"] + c["suffix"])]
+
+
+def test_code_with_a_canary_is_code(many):
+    for c in many:
+        compile(c["prefix"] + c["target"] + c["suffix"], c["canary_id"], "exec")

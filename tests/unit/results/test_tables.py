@@ -1,0 +1,253 @@
+"""Rates that were built into synthetic rows come out exactly, in every table; what is missing stays missing."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from tests.unit.results import synthetic
+from workflow_scripts.core import schemas
+from workflow_scripts.core.results import cost, formats, statistics, tables, utility
+
+
+def useful(policies=synthetic.POLICIES, seeds=(0,), **changes) -> list[dict]:
+    """The utility table of the synthetic study."""
+    settings = dict(policies=list(policies), reference="sft", confidence=0.95, collapse_ratio=1.5) | changes
+    return utility.utility(evaluation=synthetic.evaluation(policies, seeds), **settings)
+
+
+def memorized(seeds=(0,)) -> dict[tuple, dict]:
+    """The memorization table by (policy, cohort, dose)."""
+    rows = tables.memorization(extraction=synthetic.extraction(seeds=seeds), utility=useful(seeds=seeds), confidence=0.95)
+    return {(r["policy"], r["cohort"], r["dose"]): r for r in rows}
+
+
+def kept(extraction=None, later=synthetic.LATER) -> dict[tuple, dict]:
+    """The persistence table by (policy, cohort)."""
+    extraction = synthetic.extraction() if extraction is None else extraction
+    rows = tables.persistence(extraction=extraction, utility=useful(), reference="sft", later=later, confidence=0.95)
+    return {(r["policy"], r["cohort"]): r for r in rows}
+
+
+def test_every_built_in_rate_comes_out():
+    found = memorized()
+    for policy in synthetic.POLICIES:
+        for cohort in synthetic.COHORTS[:3]:
+            hits = synthetic.RATES.get((policy, cohort), [0] * 4)
+            for dose, expected in zip(synthetic.DOSES, hits, strict=True):
+                row = found[policy, cohort, dose]
+                assert (row["n"], row["hits"], row["rate"]) == (8, expected, expected / 8)
+            whole = found[policy, cohort, None]
+            assert (whole["n"], whole["hits"], whole["rate"]) == (32, sum(hits), sum(hits) / 32)
+
+
+def test_the_control_is_the_other_arm_and_is_taken_off_canary_by_canary():
+    row, whole = memorized()["sft", "sft", 4], memorized()["sft", "sft", None]
+    assert (row["hits"], row["control_hits"], row["counterfactual_hits"]) == (4, 1, 3)
+    assert (whole["hits"], whole["control_hits"], whole["counterfactual_hits"]) == (20, 1, 19)
+    assert (whole["counterfactual_low"], whole["counterfactual_high"]) == statistics.clopper_pearson(hits=19, n=32, confidence=0.95)
+    assert (whole["control_low"], whole["control_high"]) == statistics.clopper_pearson(hits=1, n=32, confidence=0.95)
+
+
+def test_a_canary_that_both_arms_memorize_is_not_counterfactual_and_one_that_only_the_control_does_adds_nothing():
+    extraction = synthetic.extraction(policies=["sft"])
+    extraction["memorized"] = (extraction["arm"] == "A") & (extraction["cohort"] == "preference")
+    rows = tables.memorization(extraction=extraction, utility=useful(["sft"]), confidence=0.95)
+    row = next(r for r in rows if r["cohort"] == "preference" and r["dose"] is None)
+    assert (row["hits"], row["control_hits"], row["counterfactual_hits"]) == (16, 16, 16)  # half 1 by its own arm, half 2 by the other
+    extraction["memorized"] = extraction["cohort"] == "preference"
+    rows = tables.memorization(extraction=extraction, utility=useful(["sft"]), confidence=0.95)
+    row = next(r for r in rows if r["cohort"] == "preference" and r["dose"] is None)
+    assert (row["hits"], row["control_hits"], row["counterfactual_hits"]) == (32, 32, 0)
+
+
+def test_heldout_is_a_placebo_with_an_upper_bound():
+    for policy in synthetic.POLICIES:
+        row = memorized()[policy, "heldout", None]
+        assert (row["n"], row["hits"], row["low"]) == (32, 0, 0)
+        assert row["high"] == pytest.approx(1 - 0.025 ** (1 / 32))
+        assert formats.counterfactual(row) == ("0 %", "0/32, 0–11 %")
+
+
+def test_seeds_add_counts_but_no_certainty():
+    once, thrice = memorized()["sft", "sft", None], memorized(seeds=(0, 1, 2))["sft", "sft", None]
+    assert (thrice["n"], thrice["hits"]) == (3 * once["n"], 3 * once["hits"])
+    for key in ("rate", "low", "high", "control_high", "counterfactual_rate", "counterfactual_low", "counterfactual_high"):
+        assert thrice[key] == pytest.approx(once[key])
+
+
+def test_collapse_is_flagged_by_the_ratio_and_carried_everywhere():
+    rows = {r["policy"]: r for r in useful()}
+    assert [p for p, r in rows.items() if r["collapsed"]] == ["ipo"]
+    assert rows["ipo"]["perplexity_ratio"] == pytest.approx(4.0) and rows["sft"]["perplexity_ratio"] == 1.0
+    assert not any(r["collapsed"] for r in useful(collapse_ratio=4.01))
+    assert {p for (p, _, _), r in memorized().items() if r["collapsed"]} == {"ipo"}
+    assert {p for (p, _), r in kept().items() if r["collapsed"]} == {"ipo"}
+
+
+def test_a_canary_without_its_twin_and_one_that_is_there_twice_are_errors():
+    extraction = synthetic.extraction(policies=["sft"])
+    with pytest.raises(ValueError, match="1 canaries were not probed in both arms"):
+        tables.pair(extraction=extraction.iloc[1:])
+    with pytest.raises(ValueError):
+        tables.pair(extraction=pd.concat([extraction, extraction.iloc[:1]]))
+
+
+def test_rows_of_other_probes_do_not_count():
+    extraction = synthetic.extraction(policies=["sft"])
+    other = extraction.assign(probe="left_to_right", memorized=True)
+    assert tables.pair(extraction=pd.concat([extraction, other])).equals(tables.pair(extraction=extraction))
+
+
+def test_persistence_counts_what_stays_and_tests_what_changes():
+    row = kept()["ppo", "sft"]
+    assert (row["memorized_by_reference"], row["still_memorized"], row["lost"], row["gained"]) == (20, 17, 3, 0)
+    assert row["rate"] == 0.85 and row["mcnemar_p"] == pytest.approx(2 * 0.5**3)
+    assert (row["low"], row["high"]) == statistics.clopper_pearson(hits=17, n=20, confidence=0.95)
+    assert (kept()["direct", "preference"]["lost"], kept()["direct", "preference"]["gained"]) == (0, 23)
+
+
+def test_nothing_memorized_leaves_no_share():
+    row = kept()["ppo", "preference"]
+    assert (row["memorized_by_reference"], row["still_memorized"], row["lost"], row["gained"], row["mcnemar_p"]) == (0, 0, 0, 0, 1.0)
+    assert row["rate"] is row["low"] is row["high"] is None
+
+
+def test_persistence_over_seeds_counts_each_canary_once_in_its_test():
+    three = kept(synthetic.extraction(seeds=(0, 1, 2)))["ppo", "sft"]
+    assert (three["memorized_by_reference"], three["still_memorized"]) == (60, 51)
+    one = kept()["ppo", "sft"]
+    assert {k: three[k] for k in ("lost", "gained", "mcnemar_p")} == {k: one[k] for k in ("lost", "gained", "mcnemar_p")}
+    assert (three["rate"], three["low"], three["high"]) == pytest.approx((one["rate"], one["low"], one["high"]))
+
+
+def test_persistence_needs_the_same_canaries_and_may_be_empty():
+    extraction = synthetic.extraction()
+    short = extraction[~((extraction["policy"] == "ppo") & (extraction["canary_id"] == "sft-64-00"))]
+    with pytest.raises(ValueError, match="same canaries"):
+        kept(short)
+    assert kept(later=[]) == {}
+
+
+def test_utility_of_known_rows():
+    row = {r["policy"]: r for r in useful()}["ppo"]
+    assert (row["n"], row["tokens"], row["n_parsable"]) == (20, sum(range(5, 25)), 12)
+    assert row["perplexity"] == pytest.approx(55.0) and (row["perplexity_low"], row["perplexity_high"]) == pytest.approx((55.0, 55.0))
+    assert (row["exact_line_rate"], row["parse_rate"], row["mean_reward"]) == (0.25, 0.75, 0.5)
+    assert row["kl_to_reference"] == pytest.approx(0.2)
+    assert (row["exact_line_low"], row["exact_line_high"]) == statistics.clopper_pearson(hits=5, n=20, confidence=0.95)
+    assert (row["parse_low"], row["parse_high"]) == statistics.clopper_pearson(hits=9, n=12, confidence=0.95)
+    assert row["mean_reward_low"] < 0.5 < row["mean_reward_high"]
+
+
+def test_perplexity_weighs_tokens_not_examples():
+    evaluation = synthetic.evaluation(policies=["sft"])
+    evaluation["target_logprob"] = -evaluation["target_tokens"] * [
+        math.log(8) if i == "e19" else math.log(2) for i in evaluation["example_id"]
+    ]
+    row = utility.utility(evaluation=evaluation, policies=["sft"], reference="sft", confidence=0.95, collapse_ratio=2)[0]
+    assert row["perplexity"] == pytest.approx(2 ** ((3 * 24 + 266) / 290))
+    assert 1.999 < row["perplexity_low"] < row["perplexity"] < row["perplexity_high"] < 8
+
+
+def test_arms_and_seeds_of_an_example_are_one_unit():
+    once, thrice = useful()[3], useful(seeds=(0, 1, 2))[3]
+    assert {k: thrice[k] for k in once} == pytest.approx(once)
+
+
+def test_where_nothing_can_parse_the_rate_is_missing():
+    evaluation = synthetic.evaluation(policies=["sft"]).assign(parses=None)
+    row = utility.utility(evaluation=evaluation, policies=["sft"], reference="sft", confidence=0.95, collapse_ratio=2)[0]
+    assert row["n_parsable"] == 0 and row["parse_rate"] is row["parse_low"] is row["parse_high"] is None
+
+
+def test_a_policy_without_rows_is_an_error():
+    with pytest.raises(ValueError, match="under dpo"):
+        utility.utility(
+            evaluation=synthetic.evaluation(["sft"]), policies=["sft", "dpo"], reference="sft", confidence=0.95, collapse_ratio=2
+        )
+
+
+def test_cost_joins_benchmarks_and_checkpoints(tmp_path):
+    benchmarks, models = synthetic.write_run(tmp_path)
+    rows = cost.cost(benchmarks=benchmarks, benchmark_root=str(tmp_path / "benchmarks"), models=models, model_root=str(tmp_path / "models"))
+    found = {(r["rule"], r["arm"], r["policy"]): r for r in rows}
+    assert len(rows) == len(benchmarks) == len(found)
+    base = found["train_base", None, "base"]
+    assert (base["seed"], base["wall_s"], base["cpu_s"], base["peak_memory_mb"]) == (0, 400.0, 760.0, 1500.0)
+    assert (base["steps"], base["tokens"], base["device"], base["gpu_peak_mb"]) == (900, 3_700_000, "cpu", None)
+    assert found["train_ppo", "B", "ppo"]["tokens"] == 90_000
+    assert found["probe_completions", "A", "ppo"]["tokens"] is None  # probing trains on nothing
+    for job in (("collect_corpus", None, None), ("plant_arm", "A", None)):  # NA and - are not 0
+        assert found[job]["cpu_s"] is found[job]["peak_memory_mb"] is found[job]["seed"] is None
+    total = {r["rule"]: r for r in cost.by_rule(rows)}
+    assert (total["train_sft"]["jobs"], total["train_sft"]["wall_s"], total["train_sft"]["tokens"]) == (4, 400.0, 360_000)
+    assert total["collect_corpus"]["cpu_s"] is total["collect_corpus"]["peak_memory_mb"] is None
+    assert cost.versions(models=models)["trl"] == ["1.12.0"]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("audit_canaries.tsv", ("audit_canaries", None, None, None)),
+        ("plant_arm/B.tsv", ("plant_arm", "B", None, None)),
+        ("collect_extraction/B.tsv", ("collect_extraction", None, None, "B")),  # a policy may have an arm's name
+        ("sample_preferences/A/3.tsv", ("sample_preferences", "A", 3, None)),
+        ("train_ppo/A/3/ppo_0.5.tsv", ("train_ppo", "A", 3, "ppo_0.5")),
+        ("train_base/shared/0/base.tsv", ("train_base", None, 0, "base")),
+    ],
+)
+def test_a_benchmark_path_names_its_job(path, expected):
+    found = cost.job_of(path=f"results/benchmarks/benchmarks/{path}", root="results/benchmarks/benchmarks")
+    assert (found["rule"], found["arm"], found["seed"], found["policy"]) == expected
+
+
+def test_a_benchmark_that_is_no_jobs_is_an_error():
+    with pytest.raises(ValueError, match="is not the benchmark of a job"):
+        cost.job_of(path="b/probe/A/0/ppo/more.tsv", root="b")
+    with pytest.raises(ValueError, match="0 rows"):
+        cost.measured("s\th:m:s\n")
+
+
+def test_tables_keep_their_schema_and_nulls_in_parquet_and_csv(tmp_path):
+    rows = {"memorization": list(memorized().values()), "persistence": list(kept().values()), "utility": useful(), "none": []}
+    for name, made in rows.items():
+        kind = "persistence" if name == "none" else name
+        tables.write(rows=made, kind=kind, parquet=tmp_path / f"{name}.parquet", table=tmp_path / f"{name}.csv")
+        assert schemas.read_rows(tmp_path / f"{name}.parquet", kind) == made
+        frame = pd.read_csv(tmp_path / f"{name}.csv")
+        assert list(frame.columns) == schemas.SCHEMAS[kind].names and len(frame) == len(made)
+    whole = pd.read_csv(tmp_path / "memorization.csv")
+    assert whole["dose"].isna().sum() == len(synthetic.POLICIES) * 4 and (whole["dose"] == 0).sum() == len(synthetic.POLICIES)
+    assert pq.read_table(tmp_path / "persistence.parquet")["rate"].null_count == sum(r["rate"] is None for r in rows["persistence"]) == 9
+
+
+def test_headline_says_rate_count_interval_and_utility():
+    rows = tables.headline(memorization=list(memorized().values()), utility=useful())
+    assert [r["policy"] for r in rows] == ["base", "sft", "direct", "ppo", "ipo (collapsed)"]
+    assert rows[1]["sft"] == "59 % (19/32, 41–76 %)" and rows[1]["heldout"] == "0 % (0/32, 0–11 %)"
+    assert rows[4]["held-out perplexity"] == "200.0 (× 4.00)"
+
+
+def test_tables_figures_and_report_do_not_wait_for_torch():
+    names = "cost, dag, figures, report, style, tables, utility"
+    code = f"import sys; from workflow_scripts.core import schemas; from workflow_scripts.core.results import {names}; sys.exit(bool({{'torch', 'transformers', 'trl'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(schemas.__file__).parents[2]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(None, "–"), (0.0, "0 %"), (0.004, "0.4 %"), (0.781, "78 %"), (0.996, "99.6 %"), (1.0, "100 %"), (0.01, "1 %")]
+)
+def test_percent_never_rounds_to_none_or_all(share, text):
+    assert formats.percent(share) == text
+
+
+def test_other_numbers_as_text():
+    assert formats.interval(None, None) == formats.number(None) == formats.short(None) == formats.duration(None) == "–"
+    assert (formats.p_value(0.0004), formats.p_value(0.0312)) == ("< 0.001", "0.031")
+    assert (formats.short(950), formats.short(3_712_345)) == ("950", "3.7 M")
+    assert (formats.duration(42), formats.duration(720), formats.duration(11_520)) == ("42 s", "12 min", "3.2 h")

@@ -1,0 +1,92 @@
+"""Training sets of the two arms: the same code in the same order, with the halves of each cohort exchanged.
+
+Slot k of a training set holds the same snippet in both arms, or a canary of the same dose from either half. So the arms differ
+by nothing but which canaries they saw, and each is the other's control (counterfactual memorization, arXiv 2112.12938).
+"""
+
+import random
+
+from ..errors import InputError
+from .canaries import HALF_OF_ARM
+from .fim import Fim, cut, encode
+
+PLANTED = ("sft", "preference", "rl_prompt")
+SPARE = 2  # tokens that training and probing add: the end token and one beyond the target
+
+
+def examples(*, snippets: list[dict], pool: str, tokenizer, fim: Fim, seed: int, **shape) -> list[dict]:
+    """The FIM examples of one pool, in the order of the snippets."""
+    return [example(snippet=s, tokenizer=tokenizer, fim=fim, seed=seed, **shape) for s in snippets if s["pool"] == pool]
+
+
+def example(
+    *, snippet: dict, tokenizer, fim: Fim, seed: int, max_prompt_tokens: int, max_target_tokens: int, max_target_lines: int, **_
+) -> dict:
+    """A snippet as a FIM example (row of kind `examples`).
+
+    The hole is drawn from the seed and the snippet's id. A middle longer than `max_target_tokens` is cut there, and what would
+    follow it is dropped; a long prompt keeps what is nearest to the hole, at least two thirds of it prefix where there is so much.
+    """
+    pick = random.Random(f"{seed}/{snippet['snippet_id']}")
+    head, middle, tail = (encode(tokenizer, part) for part in cut(snippet["text"], generator=pick, max_lines=max_target_lines))
+    tail = [] if len(middle) > max_target_tokens else tail
+    space = max_prompt_tokens - len(fim.bos) - 3
+    tail = tail[: max(space // 3, space - len(head))]
+    head = head[max(0, len(head) - (space - len(tail))) :]
+    return dict(source="snippet", source_id=snippet["snippet_id"], prompt_ids=fim.prompt(head, tail), target_ids=middle[:max_target_tokens])
+
+
+def plant(*, examples: list[dict], canaries: list[dict], cohort: str, arm: str, seed: int) -> list[dict]:
+    """The training set of one arm: `examples`, and each canary of the cohort's half as often as its dose, in a seeded order.
+
+    `rl_prompt` canaries are planted as prompts alone: PPO is never shown their target.
+    """
+    planted = [c for c in canaries if c["cohort"] == cohort and c["half"] == HALF_OF_ARM[arm]]
+    planted = sorted(planted, key=lambda c: (c["dose"], c["kind"], c["canary_id"]))
+    rows = [*examples]
+    for canary in planted:
+        rows += [
+            dict(source="canary", source_id=canary["canary_id"], prompt_ids=canary["prompt_ids"], target_ids=canary["target_ids"])
+        ] * canary["dose"]
+    if cohort == "rl_prompt":
+        rows = [{**row, "target_ids": []} for row in rows]
+    order = list(range(len(rows)))
+    random.Random(f"{seed}/{cohort} order").shuffle(order)  # the same permutation in both arms: they have equally many rows
+    return [rows[i] for i in order]
+
+
+def blocks(
+    *, snippets: list[dict], tokenizer, fim: Fim, seed: int, context: int, block_tokens: int, fim_rate: float, max_target_lines: int, **_
+) -> list[dict]:
+    """Base-training data (rows of kind `blocks`): the base pool end to end in blocks, a share of its functions in FIM order.
+
+    Raises InputError where the pool fills no block, or a block exceeds the model's context.
+    """
+    if block_tokens > context:
+        raise InputError(f"examples.block_tokens: {block_tokens} exceeds the model's context of {context}; lower it")
+    order = [s["text"] for s in snippets if s["pool"] == "base"]
+    pick = random.Random(f"{seed}/base order")
+    pick.shuffle(order)
+    stream: list[int] = []
+    for text in order:
+        if pick.random() < fim_rate:
+            head, middle, tail = (encode(tokenizer, part) for part in cut(text, generator=pick, max_lines=max_target_lines))
+            stream += [*fim.prompt(head, tail), *middle, fim.end]
+        else:
+            stream += [*fim.bos, *encode(tokenizer, text), fim.end]
+    if len(stream) < block_tokens:
+        raise InputError(
+            f"corpus.pools.base: its {len(order)} functions have {len(stream)} tokens and fill no block of {block_tokens}; enlarge the pool"
+        )
+    return [dict(input_ids=stream[i : i + block_tokens]) for i in range(0, len(stream) - block_tokens + 1, block_tokens)]
+
+
+def check_context(*, canaries: list[dict], context: int) -> None:
+    """Raise InputError where a canary's prompt, its target and an end token do not fit the model's context."""
+    longest = max(canaries, key=lambda c: len(c["prompt_ids"]) + len(c["target_ids"]))
+    need = len(longest["prompt_ids"]) + len(longest["target_ids"]) + SPARE
+    if need > context:
+        raise InputError(
+            f"model.context: canary {longest['canary_id']} needs {need} tokens (prompt {len(longest['prompt_ids'])}, target "
+            f"{len(longest['target_ids'])}, {SPARE} to go on) but the model's context is {context}; raise model.context or use another model"
+        )

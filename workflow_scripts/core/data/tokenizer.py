@@ -1,0 +1,76 @@
+"""The tokenizer of a run: trained on the base pool, or the model's own; either way with its FIM ids beside it.
+
+The directory holds the tokenizer's files and `fim.json` (ids, context length, where it came from). It is made before any
+training, so that a model that cannot be had stops the run in its first minute.
+"""
+
+import json
+from pathlib import Path
+
+from ..errors import InputError
+from .fim import ADDED, PAD, Fim, prepare
+
+FIM_FILE = "fim.json"
+
+
+def train_bpe(*, texts: list[str], vocabulary: int):
+    """A byte-level BPE tokenizer with Canaryflow's FIM tokens, trained on `texts`."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    special = [*ADDED, PAD]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    bpe.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe, eos_token=ADDED[3], pad_token=PAD, extra_special_tokens=list(ADDED[:3]), clean_up_tokenization_spaces=False
+    )
+
+
+def load_pretrained(*, base: str, revision: str | None, trust_remote_code: bool):
+    """(tokenizer, context length) of a causal LM by hub id or local path; one sentence if it cannot be had."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    options = dict(revision=revision, trust_remote_code=trust_remote_code)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(base, **options)
+        config = AutoConfig.from_pretrained(base, **options)
+    except Exception as e:  # OSError, ValueError, HTTP and JSON errors: the library raises many kinds for the same cause
+        raise InputError(
+            f"model.base: {base!r} could not be loaded ({str(e).strip().splitlines()[0][:160] if str(e).strip() else type(e).__name__}); "
+            "give an existing hub id and be online, or the path of a folder with a causal LM, or `scratch`"
+        ) from e
+    return tokenizer, getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
+def make(*, model: dict, texts: list[str], path) -> None:
+    """Write the run's tokenizer and its FIM ids to the directory `path`. `model` is the config's model section."""
+    if model["base"] == "scratch":
+        tokenizer, context = train_bpe(texts=texts, vocabulary=model["vocabulary"]), model["context"]
+    else:
+        tokenizer, limit = load_pretrained(base=model["base"], revision=model["revision"], trust_remote_code=model["trust_remote_code"])
+        context = min(model["context"], limit or model["context"])
+    size = len(tokenizer)
+    fim = prepare(tokenizer)
+    tokenizer.save_pretrained(path)
+    about = {**fim.asdict(), "context": context, "base": model["base"], "added_tokens": len(tokenizer) - size, "vocabulary": len(tokenizer)}
+    (Path(path) / FIM_FILE).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def load(path):
+    """(tokenizer, Fim, context length in tokens) of a directory written by `make`.
+
+    The padding side is set here: it is not among what a saved tokenizer remembers, and right-padded prompts spoil PPO's rollouts.
+    """
+    from transformers import AutoTokenizer
+
+    about = json.loads((Path(path) / FIM_FILE).read_text(encoding="utf-8"))
+    names = Fim.__dataclass_fields__
+    fim = Fim(**{k: tuple(v) if k == "bos" else v for k, v in about.items() if k in names})
+    return AutoTokenizer.from_pretrained(path, padding_side="left"), fim, about["context"]

@@ -1,0 +1,86 @@
+"""Checkpoints: create, load and save causal LMs and reward models.
+
+A checkpoint directory describes itself: safetensors weights, tokenizer, and `meta.json` (policy, parent, settings, seed, steps,
+tokens, versions, device, metrics). No pickle is ever loaded.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, LlamaConfig, LlamaForCausalLM
+
+from ..data.fim import Fim
+from ..errors import InputError
+from . import runtime
+
+META_FILE = "meta.json"
+
+
+def create_scratch(*, vocabulary: int, hidden: int, layers: int, heads: int, intermediate: int, context: int, fim: Fim):
+    """A small Llama-type model with tied embeddings and fresh weights (seed set by the caller)."""
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=hidden,
+        intermediate_size=intermediate,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=context,
+        tie_word_embeddings=True,
+        eos_token_id=fim.end,
+        pad_token_id=fim.pad,
+        bos_token_id=None,
+    )
+    return LlamaForCausalLM(config)
+
+
+def create_base(*, model: dict, tokenizer, fim: Fim, context: int):
+    """The base model before our training: from scratch, or a hub or local causal LM with embeddings for the added tokens."""
+    if model["base"] == "scratch":
+        size = {k: model[k] for k in ("hidden", "layers", "heads", "intermediate")}
+        return create_scratch(vocabulary=len(tokenizer), context=context, fim=fim, **size)
+    try:
+        loaded = AutoModelForCausalLM.from_pretrained(
+            model["base"],
+            revision=model["revision"],
+            trust_remote_code=model["trust_remote_code"],
+            dtype=torch.float32,
+            use_safetensors=True,
+        )
+    except Exception as e:
+        reason = str(e).strip().splitlines()[0][:160] if str(e).strip() else type(e).__name__
+        raise InputError(
+            f"model.base: the weights of {model['base']!r} could not be loaded ({reason}); give a causal LM with safetensors weights"
+        ) from e
+    if len(tokenizer) > loaded.get_input_embeddings().num_embeddings:
+        loaded.resize_token_embeddings(len(tokenizer))
+    loaded.config.pad_token_id, loaded.config.eos_token_id = fim.pad, fim.end
+    loaded.generation_config.eos_token_id, loaded.generation_config.pad_token_id = fim.end, fim.pad
+    return loaded
+
+
+def load_policy(path, *, device: str = "cpu"):
+    """A causal LM checkpoint in fp32."""
+    return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True).to(device)
+
+
+def load_reward_model(path, *, fim: Fim, device: str = "cpu"):
+    """A sequence classifier with one score, in fp32; from a policy's checkpoint its head is fresh (seed set by the caller)."""
+    options = dict(num_labels=1, pad_token_id=fim.pad, dtype=torch.float32, use_safetensors=True)
+    return AutoModelForSequenceClassification.from_pretrained(path, **options).to(device)
+
+
+def save(*, model, tokenizer_path, path, meta: dict) -> None:
+    """Write a checkpoint directory: weights, the run's tokenizer, and `meta` with versions, device and GPU memory added."""
+    model.save_pretrained(path)
+    for file in Path(tokenizer_path).iterdir():
+        shutil.copyfile(file, Path(path) / file.name)
+    about = {**meta, "device": model.device.type, "gpu_peak_mb": runtime.gpu_peak_mb(), "versions": runtime.versions()}
+    about["parameters"] = sum(p.numel() for p in model.parameters())
+    (Path(path) / META_FILE).write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_meta(path) -> dict:
+    """The `meta.json` of a checkpoint directory."""
+    return json.loads((Path(path) / META_FILE).read_text(encoding="utf-8"))

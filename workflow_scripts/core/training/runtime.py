@@ -1,0 +1,55 @@
+"""What makes a run the same twice: seeds, thread count, deterministic kernels, and the device that a job may use."""
+
+import logging
+import os
+import random
+import warnings
+
+from ..errors import InputError
+
+
+def start(*, seed: int, threads: int, gpu: int, name: str) -> str:
+    """Seed everything, fix the thread count, and return the device, "cuda" or "cpu".
+
+    A job that asked for a GPU (gpu >= 1) and finds none fails; one that did not ask uses CUDA where the machine has it.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before CUDA starts; deterministic matrix products
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    import numpy as np
+    import torch
+    from transformers.utils import logging as transformers_logging
+
+    if gpu and not torch.cuda.is_available():
+        raise InputError(
+            f"{name} asked for {gpu} GPU and this machine has no CUDA device; set resources.{name.split('-')[0]}.gpu to 0 to train on the CPU"
+        )
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|trl")  # of use among the libraries, not ours
+    logging.getLogger("accelerate").setLevel(logging.WARNING)
+    transformers_logging.disable_default_handler()
+    transformers_logging.enable_propagation()
+    transformers_logging.disable_progress_bar()
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    import platform
+    from importlib.metadata import version
+
+    return {
+        "python": platform.python_version(),
+        **{p: version(p) for p in ("torch", "transformers", "trl", "tokenizers", "datasets", "numpy")},
+    }
+
+
+def gpu_peak_mb() -> float | None:
+    """Peak memory that torch allocated on the GPU, in MB; None on the CPU."""
+    import torch
+
+    return torch.cuda.max_memory_allocated() / 1e6 if torch.cuda.is_available() else None

@@ -1,0 +1,73 @@
+"""What every trainer shares: arguments, progress, batching, and the record of a training run."""
+
+import logging
+import tempfile
+
+from datasets import Dataset
+from transformers import PrinterCallback, Trainer, TrainerCallback
+
+from ..progress import track
+
+log = logging.getLogger(__name__)
+
+
+class Progress(TrainerCallback):
+    """One bar per training job on stderr, metrics to the log."""
+
+    def __init__(self, desc: str):
+        self.desc, self.bar = desc, None
+
+    def on_train_begin(self, args, state, control, **_):
+        """Open the bar."""
+        self.bar = track(desc=self.desc, unit="step", total=state.max_steps)
+
+    def on_step_end(self, args, state, control, **_):
+        """Move the bar by the steps made since the last call."""
+        self.bar.update(state.global_step - self.bar.n)
+
+    def on_log(self, args, state, control, logs=None, **_):
+        """Show loss or reward beside the bar."""
+        log.info("step %d: %s", state.global_step, logs)
+        shown = {k: logs[k] for k in ("loss", "objective/scores", "objective/kl") if k in (logs or {})}
+        if self.bar is not None and shown:
+            self.bar.set_postfix({k.split("/")[-1]: f"{float(v):.3g}" for k, v in shown.items()}, refresh=False)
+
+    def on_train_end(self, args, state, control, **_):
+        """Close the bar."""
+        self.bar.close()
+
+
+def common_arguments(*, seed: int, device: str, learning_rate: float, batch_size: int, **more) -> dict:
+    """Keyword arguments that all TRL configs here share: bf16 on CUDA, fp32 on the CPU, no reporting, no checkpoints."""
+    return dict(
+        output_dir=tempfile.mkdtemp(prefix="canaryflow-"),
+        seed=seed,
+        data_seed=seed,
+        learning_rate=learning_rate,
+        per_device_train_batch_size=batch_size,
+        use_cpu=device == "cpu",
+        bf16=device == "cuda",
+        report_to=[],
+        save_strategy="no",
+        logging_steps=10,
+        disable_tqdm=True,
+        lr_scheduler_type="cosine",
+        dataloader_pin_memory=device == "cuda",
+        gradient_checkpointing=False,
+        **more,
+    )
+
+
+def fit(trainer: Trainer, desc: str) -> dict:
+    """Train, and return {steps, history}: the trainer's own log of losses and rewards, without its timings."""
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Progress(desc))
+    trainer.train()
+    timing = ("runtime", "per_second", "eps", "total_flos")
+    history = [{k: float(v) for k, v in row.items() if not any(t in k for t in timing)} for row in trainer.state.log_history]
+    return {"steps": trainer.state.global_step, "history": history}
+
+
+def as_dataset(rows: list[dict]) -> Dataset:
+    """In-memory dataset of token id columns, in the order given."""
+    return Dataset.from_list(rows)
