@@ -20,13 +20,16 @@ log = logging.getLogger(__name__)
 
 
 def select(config: dict, paths: tuple[str, ...], wildcards: dict[str, str]) -> dict:
-    """{path: value} of the dotted `paths`, in which `{name}` stands for a wildcard; a path that is not there is a KeyError."""
+    """{path: value} of the dotted `paths`, in which `{name}` stands for a wildcard; a path that is not there is a KeyError.
+
+    Wildcards are filled in after the path is split: a policy may be called ppo_kl_0.05.
+    """
     chosen = {}
-    for path in (p.format(**wildcards) for p in paths):
+    for path in paths:
         value = config
         for key in path.split("."):
-            value = value[key]
-        chosen[path] = value
+            value = value[key.format(**wildcards)]
+        chosen[path.format(**wildcards)] = value
     return chosen
 
 

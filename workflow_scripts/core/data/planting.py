@@ -81,12 +81,13 @@ def blocks(
     return [dict(input_ids=stream[i : i + block_tokens]) for i in range(0, len(stream) - block_tokens + 1, block_tokens)]
 
 
-def check_context(*, canaries: list[dict], context: int) -> None:
-    """Raise InputError where a canary's prompt, its target and an end token do not fit the model's context."""
-    longest = max(canaries, key=lambda c: len(c["prompt_ids"]) + len(c["target_ids"]))
-    need = len(longest["prompt_ids"]) + len(longest["target_ids"]) + SPARE
-    if need > context:
+def check_context(*, canaries: list[dict], examples: list[dict], context: int) -> None:
+    """Raise InputError where a prompt, its target and the tokens that follow do not fit the model's context."""
+    named = [(f"canary {c['canary_id']}", c) for c in canaries] + [(f"snippet {e['source_id']}", e) for e in examples]
+    name, longest = max(named, key=lambda pair: len(pair[1]["prompt_ids"]) + len(pair[1]["target_ids"]))
+    prompt, target = len(longest["prompt_ids"]), len(longest["target_ids"])
+    if prompt + target + SPARE > context:
         raise InputError(
-            f"model.context: canary {longest['canary_id']} needs {need} tokens (prompt {len(longest['prompt_ids'])}, target "
-            f"{len(longest['target_ids'])}, {SPARE} to go on) but the model's context is {context}; raise model.context or use another model"
+            f"model.context: {name} needs {prompt + target + SPARE} tokens (prompt {prompt}, target {target}, {SPARE} to go on) "
+            f"but the model's context is {context}; raise model.context, lower examples.max_prompt_tokens, or use another model"
         )
