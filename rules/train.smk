@@ -2,6 +2,7 @@
 
 Needs: results/{run}/planted, tokenizer.  Makes: results/{run}/models, preferences.
 Steps: base (no canaries, shared by the arms), sft and direct, preference pairs, reward model, ppo, ipo.
+Training goes before probing (priority): the long chains decide when a run ends, short jobs fill the gaps.
 """
 
 
@@ -47,6 +48,7 @@ rule train_sft:
         "logs/{run}/train_sft/{arm}/{seed}/{policy}.log",
     benchmark:
         "results/{run}/benchmarks/train_sft/{arm}/{seed}/{policy}.tsv"
+    priority: 10
     threads: threads_of("train_sft")
     resources:
         **needs("train_sft"),
@@ -74,6 +76,7 @@ rule sample_preferences:
         "logs/{run}/sample_preferences/{arm}/{seed}.log",
     benchmark:
         "results/{run}/benchmarks/sample_preferences/{arm}/{seed}.tsv"
+    priority: 10
     threads: threads_of("sample_preferences")
     resources:
         **needs("sample_preferences"),
@@ -98,6 +101,7 @@ rule train_reward_model:
         "logs/{run}/train_reward_model/{arm}/{seed}.log",
     benchmark:
         "results/{run}/benchmarks/train_reward_model/{arm}/{seed}/reward_model.tsv"
+    priority: 10
     threads: threads_of("train_reward_model")
     resources:
         **needs("train_reward_model"),
@@ -124,6 +128,7 @@ rule train_ppo:
         "logs/{run}/train_ppo/{arm}/{seed}/{policy}.log",
     benchmark:
         "results/{run}/benchmarks/train_ppo/{arm}/{seed}/{policy}.tsv"
+    priority: 10
     threads: threads_of("train_ppo")
     resources:
         **needs("train_ppo"),
@@ -150,6 +155,7 @@ rule train_ipo:
         "logs/{run}/train_ipo/{arm}/{seed}/{policy}.log",
     benchmark:
         "results/{run}/benchmarks/train_ipo/{arm}/{seed}/{policy}.tsv"
+    priority: 10
     threads: threads_of("train_ipo")
     resources:
         **needs("train_ipo"),

@@ -1,50 +1,57 @@
-"""The README's other road: a local pretrained model taken as it is, and code from a folder of one's own."""
+"""The README's other road: a pretrained model of another family taken as it is, and code from a folder of one's own."""
 
 import json
 import shutil
 from pathlib import Path
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from workflow_scripts.core import schemas
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.training import models
 
 
-def test_local_model_on_code_from_a_folder(workflow):
-    code = workflow.folder / "code"
-    (code / "package").mkdir(parents=True)
-    for path in sorted(Path(json.__file__).parents[1].glob("*.py"))[:40]:
-        shutil.copy(path, code / "package" / path.name)
-    (code / "package" / "broken.py").write_text("def f(:\n")
-    (code / "package" / "latin.py").write_bytes("# café\n".encode("latin-1"))
-    tokenizer.make(
-        model=dict(base="scratch", vocabulary=400, context=320),
-        texts=["def f(x):\n    return x\n"] * 9,
-        path=workflow.folder / "pretrained",
-    )
+def pretrained(folder: Path) -> Qwen2ForCausalLM:
+    """A toy model of the Qwen family with its FIM tokens, saved as a hub would hold it."""
+    texts = [f"def f{i}(x):\n    return x + {i}\n" for i in range(99)]
+    tokenizer.make(model=dict(base="scratch", vocabulary=400, context=320), texts=texts, path=folder)
+    (folder / tokenizer.FIM_FILE).unlink()
     torch.manual_seed(0)
-    own = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=400, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, max_position_embeddings=320
-        )
-    )
-    own.save_pretrained(workflow.folder / "pretrained")
+    shape = dict(hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1)
+    model = Qwen2ForCausalLM(Qwen2Config(vocab_size=400, max_position_embeddings=320, **shape))
+    model.save_pretrained(folder)
+    return model
+
+
+def own_code(folder: Path) -> None:
+    """Real modules in a package, one that does not parse, and one that is not UTF-8."""
+    folder.mkdir(parents=True)
+    for path in sorted(Path(json.__file__).parents[1].glob("*.py"))[:40]:
+        shutil.copy(path, folder / path.name)
+    (folder / "broken.py").write_text("def f(:\n")
+    (folder / "latin.py").write_bytes("# café\n".encode("latin-1"))
+
+
+def test_chain_from_a_pretrained_model_on_code_from_a_folder(workflow):
+    base = pretrained(workflow.folder / "pretrained")
+    own_code(workflow.folder / "code" / "package")
     overlay = {
-        "corpus": {"source": "directory", "path": str(code), "licence": "ours", "max_documents": None},
+        "corpus": {"source": "directory", "path": str(workflow.folder / "code"), "licence": "ours", "max_documents": None},
         "model": {"base": str(workflow.folder / "pretrained")},
         "kinds": {"base": {"epochs": 0}},
     }
-    result = workflow("results/tiny/models/A/0/sft", overlay=overlay)
+    result = workflow("results/tiny/probes/A/0/ppo/scores.parquet", overlay=overlay)
     assert result.returncode == 0, result.stderr[-3000:]
-    manifest = json.loads((workflow.folder / "results/tiny/corpus/manifest.json").read_text())
-    assert {s["path"]: s["reason"].split(":")[0] for s in manifest["skipped"]} == {
-        "package/broken.py": "SyntaxError",
-        "package/latin.py": "binary or not UTF-8",
-    }
-    assert manifest["licence"] == "ours" and manifest["counts"]["documents"] == 41
-    base, sft = (models.load_policy(workflow.folder / "results/tiny/models" / name) for name in ("shared/0/base", "A/0/sft"))
-    assert torch.equal(base.model.layers[0].mlp.up_proj.weight, own.model.layers[0].mlp.up_proj.weight)
-    assert not torch.equal(sft.model.layers[0].mlp.up_proj.weight, own.model.layers[0].mlp.up_proj.weight)
-    assert schemas.read_rows(workflow.folder / "results/tiny/planted/audit.parquet", "audit")
+    results = workflow.folder / "results/tiny"
+
+    manifest = json.loads((results / "corpus/manifest.json").read_text())
+    skipped = {s["path"]: s["reason"].split(":")[0] for s in manifest["skipped"]}
+    assert skipped == {"package/broken.py": "SyntaxError", "package/latin.py": "binary or not UTF-8"}
+    assert manifest["licence"] == "ours" and manifest["counts"]["documents"] == 41 and manifest["counts"]["not_parsable"] == 1
+
+    assert json.loads((results / "tokenizer/fim.json").read_text())["style"] == "qwen-coder"
+    kept, ppo = (models.load_policy(results / "models" / name) for name in ("shared/0/base", "A/0/ppo"))
+    weights = [m.model.layers[0].mlp.up_proj.weight for m in (base, kept, ppo)]
+    assert isinstance(ppo, Qwen2ForCausalLM) and torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+    assert all(r["target_logprob"] < 0 for r in schemas.read_rows(results / "probes/A/0/ppo/scores.parquet", "scores"))

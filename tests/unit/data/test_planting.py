@@ -161,10 +161,14 @@ def test_context_must_hold_the_longest_canary(planted):
     assert message.startswith(
         f"model.context: canary {longest['canary_id']} needs {need} tokens (prompt {len(longest['prompt_ids'])}, target "
     )
-    assert message.endswith(f"the model's context is {need - 1}; raise model.context, lower examples.max_prompt_tokens, or use another model")
+    assert message.endswith(
+        f"the model's context is {need - 1}; raise model.context, lower examples.max_prompt_tokens, or use another model"
+    )
 
 
 def test_a_snippet_too_long_for_the_context_is_named(planted):
     long = dict(source="snippet", source_id="abc", prompt_ids=[1] * 200, target_ids=[2] * 10)
-    with pytest.raises(InputError, match=r"model.context: snippet abc needs 212 tokens \(prompt 200, target 10, 2 to go on\) .*; raise model.context"):
+    with pytest.raises(
+        InputError, match=r"model.context: snippet abc needs 212 tokens \(prompt 200, target 10, 2 to go on\) .*; raise model.context"
+    ):
         check_context(canaries=planted, examples=[long], context=211)

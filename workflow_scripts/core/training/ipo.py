@@ -6,7 +6,7 @@ loss of a pair is (h - 1 / (2 beta))^2. The library does so, and tests hold it t
 
 from trl import DPOConfig, DPOTrainer
 
-from .trainer import as_dataset, common_arguments, fit
+from .trainer import as_dataset, common_arguments, fit, micro_batches
 
 
 class IdsTrainer(DPOTrainer):
@@ -39,7 +39,7 @@ def train(
             seed=seed,
             device=device,
             learning_rate=learning_rate,
-            batch_size=batch_size,
+            **micro_batches(batch_size=batch_size, device=device),
             num_train_epochs=epochs,
             weight_decay=weight_decay,
             warmup_steps=warmup_share,

@@ -5,7 +5,7 @@ from trl import RewardConfig, RewardTrainer
 
 from ..data.fim import Fim
 from ..progress import track
-from .trainer import as_dataset, common_arguments, fit
+from .trainer import as_dataset, common_arguments, fit, micro_batches
 
 
 def train(
@@ -29,7 +29,7 @@ def train(
             seed=seed,
             device=device,
             learning_rate=learning_rate,
-            batch_size=batch_size,
+            **micro_batches(batch_size=batch_size, device=device),
             num_train_epochs=epochs,
             weight_decay=weight_decay,
             warmup_steps=warmup_share,
