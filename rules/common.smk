@@ -1,4 +1,4 @@
-"""What every rule file uses: the checked config, names of stages and paths, and small helpers.
+"""Used by all the other files here: the checked config, names of stages and paths, and small helpers.
 
 Needs: config.yaml and overlays.  Makes: nothing.  Steps: check the config, constrain the wildcards, define helpers.
 """
@@ -38,7 +38,7 @@ def keys(*paths):
 
 
 def needs(rule_name):
-    """Resources of a rule from the config: threads apart, as Snakemake wants them."""
+    """Resources of a rule from the config, threads apart, as Snakemake wants them."""
     declared = config["resources"].get(rule_name, config["resources"]["default"])
     return {k: v for k, v in declared.items() if k != "threads"}
 
