@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.schemas import SCHEMAS, read_frame, read_rows, read_table, write_parquet
+from workflow_scripts.core.schemas import SCHEMAS, provenance, read_frame, read_rows, read_table, write_parquet
 
 VALUES = {pa.string(): "é\n", pa.int32(): 7, pa.int64(): 2**40, pa.float64(): 0.1, pa.bool_(): True, pa.list_(pa.int32()): [3, 1]}
 KINDS = list(SCHEMAS)
@@ -24,10 +24,11 @@ def rows_of(kind: str, *, number: int = 3) -> list[dict]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_round_trip(tmp_path, kind):
     rows = rows_of(kind)
-    write_parquet(rows, kind, tmp_path / "folder/a.parquet", provenance={"run": "default"})
+    with provenance(job="train-A"):
+        write_parquet(rows, kind, tmp_path / "folder/a.parquet")
     assert read_rows(tmp_path / "folder/a.parquet", kind) == rows
     metadata = pq.read_schema(tmp_path / "folder/a.parquet").metadata
-    assert (metadata[b"canaryflow.kind"], metadata[b"canaryflow.schema_version"], metadata[b"run"]) == (kind.encode(), b"1", b"default")
+    assert (metadata[b"canaryflow.kind"], metadata[b"canaryflow.schema_version"], metadata[b"canaryflow.job"]) == (kind.encode(), b"1", b"train-A")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,6 +6,7 @@ the rule's log; an InputError is shown as its one sentence, anything else as one
 """
 
 import contextlib
+import json
 import logging
 import shutil
 import sys
@@ -37,13 +38,17 @@ def select(config: dict, paths: tuple[str, ...], wildcards: dict[str, str]) -> d
 def job(snakemake) -> Iterator[SimpleNamespace]:
     """Run a script's work: yields name, input, output (temporary paths), params, config, wildcards, threads and gpu.
 
-    `config` holds what the rule declared as `params: config=keys(...)` and nothing else; `params.config` keys are dotted paths.
+    `config` holds what the rule declared as `params: config=keys(...)` and nothing else, by dotted path. Parquet files that are
+    written inside carry the job's name and config in their metadata.
     """
+    from . import schemas  # here, so that parsing the Snakefile does not wait for pyarrow
+
     name = "-".join([snakemake.rule, *map(str, snakemake.wildcards)])
     log_path = Path(str(snakemake.log[0])) if snakemake.log else None
     final = {key: Path(str(value)) for key, value in snakemake.output.items()}
     temporary = {key: path.with_name(f".tmp-{path.name}") for key, path in final.items()}
-    with _logging_to(log_path):
+    config = getattr(snakemake.params, "config", {})
+    with _logging_to(log_path), schemas.provenance(job=name, config=json.dumps(config, sort_keys=True)):
         try:
             for path in temporary.values():
                 _remove(path)
@@ -53,17 +58,12 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
                 input=snakemake.input,
                 output=SimpleNamespace(**{k: str(p) for k, p in temporary.items()}),
                 params=snakemake.params,
-                config=getattr(snakemake.params, "config", {}),
+                config=config,
                 wildcards=snakemake.wildcards,
                 threads=snakemake.params.get("threads", snakemake.threads),
                 gpu=int(snakemake.resources.get("gpu", 0)),
             )
-            for key, path in temporary.items():
-                if not path.exists():
-                    raise RuntimeError(f"{name} did not write its output {key}")
-            for key, path in temporary.items():
-                _remove(final[key])
-                path.replace(final[key])
+            _publish(name, temporary, final)
         except InputError as e:
             log.error("%s", e)
             _stop(f"{name}: {e}")
@@ -73,6 +73,15 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
         finally:
             for path in temporary.values():
                 _remove(path)
+
+
+def _publish(name: str, temporary: dict[str, Path], final: dict[str, Path]) -> None:
+    """Give every output its final name, once all of them are there."""
+    if missing := [key for key, path in temporary.items() if not path.exists()]:
+        raise RuntimeError(f"{name} did not write its output {', '.join(missing)}")
+    for key, path in temporary.items():
+        _remove(final[key])
+        path.replace(final[key])
 
 
 def _sentence(error: Exception) -> str:

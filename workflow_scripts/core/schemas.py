@@ -4,6 +4,9 @@ The row is the product: tables and figures are aggregates of these rows. Bytes a
 same config and seed give the same file. Ids are token ids exactly as the models saw them in training.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import pyarrow as pa
@@ -187,11 +190,24 @@ SCHEMAS = {
 }
 
 
-def write_parquet(rows, kind: str, path, provenance: dict[str, str] | None = None) -> None:
+_written_by: ContextVar[dict[str, str]] = ContextVar("written_by", default={})
+
+
+@contextmanager
+def provenance(**entries: str) -> Iterator[None]:
+    """Within it, every file that is written carries these entries in its key-value metadata (job.py: the job and its config)."""
+    token = _written_by.set({f"canaryflow.{key}": value for key, value in entries.items()})
+    try:
+        yield
+    finally:
+        _written_by.reset(token)
+
+
+def write_parquet(rows, kind: str, path) -> None:
     """Write `rows` (list of dicts or DataFrame) as parquet of `kind`, validated against its schema.
 
-    `provenance` goes to the file's key-value metadata. Raises pa.ArrowInvalid or ValueError where a row does not fit:
-    a missing value in a required column is an error, never 0.
+    The file's key-value metadata hold its kind, the schema version and the provenance of the job. Raises pa.ArrowInvalid or
+    ValueError where a row does not fit: a missing value in a required column is an error, never 0.
     """
     schema = SCHEMAS[kind]
     if not isinstance(rows, list):
@@ -206,7 +222,7 @@ def write_parquet(rows, kind: str, path, provenance: dict[str, str] | None = Non
             raise ValueError(f"{kind}.{field.name} must not be missing: {table[field.name].null_count} of {len(table)} rows are")
         if pa.types.is_integer(field.type) and any(isinstance(v := _null(r[field.name]), float) and v % 1 for r in rows):
             raise ValueError(f"{kind}.{field.name} must hold whole numbers")  # arrow would cut them off in silence
-    metadata = {"canaryflow.kind": kind, "canaryflow.schema_version": SCHEMA_VERSION, **(provenance or {})}
+    metadata = {"canaryflow.kind": kind, "canaryflow.schema_version": SCHEMA_VERSION, **_written_by.get()}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
 
