@@ -28,7 +28,11 @@ def test_round_trip(tmp_path, kind):
         write_parquet(rows, kind, tmp_path / "folder/a.parquet")
     assert read_rows(tmp_path / "folder/a.parquet", kind) == rows
     metadata = pq.read_schema(tmp_path / "folder/a.parquet").metadata
-    assert (metadata[b"canaryflow.kind"], metadata[b"canaryflow.schema_version"], metadata[b"canaryflow.job"]) == (kind.encode(), b"1", b"train-A")
+    assert (metadata[b"canaryflow.kind"], metadata[b"canaryflow.schema_version"], metadata[b"canaryflow.job"]) == (
+        kind.encode(),
+        b"1",
+        b"train-A",
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

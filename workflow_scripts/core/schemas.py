@@ -190,7 +190,7 @@ SCHEMAS = {
 }
 
 
-_written_by: ContextVar[dict[str, str]] = ContextVar("written_by", default={})
+_written_by: ContextVar[dict[str, str]] = ContextVar("written_by")
 
 
 @contextmanager
@@ -222,7 +222,7 @@ def write_parquet(rows, kind: str, path) -> None:
             raise ValueError(f"{kind}.{field.name} must not be missing: {table[field.name].null_count} of {len(table)} rows are")
         if pa.types.is_integer(field.type) and any(isinstance(v := _null(r[field.name]), float) and v % 1 for r in rows):
             raise ValueError(f"{kind}.{field.name} must hold whole numbers")  # arrow would cut them off in silence
-    metadata = {"canaryflow.kind": kind, "canaryflow.schema_version": SCHEMA_VERSION, **_written_by.get()}
+    metadata = {"canaryflow.kind": kind, "canaryflow.schema_version": SCHEMA_VERSION, **_written_by.get({})}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
 
