@@ -179,7 +179,7 @@ BAD = [
     (ppo(minibatch=48), "config: policies.more.minibatch 48 does not divide rollout_batch 64", "change one of them"),
     (
         ppo(rollout_batch=4096),
-        "config: policies.more.rollout_batch 4096 exceeds its 1208 prompts",
+        "config: policies.more.rollout_batch 4096 exceeds its 1108 prompts",
         "lower it or raise corpus.pools.rl_prompt",
     ),
 ]

@@ -37,7 +37,7 @@ class Workflow:
             "--cores",
             "2",
         ]
-        command += [*(["--configfile", *files] if files else []), *arguments]
+        command += [*arguments, *(["--configfile", *files] if files else [])]
         env = {**os.environ, "HF_HUB_OFFLINE": "1", **environment}
         return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=900, check=False)
 
