@@ -9,7 +9,7 @@ from tests.conftest import DESIGN
 from workflow_scripts.core.data import canaries
 from workflow_scripts.core.data.canaries import COHORTS, KINDS, assign, make
 from workflow_scripts.core.data.fim import encode
-from workflow_scripts.core.probing.measures import edit_distance
+from workflow_scripts.core.probing.measures import edit_distance, parses
 
 SECRET_SCANNERS = {
     "AWS": r"(AKIA|ASIA)[0-9A-Z]{16}",
@@ -131,5 +131,4 @@ def test_no_secret_scanner_would_ring(many, scanner):
 
 
 def test_code_with_a_canary_is_code(many):
-    for c in many:
-        compile(c["prefix"] + c["target"] + c["suffix"], c["canary_id"], "exec")
+    assert not [c["canary_id"] for c in many if not parses(c["prefix"] + c["target"] + c["suffix"])]
