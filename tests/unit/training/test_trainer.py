@@ -12,6 +12,8 @@ from workflow_scripts.core.probing import probes
 from workflow_scripts.core.training import ipo, models, ppo, reward, runtime, sft
 
 OPTIONS = dict(seed=0, device="cpu", desc="test", epochs=1, batch_size=2, weight_decay=0.0, warmup_share=0.0)
+PPO = dict(seed=0, device="cpu", desc="", max_new_tokens=4, temperature=1.0, missing_eos_penalty=0.0, cliprange=0.2, gamma=1.0, lam=0.95)
+PPO |= dict(vf_coef=0.1, whiten_rewards=False)
 
 
 def pairs(fim: Fim) -> list[dict]:
@@ -97,23 +99,13 @@ def test_ppo_moves_towards_the_reward_and_its_prompts_are_padded_on_the_left(sma
         reward_model=judge,
         tokenizer=tokenizer,
         rows=rows,
-        seed=0,
-        device="cpu",
-        desc="",
         episodes=512,
         rollout_batch=32,
         minibatch=16,
         ppo_epochs=2,
         learning_rate=3e-3,
         kl_coef=0.0,
-        max_new_tokens=4,
-        temperature=1.0,
-        missing_eos_penalty=0.0,
-        cliprange=0.2,
-        gamma=1.0,
-        lam=0.95,
-        vf_coef=0.1,
-        whiten_rewards=False,
+        **PPO,
     )
     scores = [row["objective/scores"] for row in record["history"] if "objective/scores" in row]
     assert record["episodes"] == 512 and sum(scores[-3:]) / 3 > sum(scores[:3]) / 3
@@ -128,23 +120,13 @@ def test_ppo_names_too_few_prompts_instead_of_waiting_forever(small):
             reward_model=model,
             tokenizer=tokenizer,
             rows=[dict(input_ids=[1, 2])],
-            seed=0,
-            device="cpu",
-            desc="",
             episodes=8,
             rollout_batch=8,
             minibatch=8,
             ppo_epochs=1,
             learning_rate=1e-3,
             kl_coef=0.1,
-            max_new_tokens=4,
-            temperature=1.0,
-            missing_eos_penalty=0.0,
-            cliprange=0.2,
-            gamma=1.0,
-            lam=0.95,
-            vf_coef=0.1,
-            whiten_rewards=False,
+            **PPO,
         )
 
 

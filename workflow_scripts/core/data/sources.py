@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import InputError
+from ..errors import InputError, first_line
 
 TEST_FOLDERS = {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"}
 
@@ -126,7 +126,7 @@ def read_huggingface(
 
 def _not_loaded(path: str, error: Exception) -> InputError:
     return InputError(
-        f"corpus.path: the data set {path!r} could not be loaded ({_first_line(error)}); check its name, config, split and revision, the network, "
+        f"corpus.path: the data set {path!r} could not be loaded ({first_line(error)}); check its name, config, split and revision, the network, "
         "or save it to disk with datasets and give that folder"
     )
 
@@ -153,10 +153,6 @@ def _open(path: str):
         return open(path, "rb")
     except OSError as e:
         raise InputError(f"corpus.path: {path} cannot be read ({e.strerror}); name an existing file") from e
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def open_source(

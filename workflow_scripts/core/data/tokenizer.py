@@ -7,7 +7,7 @@ training, so that a model that cannot be had stops the run in its first minute.
 import json
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, first_line
 from .fim import ADDED, PAD, Fim, prepare
 
 FIM_FILE = "fim.json"
@@ -43,7 +43,7 @@ def load_pretrained(*, base: str, revision: str | None, trust_remote_code: bool)
         config = AutoConfig.from_pretrained(base, **options)
     except Exception as e:  # OSError, ValueError, HTTP and JSON errors: the library raises many kinds for the same cause
         raise InputError(
-            f"model.base: {base!r} could not be loaded ({str(e).strip().splitlines()[0][:160] if str(e).strip() else type(e).__name__}); "
+            f"model.base: {base!r} could not be loaded ({first_line(e, 160)}); "
             "give an existing hub id and be online, or the path of a folder with a causal LM, or `scratch`"
         ) from e
     return tokenizer, getattr(config.get_text_config(), "max_position_embeddings", None)

@@ -4,9 +4,10 @@ Times and memory are Snakemake's own measurements (psutil). It samples them, so 
 """
 
 import csv
-import json
 from importlib.metadata import version
 from pathlib import Path, PurePath
+
+from ..training.meta import read_meta
 
 MISSING = ("NA", "-", "")
 _AXES = {0: (), 2: ("arm", "seed"), 3: ("arm", "seed", "policy")}  # wildcards of a benchmark's path below its rule's name
@@ -46,11 +47,6 @@ def cost(*, benchmarks: list[str], benchmark_root: str, models: list[str], model
         meta = metas.get(checkpoint, {}) if job["rule"].startswith("train_") else {}
         rows.append({**job, **measured(Path(path).read_text(encoding="utf-8")), **{k: meta.get(k) for k in _OF_META}})
     return rows
-
-
-def read_meta(path) -> dict:
-    """The `meta.json` of a checkpoint directory (models.read_meta does the same, but would import torch)."""
-    return json.loads((Path(path) / "meta.json").read_text(encoding="utf-8"))
 
 
 def by_rule(rows: list[dict]) -> list[dict]:

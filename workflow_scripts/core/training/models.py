@@ -12,10 +12,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, LlamaConfig, LlamaForCausalLM
 
 from ..data.fim import Fim
-from ..errors import InputError
+from ..errors import InputError, first_line
 from . import runtime
-
-META_FILE = "meta.json"
+from .meta import META_FILE
 
 
 def create_scratch(*, vocabulary: int, hidden: int, layers: int, heads: int, intermediate: int, context: int, fim: Fim):
@@ -49,9 +48,8 @@ def create_base(*, model: dict, tokenizer, fim: Fim, context: int):
             use_safetensors=True,
         )
     except Exception as e:
-        reason = str(e).strip().splitlines()[0][:160] if str(e).strip() else type(e).__name__
         raise InputError(
-            f"model.base: the weights of {model['base']!r} could not be loaded ({reason}); give a causal LM with safetensors weights"
+            f"model.base: the weights of {model['base']!r} could not be loaded ({first_line(e, 160)}); give a causal LM with safetensors weights"
         ) from e
     if len(tokenizer) > loaded.get_input_embeddings().num_embeddings:
         loaded.resize_token_embeddings(len(tokenizer))
@@ -79,8 +77,3 @@ def save(*, model, tokenizer_path, path, meta: dict) -> None:
     about = {**meta, "device": model.device.type, "gpu_peak_mb": runtime.gpu_peak_mb(), "versions": runtime.versions()}
     about["parameters"] = sum(p.numel() for p in model.parameters())
     (Path(path) / META_FILE).write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def read_meta(path) -> dict:
-    """The `meta.json` of a checkpoint directory."""
-    return json.loads((Path(path) / META_FILE).read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shutil
 import tempfile
 
 from datasets import Dataset
@@ -74,6 +75,7 @@ def fit(trainer: Trainer, desc: str) -> dict:
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Progress(desc))
     trainer.train()
+    shutil.rmtree(trainer.args.output_dir, ignore_errors=True)  # the libraries want one; checkpoints are models.save's
     timing = ("runtime", "per_second", "eps", "total_flos")
     history = [{k: float(v) for k, v in row.items() if not any(t in k for t in timing)} for row in trainer.state.log_history]
     return {"steps": trainer.state.global_step, "history": history}
