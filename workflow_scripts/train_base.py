@@ -4,6 +4,8 @@ from workflow_scripts.core import schemas
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
 from workflow_scripts.core.training import models, runtime, sft
+from workflow_scripts.core.training.checkpoints import Checkpoints
+from workflow_scripts.core.training.trainer import Stage
 
 with job(snakemake) as j:
     seed, policy = int(j.wildcards.seed), j.wildcards.policy
@@ -13,6 +15,8 @@ with job(snakemake) as j:
     model = models.create_base(model=j.config["model"], tokenizer=words, fim=fim, context=context).to(device)
     rows = sft.block_rows(schemas.read_rows(j.input.blocks, "blocks"))
     options = {k: v for k, v in settings.items() if k != "kind"}
-    record = sft.train(model=model, tokenizer=words, rows=rows, seed=seed, device=device, desc=j.name, **options)
+    checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
+    stage = Stage(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)
+    record = sft.train(model=model, tokenizer=words, rows=rows, stage=stage)
     meta = dict(policy=policy, parent=None, settings={"model": j.config["model"], **settings}, seed=seed, **record)
     models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta=meta)

@@ -4,6 +4,8 @@ from workflow_scripts.core import schemas
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
 from workflow_scripts.core.training import ipo, models, runtime
+from workflow_scripts.core.training.checkpoints import Checkpoints
+from workflow_scripts.core.training.trainer import Stage
 
 with job(snakemake) as j:
     seed, policy = int(j.wildcards.seed), j.wildcards.policy
@@ -11,8 +13,10 @@ with job(snakemake) as j:
     device = runtime.start(seed=seed, threads=j.threads, gpu=j.gpu, name=j.name)
     words, _, _ = tokenizer.load(j.input.tokenizer)
     model, reference = (models.load_policy(j.input.parent, device=device) for _ in range(2))
-    options = {k: v for k, v in settings.items() if k not in ("kind", "parent")}
+    options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "beta")}
     pairs = schemas.read_rows(j.input.pairs, "preferences")
-    record = ipo.train(model=model, reference=reference, tokenizer=words, pairs=pairs, seed=seed, device=device, desc=j.name, **options)
+    checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
+    stage = Stage(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)
+    record = ipo.train(model=model, reference=reference, tokenizer=words, pairs=pairs, beta=settings["beta"], stage=stage)
     meta = dict(policy=policy, parent=settings["parent"], settings=settings, arm=j.wildcards.arm, seed=seed, **record)
     models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta=meta)

@@ -4,6 +4,8 @@ from workflow_scripts.core import schemas
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
 from workflow_scripts.core.training import models, reward, runtime
+from workflow_scripts.core.training.checkpoints import Checkpoints
+from workflow_scripts.core.training.trainer import Stage
 
 with job(snakemake) as j:
     seed, settings = int(j.wildcards.seed), j.config["reward_model"]
@@ -12,6 +14,8 @@ with job(snakemake) as j:
     model = models.load_reward_model(j.input.parent, fim=fim, device=device)
     options = {k: v for k, v in settings.items() if k != "parent"}
     pairs = schemas.read_rows(j.input.pairs, "preferences")
-    record = reward.train(model=model, tokenizer=words, pairs=pairs, seed=seed, device=device, desc=j.name, **options)
+    checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
+    stage = Stage(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)
+    record = reward.train(model=model, tokenizer=words, pairs=pairs, stage=stage)
     meta = dict(policy="reward_model", parent=settings["parent"], settings=settings, arm=j.wildcards.arm, seed=seed, **record)
     models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta=meta)

@@ -4,6 +4,8 @@ from workflow_scripts.core import schemas
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
 from workflow_scripts.core.training import models, runtime, sft
+from workflow_scripts.core.training.checkpoints import Checkpoints
+from workflow_scripts.core.training.trainer import Stage
 
 with job(snakemake) as j:
     seed, policy = int(j.wildcards.seed), j.wildcards.policy
@@ -13,6 +15,8 @@ with job(snakemake) as j:
     model = models.load_policy(j.input.parent, device=device)
     rows = sft.completion_rows(schemas.read_rows(j.input.examples, "examples"), fim)
     options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "data")}
-    record = sft.train(model=model, tokenizer=words, rows=rows, seed=seed, device=device, desc=j.name, **options)
+    checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
+    stage = Stage(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)
+    record = sft.train(model=model, tokenizer=words, rows=rows, stage=stage)
     meta = dict(policy=policy, parent=settings["parent"], settings=settings, arm=j.wildcards.arm, seed=seed, **record)
     models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta=meta)

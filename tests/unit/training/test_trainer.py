@@ -1,6 +1,7 @@
 """Losses against their formulas by hand, on small real models; what training does to a model is seen in its completions."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from workflow_scripts.core.data.fim import Fim
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.probing import probes
 from workflow_scripts.core.training import ipo, models, ppo, reward, runtime, sft
+from workflow_scripts.core.training.trainer import Stage
 
-OPTIONS = dict(seed=0, device="cpu", desc="test", epochs=1, batch_size=2, weight_decay=0.0, warmup_share=0.0)
+ONCE = Stage(seed=0, device="cpu", desc="test", epochs=1, batch_size=2, learning_rate=1e-9, weight_decay=0.0, warmup_share=0.0)
 PPO = dict(seed=0, device="cpu", desc="", max_new_tokens=4, temperature=1.0, missing_eos_penalty=0.0, cliprange=0.2, gamma=1.0, lam=0.95)
 PPO |= dict(vf_coef=0.1, whiten_rewards=False)
 
@@ -40,9 +42,8 @@ def test_ipo_loss_is_the_formula_with_log_ratios_averaged_over_tokens(small):
         expected.append((ratio[0].mean() - ratio[1].mean() - 1 / (2 * beta)) ** 2)
         summed.append((ratio[0].sum() - ratio[1].sum() - 1 / (2 * beta)) ** 2)
     expected, summed = (float(torch.stack(x).mean().detach()) for x in (expected, summed))
-    record = ipo.train(
-        model=copy.deepcopy(model), reference=reference, tokenizer=tokenizer, pairs=pairs(fim), beta=beta, learning_rate=1e-9, **OPTIONS
-    )
+    trained = copy.deepcopy(model)
+    record = ipo.train(model=trained, reference=reference, tokenizer=tokenizer, pairs=pairs(fim), beta=beta, stage=ONCE)
     assert first_loss(record) == pytest.approx(expected, rel=1e-4) and abs(summed - expected) > 0.01 * expected
 
 
@@ -58,7 +59,7 @@ def test_reward_loss_is_bradley_terry_on_scores_at_the_last_token(small, tmp_pat
     sequences = [p["prompt_ids"] + p[c] for p in pairs(fim) for c in ("chosen_ids", "rejected_ids")]
     alone = [float(judge(torch.tensor([s])).logits[0, 0].detach()) for s in sequences]
     assert reward.score(model=judge, sequences=sequences, fim=fim, batch_size=4, desc="") == pytest.approx(alone, abs=1e-5)
-    record = reward.train(model=judge, tokenizer=tokenizer, pairs=pairs(fim), learning_rate=1e-9, **OPTIONS)
+    record = reward.train(model=judge, tokenizer=tokenizer, pairs=pairs(fim), stage=ONCE)
     assert first_loss(record) == pytest.approx(float(torch.stack(expected).mean().detach()), rel=1e-4)
 
 
@@ -68,7 +69,7 @@ def test_sft_loss_counts_target_and_end_alone(small):
     rows = sft.completion_rows(examples, fim)
     assert [r["labels"].count(-100) for r in rows] == [6, 4] and all(r["input_ids"][-1] == r["labels"][-1] == fim.end for r in rows)
     expected = -torch.cat([logprobs(model, e["prompt_ids"], [*e["target_ids"], fim.end]) for e in examples]).mean()
-    record = sft.train(model=copy.deepcopy(model), tokenizer=tokenizer, rows=rows, learning_rate=1e-9, **OPTIONS)
+    record = sft.train(model=copy.deepcopy(model), tokenizer=tokenizer, rows=rows, stage=ONCE)
     assert first_loss(record) == pytest.approx(float(expected.detach()), rel=1e-4)
 
 
@@ -79,8 +80,8 @@ def test_a_model_trained_on_one_canary_gives_it_back_and_not_the_other(small):
         for i in (0, 1)
     ]
     trained = copy.deepcopy(model)
-    options = {**OPTIONS, "epochs": 60}
-    sft.train(model=trained, tokenizer=tokenizer, rows=sft.completion_rows(rows[:1] * 4, fim), learning_rate=1e-2, **options)
+    stage = dataclasses.replace(ONCE, epochs=60, learning_rate=1e-2)
+    sft.train(model=trained, tokenizer=tokenizer, rows=sft.completion_rows(rows[:1] * 4, fim), stage=stage)
     probe = dict(tokenizer=tokenizer, fim=fim, rows=rows, threshold=0.1, batch_size=2, desc="")
     seen, unseen = probes.probe_completions(model=trained, **probe)
     assert seen["exact"] and seen["memorized"] and seen["ended"] and not unseen["memorized"]

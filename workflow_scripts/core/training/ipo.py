@@ -6,7 +6,7 @@ loss of a pair is (h - 1 / (2 beta))^2. The library does so, and tests hold it t
 
 from trl import DPOConfig, DPOTrainer
 
-from .trainer import as_dataset, common_arguments, fit, micro_batches
+from .trainer import Stage, as_dataset, fit
 
 
 class IdsTrainer(DPOTrainer):
@@ -16,38 +16,10 @@ class IdsTrainer(DPOTrainer):
         return dataset
 
 
-def train(
-    *,
-    model,
-    reference,
-    tokenizer,
-    pairs: list[dict],
-    seed: int,
-    device: str,
-    desc: str,
-    epochs: float,
-    batch_size: int,
-    learning_rate: float,
-    weight_decay: float,
-    warmup_share: float,
-    beta: float,
-) -> dict:
+def train(*, model, reference, tokenizer, pairs: list[dict], beta: float, stage: Stage) -> dict:
     """Train the policy in place against the frozen `reference`; returns {steps, history, tokens}."""
     rows = [{k: p[k] for k in ("prompt_ids", "chosen_ids", "rejected_ids")} for p in pairs]
-    arguments = DPOConfig(
-        **common_arguments(
-            seed=seed,
-            device=device,
-            learning_rate=learning_rate,
-            **micro_batches(batch_size=batch_size, device=device),
-            num_train_epochs=epochs,
-            weight_decay=weight_decay,
-            warmup_steps=warmup_share,
-            loss_type="ipo",
-            beta=beta,
-            max_length=None,
-        )
-    )
+    arguments = DPOConfig(**stage.arguments(micro=True, loss_type="ipo", beta=beta))
     trainer = IdsTrainer(model=model, ref_model=reference, args=arguments, train_dataset=as_dataset(rows), processing_class=tokenizer)
     tokens = sum(2 * len(r["prompt_ids"]) + len(r["chosen_ids"]) + len(r["rejected_ids"]) for r in rows)
-    return {**fit(trainer, desc), "tokens": int(tokens * epochs)}
+    return {**fit(trainer, stage.desc, stage.checkpoints), "tokens": int(tokens * stage.epochs)}

@@ -5,40 +5,16 @@ from trl import RewardConfig, RewardTrainer
 
 from ..data.fim import Fim
 from ..progress import track
-from .trainer import as_dataset, common_arguments, fit, micro_batches
+from .trainer import Stage, as_dataset, fit
 
 
-def train(
-    *,
-    model,
-    tokenizer,
-    pairs: list[dict],
-    seed: int,
-    device: str,
-    desc: str,
-    epochs: float,
-    batch_size: int,
-    learning_rate: float,
-    weight_decay: float,
-    warmup_share: float,
-) -> dict:
+def train(*, model, tokenizer, pairs: list[dict], stage: Stage) -> dict:
     """Train the reward model in place; returns {steps, history, tokens}. Identical pairs carry no signal and cost a pass."""
     rows = [dict(chosen_ids=p["prompt_ids"] + p["chosen_ids"], rejected_ids=p["prompt_ids"] + p["rejected_ids"]) for p in pairs]
-    arguments = RewardConfig(
-        **common_arguments(
-            seed=seed,
-            device=device,
-            learning_rate=learning_rate,
-            **micro_batches(batch_size=batch_size, device=device),
-            num_train_epochs=epochs,
-            weight_decay=weight_decay,
-            warmup_steps=warmup_share,
-            max_length=None,
-        )
-    )
+    arguments = RewardConfig(**stage.arguments(micro=True))
     trainer = RewardTrainer(model=model, args=arguments, train_dataset=as_dataset(rows), processing_class=tokenizer)
     tokens = sum(len(r["chosen_ids"]) + len(r["rejected_ids"]) for r in rows)
-    return {**fit(trainer, desc), "tokens": int(tokens * epochs)}
+    return {**fit(trainer, stage.desc, stage.checkpoints), "tokens": int(tokens * stage.epochs)}
 
 
 @torch.inference_mode()

@@ -3,7 +3,7 @@
 from trl import SFTConfig, SFTTrainer
 
 from ..data.fim import Fim
-from .trainer import as_dataset, common_arguments, fit
+from .trainer import Stage, as_dataset, fit
 
 
 def block_rows(blocks: list[dict]) -> list[dict]:
@@ -20,38 +20,14 @@ def completion_rows(examples: list[dict], fim: Fim) -> list[dict]:
     return rows
 
 
-def train(
-    *,
-    model,
-    tokenizer,
-    rows: list[dict],
-    seed: int,
-    device: str,
-    desc: str,
-    epochs: float,
-    batch_size: int,
-    learning_rate: float,
-    weight_decay: float,
-    warmup_share: float,
-) -> dict:
+def train(*, model, tokenizer, rows: list[dict], stage: Stage) -> dict:
     """Train `model` in place by next-token cross-entropy on `rows` (input_ids, labels); returns {steps, history, tokens}.
 
-    `epochs` 0 leaves the model as it is.
+    0 epochs leave the model as it is.
     """
-    if epochs == 0:
+    if stage.epochs == 0:
         return dict(steps=0, history=[], tokens=0)
-    arguments = SFTConfig(
-        **common_arguments(
-            seed=seed,
-            device=device,
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            num_train_epochs=epochs,
-            weight_decay=weight_decay,
-            warmup_steps=warmup_share,
-            max_length=None,
-            dataset_kwargs={"skip_prepare_dataset": True},
-        )
-    )
+    arguments = SFTConfig(**stage.arguments(dataset_kwargs={"skip_prepare_dataset": True}))
     trainer = SFTTrainer(model=model, args=arguments, train_dataset=as_dataset(rows), processing_class=tokenizer)
-    return {**fit(trainer, desc), "tokens": int(sum(len(r["input_ids"]) for r in rows) * epochs)}
+    tokens = sum(len(r["input_ids"]) for r in rows)
+    return {**fit(trainer, stage.desc, stage.checkpoints), "tokens": int(tokens * stage.epochs)}

@@ -1,16 +1,49 @@
-"""What every trainer shares: arguments, progress, batching, and the record of a training run."""
+"""What every trainer shares: a stage's settings, arguments, progress, batching, and the record of a training run."""
 
 import logging
 import math
 import shutil
 import tempfile
+from dataclasses import dataclass
 
 from datasets import Dataset
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from ..progress import track
+from .checkpoints import Checkpoints
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """How a stage other than PPO trains: what its entry in the config says, and what its job adds."""
+
+    seed: int
+    device: str
+    desc: str
+    epochs: float
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    warmup_share: float
+    checkpoints: Checkpoints | None = None
+
+    def arguments(self, *, micro: bool = False, **more) -> dict:
+        """Keyword arguments of the stage's TRL config; `micro` splits batches on the CPU (see micro_batches)."""
+        batch = micro_batches(batch_size=self.batch_size, device=self.device) if micro else dict(batch_size=self.batch_size)
+        return common_arguments(
+            seed=self.seed,
+            device=self.device,
+            learning_rate=self.learning_rate,
+            num_train_epochs=self.epochs,
+            weight_decay=self.weight_decay,
+            warmup_steps=self.warmup_share,
+            max_length=None,
+            checkpoints=self.checkpoints,
+            **batch,
+            **more,
+        )
 
 
 class Progress(TrainerCallback):
@@ -20,8 +53,9 @@ class Progress(TrainerCallback):
         self.desc, self.bar = desc, None
 
     def on_train_begin(self, args, state, control, **_):
-        """Open the bar."""
+        """Open the bar, at the step that training goes on from."""
         self.bar = track(desc=self.desc, unit="step", total=state.max_steps)
+        self.bar.n = self.bar.initial = state.global_step
 
     def on_step_end(self, args, state, control, **_):
         """Move the bar by the steps made since the last call."""
@@ -49,10 +83,15 @@ def micro_batches(*, batch_size: int, device: str, rows: int = 4) -> dict:
     return dict(batch_size=micro, gradient_accumulation_steps=batch_size // micro)
 
 
-def common_arguments(*, seed: int, device: str, learning_rate: float, batch_size: int, **more) -> dict:
-    """Keyword arguments that all TRL configs here share: bf16 on CUDA, fp32 on the CPU, no reporting, no checkpoints."""
+def common_arguments(
+    *, seed: int, device: str, learning_rate: float, batch_size: int, checkpoints: Checkpoints | None = None, **more
+) -> dict:
+    """Keyword arguments that all TRL configs here share: bf16 on CUDA, fp32 on the CPU, no reporting.
+
+    The libraries want a folder, which is that of `checkpoints` or else a temporary one.
+    """
     return dict(
-        output_dir=tempfile.mkdtemp(prefix="canaryflow-"),
+        output_dir=checkpoints.folder if checkpoints else tempfile.mkdtemp(prefix="canaryflow-"),
         seed=seed,
         data_seed=seed,
         learning_rate=learning_rate,
@@ -60,7 +99,7 @@ def common_arguments(*, seed: int, device: str, learning_rate: float, batch_size
         use_cpu=device == "cpu",
         bf16=device == "cuda",
         report_to=[],
-        save_strategy="no",
+        save_strategy="no",  # checkpoints.Keeper asks for them
         logging_steps=10,
         disable_tqdm=True,
         lr_scheduler_type="cosine",
@@ -70,12 +109,16 @@ def common_arguments(*, seed: int, device: str, learning_rate: float, batch_size
     )
 
 
-def fit(trainer: Trainer, desc: str) -> dict:
-    """Train, and return {steps, history}: the trainer's own log of losses and rewards, without its timings."""
+def fit(trainer: Trainer, desc: str, checkpoints: Checkpoints | None = None) -> dict:
+    """Train, and return {steps, history}: the trainer's own log of losses and rewards, without its timings.
+
+    With `checkpoints`, save them on the way and go on from the last; the record is that of an undisturbed run.
+    """
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Progress(desc))
-    trainer.train()
-    shutil.rmtree(trainer.args.output_dir, ignore_errors=True)  # the libraries want one; checkpoints are models.save's
+    trainer.train(**(checkpoints.attach(trainer) if checkpoints else {}))
+    if not checkpoints:
+        shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
     timing = ("runtime", "per_second", "eps", "total_flos")
     history = [{k: float(v) for k, v in row.items() if not any(t in k for t in timing)} for row in trainer.state.log_history]
     return {"steps": trainer.state.global_step, "history": history}
