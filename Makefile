@@ -1,18 +1,35 @@
-# make run: the default experiment, from raw code to report.   make test: the whole test suite.
-# Both create .venv from envs/requirements.txt when it is missing or out of date.
+# make run: the default experiment, from raw code to report.   make test: the test suite; make test-all: with its slow half.
+# make save: store the artifacts with DVC and the rest in git.   make restore: fetch the artifacts of this commit.
+# Overlays: make run CONFIG=my.yaml, and so for save and restore.   All create .venv from envs/requirements.txt when it is missing or out of date.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: run test lint env clean
+CONFIG ?=
+USING = PATH="$(CURDIR)/$(BIN):$$PATH"
+OVERLAYS = $(if $(CONFIG),--configfile $(CONFIG))
+
+.PHONY: run test test-all save restore dvc.yaml lint env clean
 
 run: env
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all
-	@echo "The report is at $(CURDIR)/results/default/report.html"
+	$(USING) snakemake --cores all $(OVERLAYS)
 
 test: env
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest
+	$(USING) python -m pytest -m "not slow"
+
+test-all: env
+	$(USING) python -m pytest
+
+dvc.yaml: env
+	$(USING) python -m workflow_scripts.artifacts describe $(CONFIG)
+
+save: env
+	$(USING) snakemake --cores all --quiet rules $(OVERLAYS)
+	$(USING) python -m workflow_scripts.artifacts save $(CONFIG)
+
+restore: env
+	$(USING) python -m workflow_scripts.artifacts restore $(CONFIG)
 
 lint: env
 	$(BIN)/ruff check .

@@ -35,3 +35,7 @@ rule all:
         expand(f"results/{RUN}/extraction/{{policy}}.parquet", policy=POLICIES),
         expand(f"results/{RUN}/tables/{{table}}.{{form}}", table=TABLES, form=["csv", "parquet"]),
         expand(f"results/{RUN}/figures/{{figure}}.svg", figure=FIGURES),
+
+
+# the last line: what is out of date is decided by content (README, "How it decides what to run")
+PLAN = or_stop(reconcile, workflow, receipts_folder=f"results/{RUN}/receipts", strict_versions=config["rerun_on_version_of"])

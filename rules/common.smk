@@ -4,17 +4,25 @@ Needs: config.yaml and overlays.  Makes: nothing.  Steps: check the config, cons
 """
 
 import re
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from workflow_scripts.core.config import resolve
 from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.freshness.reconcile import reconcile
 from workflow_scripts.core.job import select
 
-try:
-    config = resolve(config, f"{workflow.basedir}/rules/schemas/config.schema.yaml")
-except InputError as error:
-    raise WorkflowError(str(error)) from None
+
+def or_stop(function, *arguments, **options):
+    """Call a function; show its InputError as Snakemake shows its own errors, as one sentence."""
+    try:
+        return function(*arguments, **options)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+config = or_stop(resolve, config, f"{workflow.basedir}/rules/schemas/config.schema.yaml")
 
 RUN, SEEDS, ARMS = config["run"], config["seeds"], ["A", "B"]
 POLICIES = list(config["policies"])
@@ -38,14 +46,19 @@ def keys(*paths):
 
 
 def needs(rule_name):
-    """Resources of a rule from the config, threads apart, as Snakemake wants them."""
+    """Resources of a rule from the config; Snakemake lowers `threads` to --cores, torch_threads stays, so that the bytes stay too."""
     declared = config["resources"].get(rule_name, config["resources"]["default"])
-    return {k: v for k, v in declared.items() if k != "threads"}
+    return {"torch_threads": declared["threads"], **{k: v for k, v in declared.items() if k != "threads"}}
 
 
 def threads_of(rule_name):
     """Threads of a rule from the config."""
     return config["resources"].get(rule_name, config["resources"]["default"])["threads"]
+
+
+def own_source(path):
+    """A file or folder of the user's as an input whose content counts and whose time does not; nothing where it is not on this machine."""
+    return ancient(str(path)) if path and Path(path).expanduser().exists() else []
 
 
 def model_of(policy, arm="{arm}", seed="{seed}"):

@@ -3,14 +3,24 @@
 Needs: `corpus.source`.  Makes: results/{run}/corpus, tokenizer, planted.  Steps: collect, extract, tokenise, plant, audit.
 """
 
+# settings of reading the source; the others are of what is taken from it
+COLLECTED = ("source", "path", "suffix", "column", "name", "split", "revision", "streaming", "max_documents", "licence")
+OWN_MODEL = None if config["model"]["base"] == "scratch" else config["model"]["base"]
+
 
 rule collect_corpus:
-    """Read the source code, with hashes and a manifest of what was read and passed over."""
+    """Read the source code, with hashes and a manifest of what was read and passed over.
+
+    The collected corpus stands on a machine that lacks the source; `snakemake --forcerun collect_corpus` reads it anew.
+    """
+    input:
+        source=own_source(config["corpus"]["path"]),
     output:
         documents="results/{run}/corpus/documents.parquet",
         manifest="results/{run}/corpus/source.json",
+        receipt="results/{run}/receipts/collect_corpus.json",
     params:
-        config=keys("corpus"),
+        config=keys(*(f"corpus.{key}" for key in COLLECTED)),
     log:
         "logs/{run}/collect_corpus.log",
     benchmark:
@@ -32,8 +42,9 @@ rule extract_snippets:
     output:
         snippets="results/{run}/corpus/snippets.parquet",
         manifest="results/{run}/corpus/manifest.json",
+        receipt="results/{run}/receipts/extract_snippets.json",
     params:
-        config=keys("corpus"),
+        config=keys(*(f"corpus.{key}" for key in config["corpus"] if key not in COLLECTED)),
     log:
         "logs/{run}/extract_snippets.log",
     benchmark:
@@ -51,10 +62,12 @@ rule train_tokenizer:
     """A tokenizer trained on the base pool, or the one of the hub or local model, with its FIM tokens."""
     input:
         snippets="results/{run}/corpus/snippets.parquet",
+        model=own_source(OWN_MODEL),
     output:
         tokenizer=directory("results/{run}/tokenizer"),
+        receipt="results/{run}/receipts/train_tokenizer.json",
     params:
-        config=keys("model"),
+        config=keys(*(f"model.{key}" for key in ("base", "revision", "trust_remote_code", "vocabulary", "context"))),
     log:
         "logs/{run}/train_tokenizer.log",
     benchmark:
@@ -77,6 +90,7 @@ rule plant_canaries:
         canaries="results/{run}/planted/canaries.parquet",
         base="results/{run}/planted/base.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",
+        receipt="results/{run}/receipts/plant_canaries.json",
     params:
         config=keys("canaries", "examples", "corpus.seed"),
     log:
@@ -102,6 +116,7 @@ rule plant_arm:
         sft="results/{run}/planted/{arm}/sft.parquet",
         preference="results/{run}/planted/{arm}/preference.parquet",
         rl_prompt="results/{run}/planted/{arm}/rl_prompt.parquet",
+        receipt="results/{run}/receipts/plant_arm/{arm}.json",
     params:
         config=keys("canaries.seed", "examples", "corpus.seed"),
     log:
@@ -127,6 +142,7 @@ rule audit_canaries:
         rl_prompt=expand("results/{{run}}/planted/{arm}/rl_prompt.parquet", arm=ARMS),
     output:
         audit="results/{run}/planted/audit.parquet",
+        receipt="results/{run}/receipts/audit_canaries.json",
     params:
         arms=ARMS,
     log:

@@ -14,9 +14,9 @@ rule probe_completions:
         evaluation="results/{run}/planted/evaluation.parquet",
     output:
         completions="results/{run}/probes/{arm}/{seed}/{policy}/completions.parquet",
+        receipt="results/{run}/receipts/probe_completions/{arm}/{seed}/{policy}.json",
     params:
         config=keys("probes"),
-        threads=threads_of("probe_completions"),
     log:
         "logs/{run}/probe_completions/{arm}/{seed}/{policy}.log",
     benchmark:
@@ -42,9 +42,9 @@ rule score_targets:
         completions="results/{run}/probes/{arm}/{seed}/{policy}/completions.parquet",
     output:
         scores="results/{run}/probes/{arm}/{seed}/{policy}/scores.parquet",
+        receipt="results/{run}/receipts/score_targets/{arm}/{seed}/{policy}.json",
     params:
         config=keys("probes.batch_size"),
-        threads=threads_of("score_targets"),
     log:
         "logs/{run}/score_targets/{arm}/{seed}/{policy}.log",
     benchmark:
@@ -67,6 +67,7 @@ rule collect_extraction:
     output:
         extraction="results/{run}/extraction/{policy}.parquet",
         evaluation="results/{run}/evaluation/{policy}.parquet",
+        receipt="results/{run}/receipts/collect_extraction/{policy}.json",
     params:
         chains=[[arm, seed] for arm in ARMS for seed in SEEDS],
     log:

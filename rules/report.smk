@@ -4,14 +4,20 @@ Needs: results/{run}/tables, extraction, corpus/manifest.json.  Makes: results/{
 Steps: the workflow, the memorization heat map, dose-response curves, shifts after the reference, the report.
 """
 
+DRAWN = ("kind", "parent", "data")  # of a policy, what the picture of the workflow shows
+SHOWN = [key for key in config if key not in ("resources", "rerun_on_version_of")]  # the rest changes no number
+TEMPLATE = ancient(f"{workflow.basedir}/workflow_scripts/core/results/templates/report.html.j2")
+
 
 rule plot_workflow:
     """The workflow as a picture, drawn from the resolved config."""
     output:
         svg=report("results/{run}/figures/workflow.svg", caption="report/stages.rst", category="Figures", labels={"figure": "workflow"}),
         png="results/{run}/figures/workflow.png",
+        receipt="results/{run}/receipts/plot_workflow.json",
     params:
-        config=keys("policies", "preferences.sampler", "reward_model.parent"),
+        config=keys("preferences.sampler", "reward_model.parent"),
+        policies={name: {k: p[k] for k in DRAWN if k in p} for name, p in config["policies"].items()},
     log:
         "logs/{run}/plot_workflow.log",
     benchmark:
@@ -33,6 +39,7 @@ rule plot_memorization:
     output:
         svg=report("results/{run}/figures/memorization.svg", caption="report/memorization.rst", category="Figures", labels={"figure": "memorization"}),
         png="results/{run}/figures/memorization.png",
+        receipt="results/{run}/receipts/plot_memorization.json",
     log:
         "logs/{run}/plot_memorization.log",
     benchmark:
@@ -54,6 +61,7 @@ rule plot_dose_response:
     output:
         svg=report("results/{run}/figures/dose_response.svg", caption="report/dose_response.rst", category="Figures", labels={"figure": "dose_response"}),
         png="results/{run}/figures/dose_response.png",
+        receipt="results/{run}/receipts/plot_dose_response.json",
     log:
         "logs/{run}/plot_dose_response.log",
     benchmark:
@@ -75,6 +83,7 @@ rule plot_shift:
     output:
         svg=report("results/{run}/figures/shift.svg", caption="report/shift.rst", category="Figures", labels={"figure": "shift"}),
         png="results/{run}/figures/shift.png",
+        receipt="results/{run}/receipts/plot_shift.json",
     params:
         config=keys("report.reference"),
         later=LATER,
@@ -98,10 +107,12 @@ rule render_report:
         figures=expand("results/{{run}}/figures/{figure}.svg", figure=FIGURES),
         manifest="results/{run}/corpus/manifest.json",
         versions="results/{run}/tables/versions.json",
+        template=TEMPLATE,
     output:
         report=report("results/{run}/report.html", caption="report/report.rst", category="Report"),
+        receipt="results/{run}/receipts/render_report.json",
     params:
-        config=keys(*config),
+        config=keys(*SHOWN),
         tables=TABLES,
         figures=FIGURES,
     log:

@@ -1,6 +1,6 @@
 """Tables: the only aggregates of the rows, each as parquet for programs and CSV for people.
 
-Needs: results/{run}/extraction, evaluation, models, benchmarks.  Makes: results/{run}/tables.
+Needs: results/{run}/extraction, evaluation, receipts.  Makes: results/{run}/tables.
 Steps: utility, memorization (it flags what collapsed) and the headline, persistence, cost.
 """
 
@@ -8,14 +8,14 @@ from workflow_scripts.core.config import lineage
 
 REFERENCE = config["report"]["reference"]
 LATER = [p for p in POLICIES if REFERENCE in lineage(config["policies"], p)[:-1]]
-# every job up to the extraction rows, by the path of its benchmark file; checkpoints with the rule that trains them
-ONCE = ["collect_corpus", "extract_snippets", "train_tokenizer", "plant_canaries", "audit_canaries"]
-CHECKPOINTS = {model_of(p, arm, seed): config["policies"][p]["kind"] for p in POLICIES for arm in ARMS for seed in SEEDS}
-CHECKPOINTS |= {f"results/{RUN}/models/{arm}/{seed}/reward_model": "reward_model" for arm in ARMS for seed in SEEDS}
-MEASURED = [f"train_{kind}/{path.removeprefix(f'results/{RUN}/models/')}" for path, kind in CHECKPOINTS.items()]
-MEASURED += expand("{rule}/{arm}/{seed}/{policy}", rule=["probe_completions", "score_targets"], arm=ARMS, seed=SEEDS, policy=POLICIES)
-MEASURED += expand("sample_preferences/{arm}/{seed}", arm=ARMS, seed=SEEDS)
-MEASURED += expand("plant_arm/{arm}", arm=ARMS) + expand("collect_extraction/{policy}", policy=POLICIES)
+KIND = {name: policy["kind"] for name, policy in config["policies"].items()}
+# receipts of every job up to the extraction rows: what each of them cost
+PAID = ["collect_corpus", "extract_snippets", "train_tokenizer", "plant_canaries", "audit_canaries"]
+PAID += expand("plant_arm/{arm}", arm=ARMS) + expand("collect_extraction/{policy}", policy=POLICIES)
+PAID += [f"train_{KIND[p]}/{arm}/{seed}/{p}" for p in POLICIES if KIND[p] != "base" for arm in ARMS for seed in SEEDS]
+PAID += [f"train_base/{seed}/{p}" for p in POLICIES if KIND[p] == "base" for seed in SEEDS]
+PAID += expand("{rule}/{arm}/{seed}", rule=["sample_preferences", "train_reward_model"], arm=ARMS, seed=SEEDS)
+PAID += expand("{rule}/{arm}/{seed}/{policy}", rule=["probe_completions", "score_targets"], arm=ARMS, seed=SEEDS, policy=POLICIES)
 
 
 rule summarize_utility:
@@ -25,6 +25,7 @@ rule summarize_utility:
     output:
         parquet="results/{run}/tables/utility.parquet",
         csv=report("results/{run}/tables/utility.csv", caption="report/utility.rst", category="Tables", labels={"table": "utility"}),
+        receipt="results/{run}/receipts/summarize_utility.json",
     params:
         config=keys("report.reference", "report.confidence", "report.collapse_ratio"),
         policies=POLICIES,
@@ -50,6 +51,8 @@ rule summarize_memorization:
         parquet="results/{run}/tables/memorization.parquet",
         csv=report("results/{run}/tables/memorization.csv", caption="report/memorization.rst", category="Tables", labels={"table": "memorization"}),
         headline=report("results/{run}/tables/headline.csv", caption="report/headline.rst", category="Tables", labels={"table": "headline"}),
+        metrics="results/{run}/tables/metrics.json",
+        receipt="results/{run}/receipts/summarize_memorization.json",
     params:
         config=keys("report.confidence"),
     log:
@@ -73,6 +76,7 @@ rule summarize_persistence:
     output:
         parquet="results/{run}/tables/persistence.parquet",
         csv=report("results/{run}/tables/persistence.csv", caption="report/persistence.rst", category="Tables", labels={"table": "persistence"}),
+        receipt="results/{run}/receipts/summarize_persistence.json",
     params:
         config=keys("report.reference", "report.confidence"),
         later=LATER,
@@ -92,12 +96,12 @@ rule summarize_persistence:
 rule summarize_cost:
     """Wall time, CPU time, memory and tokens of every job up to the extraction rows, and the versions that it ran with."""
     input:
-        benchmarks=[f"results/{RUN}/benchmarks/{job}.tsv" for job in [*ONCE, *MEASURED]],
-        models=list(CHECKPOINTS),
+        receipts=[f"results/{RUN}/receipts/{job}.json" for job in PAID],
     output:
         parquet="results/{run}/tables/cost.parquet",
         csv=report("results/{run}/tables/cost.csv", caption="report/cost.rst", category="Tables", labels={"table": "cost"}),
         versions="results/{run}/tables/versions.json",
+        receipt="results/{run}/receipts/summarize_cost.json",
     log:
         "logs/{run}/summarize_cost.log",
     benchmark:

@@ -12,11 +12,12 @@ rule train_base:
         audit="results/{run}/planted/audit.parquet",
         blocks="results/{run}/planted/base.parquet",
         tokenizer="results/{run}/tokenizer",
+        model=own_source(OWN_MODEL),
     output:
         model=directory("results/{run}/models/shared/{seed}/{policy}"),
+        receipt="results/{run}/receipts/train_base/{seed}/{policy}.json",
     params:
         config=keys("model", "policies.{policy}"),
-        threads=threads_of("train_base"),
     log:
         "logs/{run}/train_base/{seed}/{policy}.log",
     benchmark:
@@ -41,9 +42,9 @@ rule train_sft:
         examples=lambda w: f"results/{w.run}/planted/{w.arm}/{config['policies'][w.policy]['data']}.parquet",
     output:
         model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
+        receipt="results/{run}/receipts/train_sft/{arm}/{seed}/{policy}.json",
     params:
         config=keys("policies.{policy}"),
-        threads=threads_of("train_sft"),
     log:
         "logs/{run}/train_sft/{arm}/{seed}/{policy}.log",
     benchmark:
@@ -69,9 +70,9 @@ rule sample_preferences:
         canaries="results/{run}/planted/canaries.parquet",
     output:
         pairs="results/{run}/preferences/{arm}/{seed}.parquet",
+        receipt="results/{run}/receipts/sample_preferences/{arm}/{seed}.json",
     params:
         config=keys("preferences"),
-        threads=threads_of("sample_preferences"),
     log:
         "logs/{run}/sample_preferences/{arm}/{seed}.log",
     benchmark:
@@ -94,9 +95,9 @@ rule train_reward_model:
         pairs="results/{run}/preferences/{arm}/{seed}.parquet",
     output:
         model=directory("results/{run}/models/{arm}/{seed}/reward_model"),
+        receipt="results/{run}/receipts/train_reward_model/{arm}/{seed}.json",
     params:
         config=keys("reward_model"),
-        threads=threads_of("train_reward_model"),
     log:
         "logs/{run}/train_reward_model/{arm}/{seed}.log",
     benchmark:
@@ -121,9 +122,9 @@ rule train_ppo:
         preference="results/{run}/planted/{arm}/preference.parquet",
     output:
         model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
+        receipt="results/{run}/receipts/train_ppo/{arm}/{seed}/{policy}.json",
     params:
         config=keys("policies.{policy}"),
-        threads=threads_of("train_ppo"),
     log:
         "logs/{run}/train_ppo/{arm}/{seed}/{policy}.log",
     benchmark:
@@ -148,9 +149,9 @@ rule train_ipo:
         pairs="results/{run}/preferences/{arm}/{seed}.parquet",
     output:
         model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
+        receipt="results/{run}/receipts/train_ipo/{arm}/{seed}/{policy}.json",
     params:
         config=keys("policies.{policy}"),
-        threads=threads_of("train_ipo"),
     log:
         "logs/{run}/train_ipo/{arm}/{seed}/{policy}.log",
     benchmark:

@@ -7,9 +7,7 @@ from workflow_scripts.core import schemas
 from workflow_scripts.core.data import corpus
 from workflow_scripts.core.job import job
 
-SETTINGS = ("source", "path", "suffix", "column", "name", "split", "revision", "streaming", "max_documents", "licence")
-
 with job(snakemake) as j:
-    documents, manifest = corpus.collect(**{key: j.config["corpus"][key] for key in SETTINGS})
+    documents, manifest = corpus.collect(**{key.removeprefix("corpus."): value for key, value in j.config.items()})
     schemas.write_parquet(documents, "documents", j.output.documents)
     Path(j.output.manifest).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

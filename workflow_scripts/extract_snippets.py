@@ -8,7 +8,7 @@ from workflow_scripts.core.data import snippets
 from workflow_scripts.core.job import job
 
 with job(snakemake) as j:
-    settings = j.config["corpus"]
+    settings = {key.removeprefix("corpus."): value for key, value in j.config.items()}
     manifest = json.loads(Path(j.input.manifest).read_text(encoding="utf-8"))
     found, skipped = snippets.extract(
         documents=schemas.read_rows(j.input.documents, "documents"), **{k: settings[k] for k in ("min_lines", "max_lines", "max_chars")}

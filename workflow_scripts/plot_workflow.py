@@ -5,7 +5,7 @@ from workflow_scripts.core.results import dag, style
 
 with job(snakemake) as j:
     figure = dag.workflow(
-        policies=j.config["policies"], sampler=j.config["preferences.sampler"], reward_parent=j.config["reward_model.parent"]
+        policies=j.params.policies, sampler=j.config["preferences.sampler"], reward_parent=j.config["reward_model.parent"]
     )
     for path in (j.output.svg, j.output.png):
         style.save(figure=figure, path=path)

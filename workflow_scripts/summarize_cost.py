@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
+from workflow_scripts.core.freshness import receipts
 from workflow_scripts.core.job import job
 from workflow_scripts.core.results import cost, tables
 
 with job(snakemake) as j:
-    root, models = f"results/{j.wildcards.run}", list(j.input.models)
-    rows = cost.cost(benchmarks=list(j.input.benchmarks), benchmark_root=f"{root}/benchmarks", models=models, model_root=f"{root}/models")
-    tables.write(rows=rows, kind="cost", parquet=j.output.parquet, table=j.output.csv)
-    Path(j.output.versions).write_text(json.dumps(cost.versions(models=models), indent=1) + "\n", encoding="utf-8")
+    paid = [receipts.read(path) for path in j.input.receipts]
+    tables.write(rows=cost.cost(paid), kind="cost", parquet=j.output.parquet, table=j.output.csv)
+    Path(j.output.versions).write_text(json.dumps(cost.versions(paid), indent=1) + "\n", encoding="utf-8")

@@ -1,5 +1,8 @@
 """What comes back: policy x cohort x dose, with controls and counterfactuals, and the headline table."""
 
+import json
+from pathlib import Path
+
 import pandas as pd
 
 from workflow_scripts.core import schemas
@@ -13,3 +16,5 @@ with job(snakemake) as j:
     tables.write(rows=rows, kind="memorization", parquet=j.output.parquet, table=j.output.csv)
     headline = tables.headline(memorization=rows, utility=utility)
     tables.write_csv(rows=headline, columns=list(headline[0]), path=j.output.headline)
+    metrics = tables.metrics(memorization=rows, utility=utility)
+    Path(j.output.metrics).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")

@@ -6,4 +6,4 @@ from workflow_scripts.core.job import job
 
 with job(snakemake) as j:
     texts = [s["text"] for s in schemas.read_rows(j.input.snippets, "snippets") if s["pool"] == "base"]
-    tokenizer.make(model=j.config["model"], texts=texts, path=j.output.tokenizer)
+    tokenizer.make(model={key.removeprefix("model."): value for key, value in j.config.items()}, texts=texts, path=j.output.tokenizer)

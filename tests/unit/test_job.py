@@ -72,10 +72,10 @@ def test_a_script_sees_what_its_rule_declared(script):
     assert seen == ("train_sft-A-0", "models/base", {"policies.sft": {"epochs": 1}}, "A", 2, 1)
 
 
-def test_threads_of_params_come_first(tmp_path):
-    with job(stand_in(tmp_path, params={"threads": 1}, resources={})) as j:
+def test_threads_of_the_config_come_before_those_that_are_left(tmp_path):
+    with job(stand_in(tmp_path, params={}, resources={"torch_threads": 1})) as j:
         write(j, "new")
-        assert (j.threads, j.gpu, j.config) == (1, 0, {})
+        assert (j.threads, j.gpu, j.config, j.checkpoint_percent) == (1, 0, {}, 0)
 
 
 def test_outputs_appear_at_the_end_and_replace_older_ones(script, tmp_path):

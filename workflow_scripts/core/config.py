@@ -27,7 +27,7 @@ _Validator = extend(Draft202012Validator, type_checker=_TYPES)
 
 
 def resolve(config: dict, schema_path) -> dict:
-    """The complete config: each policy merged over the settings of its kind, policies set to null left out.
+    """The complete config: each policy merged over the settings of its kind, policies set to null left out, the others in one order.
 
     Raises InputError at the first value that is unknown, of the wrong type, out of range, or at odds with another one.
     """
@@ -43,8 +43,8 @@ def resolve(config: dict, schema_path) -> dict:
         policies[name] = merged
     if not policies:
         raise InputError("config: policies: all of them are null; keep at least a base policy and an sft policy")
-    resolved = {**config, "policies": policies}
-    _check_policies(resolved)
+    _check_policies({**config, "policies": policies})
+    resolved = {**config, "policies": _in_order(policies)}
     _check_design(resolved)
     _check_sizes(resolved)
     return resolved
@@ -192,6 +192,11 @@ def _check_sizes(config: dict) -> None:
             raise InputError(
                 f"config: policies.{name}.rollout_batch {policy['rollout_batch']} exceeds its {prompts} prompts; lower it or raise corpus.pools.rl_prompt"
             )
+
+
+def _in_order(policies: dict) -> dict:
+    """Parents first, then by kind and name: an overlay's order in the file is not the order of the tables."""
+    return dict(sorted(policies.items(), key=lambda p: (len(lineage(policies, p[0])), list(PARENTS).index(p[1]["kind"]), p[0])))
 
 
 def lineage(policies: dict, name: str) -> list[str]:

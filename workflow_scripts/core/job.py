@@ -3,12 +3,12 @@
 Inside it a script sees the rule's named inputs, params, wildcards and declared config values, and *temporary* output paths. Only
 when the block ends well are these renamed to their final names, so what exists under its final name is whole. Messages go to
 the rule's log; an InputError is shown as its one sentence, anything else as one line that names the log with the traceback.
+Of a rule with an output named `receipt` a job runs alone, and ends with the receipt (core/freshness).
 """
 
 import contextlib
 import json
 import logging
-import shutil
 import sys
 import traceback
 from collections.abc import Iterator
@@ -16,6 +16,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from .errors import InputError
+from .freshness.content import remove
+from .freshness.receipts import name_of
 
 log = logging.getLogger(__name__)
 
@@ -39,40 +41,64 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
     """Run a script's work: yields name, input, output (temporary paths), params, config, wildcards, threads and gpu.
 
     `config` holds what the rule declared as `params: config=keys(...)` and nothing else, by dotted path. Parquet files that are
-    written inside carry the job's name and config in their metadata.
+    written inside carry the job's name and config in their metadata. What a job leaves in `checkpoint_folder`, which is made by
+    who uses it, is there again when the same job (code, inputs, config) starts anew after a kill, and gone when it ends well.
     """
     from . import schemas  # here, so that parsing the Snakefile does not wait for pyarrow
 
-    name = "-".join([snakemake.rule, *map(str, snakemake.wildcards)])
+    name = name_of(snakemake.rule, snakemake.wildcards)
     log_path = Path(str(snakemake.log[0])) if snakemake.log else None
-    final = {key: Path(str(value)) for key, value in snakemake.output.items()}
+    final = {key: Path(str(value)) for key, value in snakemake.output.items() if key != "receipt"}
     temporary = {key: path.with_name(f".tmp-{path.name}") for key, path in final.items()}
     config = getattr(snakemake.params, "config", {})
-    with _logging_to(log_path), schemas.provenance(job=name, config=json.dumps(config, sort_keys=True)):
-        try:
-            for path in temporary.values():
-                _remove(path)
-                path.parent.mkdir(parents=True, exist_ok=True)
-            yield SimpleNamespace(
-                name=name,
-                input=snakemake.input,
-                output=SimpleNamespace(**{k: str(p) for k, p in temporary.items()}),
-                params=snakemake.params,
-                config=config,
-                wildcards=snakemake.wildcards,
-                threads=snakemake.params.get("threads", snakemake.threads),
-                gpu=int(snakemake.resources.get("gpu", 0)),
-            )
-            _publish(name, temporary, final)
-        except InputError as e:
-            log.error("%s", e)
-            _stop(f"{name}: {e}")
-        except Exception as e:
-            log.error("%s", traceback.format_exc())
-            _stop(f"{name}: {_sentence(e)}; the traceback is in {log_path}")
-        finally:
-            for path in temporary.values():
-                _remove(path)
+    snakemake.config.clear()  # what a rule did not declare, its script cannot use
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_errors(name, log_path))
+        stack.enter_context(_logging_to(log_path))
+        stack.enter_context(schemas.provenance(job=name, config=json.dumps(config, sort_keys=True)))
+        record = _record(snakemake, name, stack)
+        stack.callback(_remove_all, temporary)
+        for path in temporary.values():
+            remove(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+        yield SimpleNamespace(
+            name=name,
+            input=snakemake.input,
+            output=SimpleNamespace(**{k: str(p) for k, p in temporary.items()}),
+            params=snakemake.params,
+            config=config,
+            wildcards=snakemake.wildcards,
+            threads=int(snakemake.resources.get("torch_threads", snakemake.threads)),
+            gpu=int(snakemake.resources.get("gpu", 0)),
+            checkpoint_folder=str(record.checkpoints) if record else None,
+            checkpoint_percent=int(snakemake.resources.get("checkpoint_percent", 0)),
+        )
+        if record:
+            record.check()
+        _publish(name, temporary, final)
+        if record:
+            record.close(final)
+
+
+def _record(snakemake, name: str, stack: contextlib.ExitStack):
+    """The job's lock, held until the stack closes, and its record; None where the rule has no receipt."""
+    if not hasattr(snakemake.output, "receipt"):
+        return None
+    from .freshness.record import Record, alone
+
+    stack.enter_context(alone(name))
+    return Record(snakemake, name)
+
+
+@contextlib.contextmanager
+def _errors(name: str, log_path: Path | None) -> Iterator[None]:
+    """Turn an exception into one line on stderr and exit status 1."""
+    try:
+        yield
+    except InputError as e:
+        _stop(f"{name}: {e}")
+    except Exception as e:
+        _stop(f"{name}: {_sentence(e)}; the traceback is in {log_path}")
 
 
 def _publish(name: str, temporary: dict[str, Path], final: dict[str, Path]) -> None:
@@ -80,7 +106,7 @@ def _publish(name: str, temporary: dict[str, Path], final: dict[str, Path]) -> N
     if missing := [key for key, path in temporary.items() if not path.exists()]:
         raise RuntimeError(f"{name} did not write its output {', '.join(missing)}")
     for key, path in temporary.items():
-        _remove(final[key])
+        remove(final[key])
         path.replace(final[key])
 
 
@@ -97,8 +123,9 @@ def _stop(sentence: str) -> None:
     sys.exit(1)
 
 
-def _remove(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+def _remove_all(paths: dict[str, Path]) -> None:
+    for path in paths.values():
+        remove(path)
 
 
 @contextlib.contextmanager
@@ -111,4 +138,11 @@ def _logging_to(path: Path | None) -> Iterator[None]:
     with open(path, "w", encoding="utf-8", buffering=1) as stream, contextlib.redirect_stdout(stream):
         logging.basicConfig(stream=stream, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
         logging.captureWarnings(True)
-        yield
+        try:
+            yield
+        except InputError as e:
+            log.error("%s", e)
+            raise
+        except Exception:
+            log.error("%s", traceback.format_exc())
+            raise

@@ -1,11 +1,9 @@
-"""A small study with known answers: extraction and evaluation rows, benchmark files and checkpoints, as the rules leave them.
+"""A small study with known answers: extraction and evaluation rows, and receipts, as the rules leave them.
 
 `RATES` says how many of the 8 canaries per dose (4 per half) are memorized by the arm that saw them, under each policy.
 """
 
-import json
 import math
-from pathlib import Path
 
 import pandas as pd
 
@@ -110,25 +108,21 @@ def evaluation(policies=POLICIES, seeds=(0,)) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def write_run(folder: Path, policies=POLICIES) -> tuple[list[str], list[str]]:
-    """Benchmark files and checkpoints below `folder`, as (benchmarks, models): 2 tables' worth of jobs are enough."""
-    header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
-    jobs = {"collect_corpus": "2.5\t0:00:02\tNA\tNA\tNA\tNA\tNA\tNA\tNA\tNA", "plant_arm/A": "1.0\t0:00:01\t-\t-\t-\t-\t-\t-\t-\t-"}
-    models = {"shared/0/base": dict(steps=900, tokens=3_700_000)}
+def receipts(policies=POLICIES) -> list[dict]:
+    """Receipts of enough jobs for two tables: collecting, planting, training, probing."""
+    versions = {"python": "3.11.7", "torch": "2.13.0", "trl": "1.12.0"}
+    base = dict(wall_s=400.0, cpu_s=760.0, peak_memory_mb=1500.0, steps=900, tokens=3_700_000, gpu_peak_mb=None, device="cpu")
+    found = [
+        dict(rule="collect_corpus", wildcards={"run": "r"}, made=dict(wall_s=2.5, versions={"python": "3.11.7"})),
+        dict(rule="plant_arm", wildcards={"run": "r", "arm": "A"}, made=dict(wall_s=1.0, versions={"python": "3.11.7"})),
+        dict(rule="train_base", wildcards={"run": "r", "seed": "0", "policy": "base"}, made={**base, "versions": versions}),
+    ]
     for policy, settings in policies.items():
-        jobs[f"collect_extraction/{policy}"] = "0.5\t0:00:00\t90.5\t0\t0\t0\t0\t0\t90.0\t0.4"
         for arm in HALF_OF_ARM:
-            jobs[f"probe_completions/{arm}/0/{policy}"] = "20.0\t0:00:20\t800.0\t0\t0\t0\t0\t0\t90.0\t19.0"
+            chain = {"run": "r", "arm": arm, "seed": "0", "policy": policy}
+            probed = dict(wall_s=20.0, cpu_s=19.0, peak_memory_mb=800.0, device="cpu", versions=versions)
+            found.append(dict(rule="probe_completions", wildcards=chain, made=probed))
             if settings["kind"] != "base":
-                jobs[f"train_{settings['kind']}/{arm}/0/{policy}"] = "100.0\t0:01:40\t1200.0\t0\t0\t0\t0\t0\t99.0\t99.5"
-                models[f"{arm}/0/{policy}"] = dict(steps=75, tokens=90_000)
-    jobs["train_base/shared/0/base"] = "400.0\t0:06:40\t1500.0\t0\t0\t0\t0\t0\t190.0\t760.0"
-    for name, values in jobs.items():
-        path = folder / "benchmarks" / f"{name}.tsv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(header + values + "\n", encoding="utf-8")
-    for name, meta in models.items():
-        (folder / "models" / name).mkdir(parents=True, exist_ok=True)
-        about = {**meta, "device": "cpu", "gpu_peak_mb": None, "versions": {"torch": "2.13.0", "trl": "1.12.0"}}
-        (folder / "models" / name / "meta.json").write_text(json.dumps(about), encoding="utf-8")
-    return [str(folder / "benchmarks" / f"{n}.tsv") for n in jobs], [str(folder / "models" / n) for n in models]
+                trained = {**base, "wall_s": 100.0, "cpu_s": 99.5, "peak_memory_mb": 1200.0, "steps": 75, "tokens": 90_000}
+                found.append(dict(rule=f"train_{settings['kind']}", wildcards=chain, made={**trained, "versions": versions}))
+    return found

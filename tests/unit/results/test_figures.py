@@ -12,8 +12,8 @@ from PIL import Image
 from tests.unit.results import synthetic
 from tests.unit.results.test_tables import useful
 from workflow_scripts.core.data import canaries
-from workflow_scripts.core.results import dag, figures, style, tables
 from workflow_scripts.core.data.planting import PLANTED
+from workflow_scripts.core.results import dag, figures, style, tables
 
 
 def draw(name: str, policies=synthetic.POLICIES):

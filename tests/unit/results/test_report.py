@@ -16,15 +16,12 @@ MANIFEST = {"licence": "PSF", "counts": {"documents": 1300, "distinct": 9100, "p
 
 
 @pytest.fixture
-def given(config, tmp_path) -> dict:
+def given(config) -> dict:
     """What render is given for the synthetic study."""
-    benchmarks, models = synthetic.write_run(tmp_path)
-    costs = cost.cost(
-        benchmarks=benchmarks, benchmark_root=str(tmp_path / "benchmarks"), models=models, model_root=str(tmp_path / "models")
-    )
+    costs = cost.cost(synthetic.receipts())
     found = dict(memorization=list(memorized().values()), persistence=list(kept().values()), utility=useful(), cost=costs)
     pictures = dict.fromkeys(("workflow", "memorization", "dose_response", "shift"), SVG)
-    return dict(config=config, tables=found, figures=pictures, manifest=MANIFEST, versions=cost.versions(models=models))
+    return dict(config=config, tables=found, figures=pictures, manifest=MANIFEST, versions=cost.versions(synthetic.receipts()))
 
 
 class Page(HTMLParser):

@@ -172,45 +172,28 @@ def test_a_policy_without_rows_is_an_error():
         )
 
 
-def test_cost_joins_benchmarks_and_checkpoints(tmp_path):
-    benchmarks, models = synthetic.write_run(tmp_path)
-    rows = cost.cost(benchmarks=benchmarks, benchmark_root=str(tmp_path / "benchmarks"), models=models, model_root=str(tmp_path / "models"))
+def test_cost_has_one_row_per_receipt():
+    receipts = synthetic.receipts()
+    rows = cost.cost(receipts)
     found = {(r["rule"], r["arm"], r["policy"]): r for r in rows}
-    assert len(rows) == len(benchmarks) == len(found)
+    assert len(rows) == len(receipts) == len(found)
     base = found["train_base", None, "base"]
     assert (base["seed"], base["wall_s"], base["cpu_s"], base["peak_memory_mb"]) == (0, 400.0, 760.0, 1500.0)
     assert (base["steps"], base["tokens"], base["device"], base["gpu_peak_mb"]) == (900, 3_700_000, "cpu", None)
     assert found["train_ppo", "B", "ppo"]["tokens"] == 90_000
     assert found["probe_completions", "A", "ppo"]["tokens"] is None  # probing trains on nothing
-    for job in (("collect_corpus", None, None), ("plant_arm", "A", None)):  # NA and - are not 0
+    for job in (("collect_corpus", None, None), ("plant_arm", "A", None)):  # what was not measured is not 0
         assert found[job]["cpu_s"] is found[job]["peak_memory_mb"] is found[job]["seed"] is None
     total = {r["rule"]: r for r in cost.by_rule(rows)}
     assert (total["train_sft"]["jobs"], total["train_sft"]["wall_s"], total["train_sft"]["tokens"]) == (4, 400.0, 360_000)
     assert total["collect_corpus"]["cpu_s"] is total["collect_corpus"]["peak_memory_mb"] is None
-    assert cost.versions(models=models)["trl"] == ["1.12.0"]
 
 
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("audit_canaries.tsv", ("audit_canaries", None, None, None)),
-        ("plant_arm/B.tsv", ("plant_arm", "B", None, None)),
-        ("collect_extraction/B.tsv", ("collect_extraction", None, None, "B")),  # a policy may have an arm's name
-        ("sample_preferences/A/3.tsv", ("sample_preferences", "A", 3, None)),
-        ("train_ppo/A/3/ppo_0.5.tsv", ("train_ppo", "A", 3, "ppo_0.5")),
-        ("train_base/shared/0/base.tsv", ("train_base", None, 0, "base")),
-    ],
-)
-def test_a_benchmark_path_names_its_job(path, expected):
-    found = cost.job_of(path=f"results/benchmarks/benchmarks/{path}", root="results/benchmarks/benchmarks")
-    assert (found["rule"], found["arm"], found["seed"], found["policy"]) == expected
-
-
-def test_a_benchmark_that_is_no_jobs_is_an_error():
-    with pytest.raises(ValueError, match="is not the benchmark of a job"):
-        cost.job_of(path="b/probe/A/0/ppo/more.tsv", root="b")
-    with pytest.raises(ValueError, match="0 rows"):
-        cost.measured("s\th:m:s\n")
+def test_versions_that_differ_are_all_shown():
+    receipts = synthetic.receipts()
+    receipts[-1]["made"] = {**receipts[-1]["made"], "versions": {"torch": "2.12.0"}}
+    found = cost.versions(receipts)
+    assert found["torch"] == ["2.12.0", "2.13.0"] and found["trl"] == ["1.12.0"] and found["pandas"] == [pd.__version__]
 
 
 def test_tables_keep_their_schema_and_nulls_in_parquet_and_csv(tmp_path):
@@ -233,9 +216,17 @@ def test_headline_says_rate_count_interval_and_utility():
     assert rows[4]["held-out perplexity"] == "200.0 (× 4.00)"
 
 
+def test_metrics_are_the_numbers_of_the_headline():
+    found = tables.metrics(memorization=list(memorized().values()), utility=useful())
+    assert list(found) == ["base", "sft", "direct", "ppo", "ipo"]
+    assert found["sft"]["memorized"]["sft"] == pytest.approx(19 / 32) and found["ipo"]["perplexity"] == pytest.approx(200)
+    assert all(isinstance(v, float) for policy in found.values() for v in (*policy["memorized"].values(), policy["mean_reward"]))
+
+
 def test_tables_figures_and_report_do_not_wait_for_torch():
     names = "cost, dag, figures, report, style, tables, utility"
-    code = f"import sys; from workflow_scripts.core import schemas; from workflow_scripts.core.results import {names}; sys.exit(bool({{'torch', 'transformers', 'trl'}} & set(sys.modules)))"
+    code = f"import sys; from workflow_scripts.core import schemas; from workflow_scripts.core.results import {names}; "
+    code += "sys.exit(bool({'torch', 'transformers', 'trl'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(schemas.__file__).parents[2]).returncode == 0
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import jinja2
 import yaml
 
-from . import cost, formats
 from ..data.canaries import COHORTS
+from . import cost, formats
 from .style import COHORTS as LOOK
 
 TEMPLATES = Path(__file__).parent / "templates"

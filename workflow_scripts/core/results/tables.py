@@ -11,12 +11,13 @@ from collections.abc import Iterator
 import pandas as pd
 
 from .. import schemas
-from . import formats
 from ..data.canaries import COHORTS, HALF_OF_ARM
 from ..probing.rows import NATIVE
+from . import formats
 from .statistics import mcnemar_exact, proportion
 
 _KEY = ["policy", "seed", "canary_id"]
+_COMPARED = ("perplexity", "exact_line_rate", "parse_rate", "mean_reward", "kl_to_reference")  # columns of utility
 
 
 def pair(*, extraction: pd.DataFrame) -> pd.DataFrame:
@@ -119,6 +120,15 @@ def headline(*, memorization: list[dict], utility: list[dict]) -> list[dict]:
         | {"held-out perplexity": f"{formats.number(u['perplexity'], 1)} (× {formats.number(u['perplexity_ratio'])})"}
         for u in utility
     ]
+
+
+def metrics(*, memorization: list[dict], utility: list[dict]) -> dict:
+    """{policy: counterfactual rate by cohort, and utility}: single numbers, for tools that compare runs (`dvc metrics diff`)."""
+    rates = {policy["policy"]: {} for policy in utility}
+    for m in memorization:
+        if m["dose"] is None:
+            rates[m["policy"]][m["cohort"]] = m["counterfactual_rate"]
+    return {u["policy"]: {"memorized": rates[u["policy"]], **{key: u[key] for key in _COMPARED}} for u in utility}
 
 
 def write(*, rows: list[dict], kind: str, parquet, table) -> None:

@@ -1,0 +1,137 @@
+"""In the Snakefile: hold every receipt against the tree, and let Snakemake run what is stale and what depends on it.
+
+Snakemake compares times and nothing else can be had from it, so times are made to say what content says: finished artifacts all
+carry one time, and every rule gets a hidden input, a flag file that is older than any artifact (fresh) or newer (stale).
+"""
+
+import contextlib
+import functools
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+from ..errors import InputError
+from . import receipts
+from .code import forget_bytecode
+from .content import SCRATCH, SETTLED, settle, was_made_here, write_whole
+from .plan import Job, Plan
+from .storage import in_git
+
+FRESH, STALE = SCRATCH / "fresh", SCRATCH / "stale"
+REBUILD = "CANARYFLOW_REBUILD"
+
+
+def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str]) -> Plan | None:
+    """Give every rule its hidden input; the Snakefile's last line. Returns the plan.
+
+    In the main process this says on stderr why each stale job is stale, and raises InputError where something that is needed was not
+    pulled. In the process of a single job (also on a cluster) it only names the flag that is there, writes nothing and returns None.
+    """
+    plan = Plan(workflow, strict_versions) if workflow.is_main_process else None
+    if plan:
+        for rule in plan.rules:
+            if not hasattr(rule.output, "receipt") or not rule.script:
+                raise InputError(f"rule {rule.name}: a rule with outputs needs an output named receipt, and script")
+        forget_bytecode()
+        _prepare(Path(receipts_folder))
+        targets = _targets(workflow, plan)
+        jobs = plan.reachable(targets)
+        _now_at_the_latest({path for job in jobs for path in job.sources})
+        _explain(jobs)
+        _ask_for_what_was_not_pulled(plan, targets, jobs)
+    for rule in [r for r in workflow.rules if r.output]:
+        rule.set_input(**{receipts.HIDDEN: functools.partial(_flag, plan, rule)})
+    return plan
+
+
+def _flag(plan: Plan | None, rule, wildcards) -> str:
+    return str(STALE if plan and plan.job(rule, dict(wildcards.items())).reasons else FRESH)
+
+
+def _prepare(folder: Path) -> None:
+    """Write the two flags, and give finished artifacts their one time, unless another run is at work on them."""
+    try:
+        SCRATCH.mkdir(exist_ok=True)
+        write_whole(STALE, f"{time.time_ns()}\n")  # never the same twice: Snakemake may compare its content too
+        FRESH.touch()
+        os.utime(FRESH, (SETTLED - 1, SETTLED - 1))
+        if any(Path(".snakemake/locks").glob("*")):
+            return
+        for path in folder.rglob("*.json"):
+            for artifact in (str(path), *receipts.read(path).get("output_md5", {})):
+                settle(artifact)
+    except OSError as e:
+        raise InputError(
+            f"{e.filename or SCRATCH} cannot be written ({e.strerror}); make the working directory and the results in it yours to write"
+        ) from e
+
+
+def _now_at_the_latest(sources: set[str]) -> None:
+    """Take source files' times back out of the future: Snakemake lets a job fail that has an input newer than its outputs."""
+    now = time.time()
+    for path in map(Path, sources):
+        with contextlib.suppress(OSError):  # not ours to change
+            if path.stat().st_mtime > now:
+                os.utime(path, (now, now))
+
+
+def _targets(workflow, plan: Plan) -> list[str]:
+    """The files that this run was asked for."""
+    settings = workflow.dag_settings
+    named = (settings and settings.targets) or {workflow.default_target}
+    rules = {rule.name: rule for rule in workflow.rules}
+    found = []
+    for target in sorted(map(str, named)):
+        if target not in rules:
+            found.append(target)
+        elif rules[target].output:
+            found += [str(f) for f in rules[target].output if not f.contains_wildcard()]
+        else:
+            found += [str(f) for f in rules[target].expand_input({})[0]]
+    return found
+
+
+def _explain(jobs: list[Job]) -> None:
+    """Say what changed, per stale job; of what was never made here Snakemake itself says that it is missing."""
+    for job in jobs:
+        if job.reasons and (job.recorded or any(Path(path).exists() for path in job.outputs)):
+            print(f"canaryflow: {job.name} is stale: {'; '.join(job.reasons)}", file=sys.stderr, flush=True)
+
+
+def _ask_for_what_was_not_pulled(plan: Plan, targets: list[str], jobs: list[Job]) -> None:
+    """Raise InputError where a stage would be run again only because its artifact, which DVC has, was left behind by a partial pull.
+
+    Where nothing at all was pulled, and where every artifact was made here, missing ones are made (again) without a question.
+    """
+    needed = {path for path in targets if plan.maker(path)}
+    needed |= {path for job in jobs if job.outdated for path in job.parents}
+    missing = sorted(p for p in needed if not Path(p).exists() and not in_git(p) and not plan.maker(p).outdated)
+    if not missing or os.environ.get(REBUILD):
+        return
+    kept = _in_dvc_lock()
+    missing = [p for p in missing if kept.get(p) == plan.maker(p).recorded["output_md5"].get(p)]
+    if missing and any(_was_pulled(job) for job in jobs):
+        raise InputError(
+            f"needed and not here, though DVC has it: run `dvc pull {shlex.join(missing)}`, or set {REBUILD}=1 to make it here again"
+        )
+
+
+def _was_pulled(job: Job) -> bool:
+    """Whether a valid artifact of the job is here that no job made here."""
+    made = {} if job.reasons else job.recorded["output_md5"]
+    return any(Path(p).exists() and not in_git(p) and not was_made_here(p, found) for p, found in made.items())
+
+
+def _in_dvc_lock() -> dict[str, str]:
+    """{path: MD5} of the outputs that dvc.lock lists; DVC can restore these."""
+    found = {}
+    for lock in (Path("dvc.lock"), *Path("results").glob("*/dvc.lock")):
+        if lock.is_file():
+            stages = yaml.load(lock.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+            outputs = [out for stage in stages.get("stages", {}).values() for out in stage.get("outs", [])]
+            found |= {out["path"]: out.get("md5") for out in outputs}
+    return found

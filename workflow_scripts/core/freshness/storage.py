@@ -1,0 +1,124 @@
+"""dvc.yaml, the storage face of the workflow: one stage per job, written from the same rules that Snakemake reads.
+
+DVC stores what git cannot diff and restores it; what a stage runs is snakemake, which decides for itself what is out of date.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import yaml
+
+from ..errors import InputError
+from .code import ROOT, closure, portable
+from .content import md5
+from .plan import Job
+
+IN_GIT = (".csv", ".json", ".svg")  # artifacts that git keeps: small, text, of use without the others
+_HEAD = "# Written by `make dvc.yaml` from the rules and the config; a test holds it to them. Do not edit.\n"
+
+
+def in_git(path: str) -> bool:
+    """Whether git keeps an artifact; DVC carries the others."""
+    return path.endswith(IN_GIT)
+
+
+def dvc_yaml(*, jobs: list[Job], config_files: dict[str, dict], kinds: dict[str, str], folder: Path) -> str:
+    """Text of the dvc.yaml of one run, for `folder` (the repository or a folder in it).
+
+    `config_files` are the files of its config by name, as written, config.yaml first; `kinds` is {policy: kind}. Raises InputError
+    where two jobs would get the same stage name.
+    """
+    stages: dict[str, dict] = {}
+    for job in jobs:
+        name = stage_name(job)
+        if name in stages:
+            raise InputError(f"two jobs would be stage {name} of dvc.yaml; rename one of the policies that differ only in punctuation")
+        stages[name] = _stage(job, config_files, kinds)
+        if folder != ROOT:
+            stages[name] = {"wdir": str(Path(*[".."] * len(folder.relative_to(ROOT).parts))), **stages[name]}
+    plots = [path for job in jobs for path in job.outputs if path.endswith(".svg")]
+    parts = {"stages": stages, "plots": [str(_from(folder, path)) for path in plots]}
+    return _HEAD + yaml.safe_dump(parts, sort_keys=False, width=1000, allow_unicode=True)
+
+
+def stage_name(job: Job) -> str:
+    """The job's name without the run, in the letters that DVC allows."""
+    wildcards = [value for key, value in job.wildcards.items() if key != "run"]
+    return re.sub(r"[^\w-]", "_", "-".join([job.rule, *wildcards]))
+
+
+def _stage(job: Job, config_files: dict[str, dict], kinds: dict[str, str]) -> dict:
+    overlays = list(config_files)[1:]
+    command = ["snakemake --quiet rules --cores all", job.receipt, *(["--configfile", *overlays] if overlays else [])]
+    code = [file for file in closure(job.declared["script"]) if (ROOT / file).stat().st_size]  # DVC warns of empty ones
+    deps = {*code, *(portable(path) for path in [*job.sources, *job.parents])}
+    outs = [*job.outputs, job.receipt]
+    metrics = [path for path in outs if path.endswith("/metrics.json")]
+    stage = dict(
+        cmd=" ".join(command),
+        deps=sorted(deps),
+        params=_params(job, config_files, kinds),
+        outs=[{path: {"cache": False, "persist": True} if in_git(path) else {"persist": True}} for path in outs if path not in metrics],
+        metrics=[{path: {"cache": False, "persist": True}} for path in metrics],
+    )
+    return {key: value for key, value in stage.items() if value}
+
+
+def _params(job: Job, config_files: dict[str, dict], kinds: dict[str, str]) -> list[dict]:
+    """[{file: keys}]: where the config files, as written, set what the job's rule declares; a policy is set by its kind, too."""
+    wanted = set()
+    for path in job.declared["config"]:
+        name = next((p for p in kinds if path == f"policies.{p}" or path.startswith(f"policies.{p}.")), None)
+        wanted |= {path} if name is None else {f"kinds.{kinds[name]}", "policies" if "." in name else path}
+    found = {file: sorted(key for key in wanted if _has(content, key)) for file, content in config_files.items()}
+    return [{file: keys} for file, keys in found.items() if keys]
+
+
+def _has(content: dict, key: str) -> bool:
+    for part in key.split("."):
+        if not isinstance(content, dict) or part not in content:
+            return False
+        content = content[part]
+    return True
+
+
+def _from(folder: Path, path: str) -> Path:
+    return (ROOT / path).relative_to(folder)
+
+
+def unfinished(jobs: list[Job]) -> list[str]:
+    """Names of jobs whose artifacts are not all there and up to date."""
+    return [job.name for job in jobs if job.outdated or not all(Path(path).exists() for path in job.outputs)]
+
+
+def damaged_artifacts(jobs: list[Job]) -> list[str]:
+    """Artifacts that are here and are not what their receipt says."""
+    made = {path: found for job in jobs for path, found in job.recorded.get("output_md5", {}).items()}
+    return [path for path, found in made.items() if Path(path).exists() and md5(path) != found]
+
+
+def damaged_objects(jobs: list[Job], cache: Path) -> list[str]:
+    """Objects of these artifacts in DVC's cache whose bytes are not what their name says, with the file that each stands for.
+
+    DVC trusts what is in its cache: it would push a damaged object and give it back.
+    """
+    files = {}
+    for job in jobs:
+        for path, found in job.recorded.get("output_md5", {}).items():
+            files[found] = path
+            if found.endswith(".dir") and (listing := _object(cache, found)).is_file():
+                files |= {entry["md5"]: f"{path}/{entry['relpath']}" for entry in json.loads(listing.read_text(encoding="utf-8"))}
+    known = {_object(cache, found): (found, path) for found, path in files.items()}
+    return [f"{place} ({path})" for place, (found, path) in known.items() if place.is_file() and _read(place) != found.removesuffix(".dir")]
+
+
+def _object(cache: Path, found: str) -> Path:
+    return cache / "files" / "md5" / found[:2] / found[2:]
+
+
+def _read(path: Path) -> str:
+    """MD5 of a file that is really read: a remembered one would not see what a failing disk did."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "md5").hexdigest()
