@@ -1,0 +1,139 @@
+"""Hashes are DVC's, are remembered only while a file looks the same, and what is written is whole."""
+
+import hashlib
+import json
+import os
+import sqlite3
+import time
+
+import pytest
+
+from workflow_scripts.core.freshness import content
+from workflow_scripts.core.freshness.content import SETTLED, md5, remember_made, settle, was_made_here, write_whole
+
+LONG_AGO = time.time() - 3600
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A working directory of its own, with its own memory of hashes."""
+    monkeypatch.chdir(tmp_path)
+    content._opened.cache_clear()
+    yield tmp_path
+    content._opened.cache_clear()
+
+
+def put(path, text, when=LONG_AGO):
+    """Write a file and give it a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, (when, when))
+    return path
+
+
+def remembered(here) -> dict:
+    with sqlite3.connect(here / ".canaryflow/hashes.db") as db:
+        return dict(db.execute("select path, md5 from hashes").fetchall())
+
+
+def test_a_file(here):
+    assert md5(put(here / "a", "x")) == hashlib.md5(b"x").hexdigest()
+
+
+def test_a_folder_is_its_listing_in_order_without_snakemakes_own_file(here):
+    for name, text in {"b/c": "1", "a": "2", "b/.hidden": "3", "ä": ""}.items():
+        put(here / "folder" / name, text)
+    listing = [
+        {"md5": hashlib.md5(t.encode()).hexdigest(), "relpath": n} for n, t in (("a", "2"), ("b/.hidden", "3"), ("b/c", "1"), ("ä", ""))
+    ]
+    before = md5(here / "folder")
+    assert before == hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"
+    put(here / "folder/.snakemake_timestamp", "")
+    (here / "folder/empty").mkdir()
+    assert md5(here / "folder") == before
+
+
+def test_a_folder_has_the_hash_that_dvc_gives_it(here):
+    from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.db.local import LocalHashFileDB
+    from dvc_objects.fs.local import LocalFileSystem
+
+    for name in ("model.safetensors", "sub/config.json", "sub-x", "ü"):
+        put(here / "folder" / name, name)
+    _, _, theirs = build(
+        LocalHashFileDB(LocalFileSystem(), str(here / "odb")), str(here / "folder"), LocalFileSystem(), "md5", dry_run=True
+    )
+    assert md5(here / "folder") == theirs.hash_info.value
+
+
+@pytest.mark.parametrize("edit", ["same size", "same size and time", "replaced"])
+def test_an_edit_is_seen(here, edit):
+    path = put(here / "a", "one")
+    before = md5(path)
+    if edit == "replaced":
+        put(here / "b", "two").replace(path)
+    else:
+        path.write_text("two")
+    if edit != "same size":
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    assert md5(path) != before == hashlib.md5(b"one").hexdigest()
+
+
+def test_a_file_written_just_now_is_not_remembered(here):
+    """Its next edit may fall into the same instant of the clock."""
+    md5(put(here / "new", "x", when=time.time()))
+    assert remembered(here) == {}
+
+
+def test_an_old_file_is_read_once(here, monkeypatch):
+    path = put(here / "a", "x")
+    monkeypatch.setattr(content, "RACY_S", -1)
+    md5(path)
+    with sqlite3.connect(here / ".canaryflow/hashes.db") as db:
+        db.execute("update hashes set md5 = 'remembered'")
+    assert md5(path) == "remembered"
+
+
+def test_what_is_missing_is_an_error(here):
+    with pytest.raises(FileNotFoundError):
+        md5(here / "nowhere")
+
+
+@pytest.mark.parametrize("harm", ["garbage", "a folder in its place"])
+def test_a_database_that_cannot_be_used_is_done_without(here, harm):
+    (here / ".canaryflow").mkdir()
+    database = here / ".canaryflow/hashes.db"
+    database.mkdir() if harm != "garbage" else database.write_bytes(b"no database" * 999)
+    path = put(here / "a", "x")
+    assert md5(path) == hashlib.md5(b"x").hexdigest()
+    settle(path)
+    assert not was_made_here("a", "x")
+
+
+def test_settled_files_folders_and_links_have_one_time_and_their_content_is_still_known(here, monkeypatch):
+    monkeypatch.setattr(content, "RACY_S", -1)
+    paths = [put(here / "a", "x"), put(here / "folder/b", "y").parent]
+    put(here / "folder/.snakemake_timestamp", "")
+    (here / "link").symlink_to(put(here / "aim", "z"))
+    for path in [*paths, here / "link", here / "nowhere"]:
+        settle(path)
+    settled = [*paths, here / "folder/.snakemake_timestamp", here / "aim"]
+    assert {p.stat().st_mtime for p in settled} == {(here / "link").lstat().st_mtime} == {SETTLED}
+    assert remembered(here)[str(here / "a")] == md5(here / "a") == hashlib.md5(b"x").hexdigest()
+    (here / "a").write_text("w")
+    assert md5(here / "a") == hashlib.md5(b"w").hexdigest()
+
+
+def test_what_was_made_here(here):
+    remember_made({"models/a": "1", "models/b": "2"})
+    assert was_made_here("models/a", "1") and not was_made_here("models/a", "2") and not was_made_here("models/c", "1")
+    remember_made({"models/a": "3"})
+    assert was_made_here("models/a", "3") and not was_made_here("models/a", "1")
+
+
+def test_a_text_is_written_whole_or_not_at_all(here):
+    path = here / "new/receipt.json"
+    write_whole(path, "one")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "two \ud800")
+    assert path.read_text() == "one" and [p.name for p in path.parent.iterdir()] == ["receipt.json"]
