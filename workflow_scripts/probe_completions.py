@@ -3,17 +3,15 @@
 from workflow_scripts.core import schemas
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing import probes
+from workflow_scripts.core.probing import completions, items
 from workflow_scripts.core.training import models, runtime
 
 with job(snakemake) as j:
     settings = j.config["probes"]
     device = runtime.start(seed=int(j.wildcards.seed), threads=j.threads, gpu=j.gpu, name=j.name)
     words, fim, _ = tokenizer.load(j.input.tokenizer)
-    rows = probes.items(
-        canaries=schemas.read_rows(j.input.canaries, "canaries"), examples=schemas.read_rows(j.input.evaluation, "examples")
-    )
-    completions = probes.probe_completions(
+    rows = items.items(canaries=schemas.read_rows(j.input.canaries, "canaries"), examples=schemas.read_rows(j.input.evaluation, "examples"))
+    made = completions.probe_completions(
         model=models.load_policy(j.input.model, device=device),
         tokenizer=words,
         fim=fim,
@@ -22,4 +20,4 @@ with job(snakemake) as j:
         batch_size=settings["batch_size"],
         desc=j.name,
     )
-    schemas.write_parquet(completions, "completions", j.output.completions)
+    schemas.write_parquet(made, "completions", j.output.completions)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.unit.small import logprobs, scratch
-from workflow_scripts.core.probing import measures, probes
+from workflow_scripts.core.probing import completions, measures, scores
 from workflow_scripts.core.training.generation import complete
 
 
@@ -59,19 +59,19 @@ def test_scores_equal_those_of_one_unpadded_sequence(small, items):
     tokenizer, fim, model = small
     torch.manual_seed(4)
     other = scratch(tokenizer, fim)
-    scores = probes.score_targets(model=model, reference=other, fim=fim, rows=items, batch_size=16, desc="")
-    for row, score in zip(items, scores, strict=True):
+    found = scores.score_targets(model=model, reference=other, fim=fim, rows=items, batch_size=16, desc="")
+    for row, score in zip(items, found, strict=True):
         by_hand = logprobs(model, row["prompt_ids"], row["target_ids"]).double().sum()
         assert score["item_id"] == row["item_id"] and score["target_tokens"] == len(row["target_ids"])
         assert score["target_logprob"] == pytest.approx(float(by_hand.detach()), abs=1e-4) and score["kl_to_reference"] > 0
-    same = probes.score_targets(model=model, reference=model, fim=fim, rows=items, batch_size=16, desc="")
+    same = scores.score_targets(model=model, reference=model, fim=fim, rows=items, batch_size=16, desc="")
     assert all(s["kl_to_reference"] == pytest.approx(0, abs=1e-12) for s in same)
 
 
 def describe(small, target: list[int], completion: list[int]) -> dict:
     tokenizer, fim, _ = small
     row = dict(item_id="x", role="canary", prompt_ids=fim.prompt([10], []), target_ids=target)
-    return probes.describe(tokenizer=tokenizer, fim=fim, row=row, completion_ids=completion, threshold=0.1)
+    return completions.describe(tokenizer=tokenizer, fim=fim, row=row, completion_ids=completion, threshold=0.1)
 
 
 def test_verdict_on_one_completion(small):

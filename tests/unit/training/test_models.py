@@ -11,7 +11,6 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from workflow_scripts.core.data.tokenizer import load, make
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.training import models
-from workflow_scripts.core.training.meta import read_meta
 
 SETTINGS = dict(revision=None, trust_remote_code=False, context=64)
 
@@ -49,7 +48,7 @@ def test_saved_checkpoint_round_trips_and_describes_itself(pretrained, tmp_path)
     make(model=settings, texts=[], path=tmp_path / "tokenizer")
     model = models.load_policy(pretrained)
     models.save(model=model, tokenizer_path=tmp_path / "tokenizer", path=tmp_path / "out", meta=dict(policy="sft", steps=3))
-    again, meta = models.load_policy(tmp_path / "out"), read_meta(tmp_path / "out")
+    again, meta = models.load_policy(tmp_path / "out"), json.loads((tmp_path / "out/meta.json").read_text())
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values(), strict=True))
     assert (
         meta["policy"] == "sft" and meta["steps"] == 3 and meta["device"] == "cpu" and meta["versions"]["torch"] and meta["parameters"] > 0

@@ -26,20 +26,20 @@ def closure(script: str) -> list[str]:
         file = todo.pop()
         if file not in seen and file not in _OURSELVES:
             seen.add(file)
-            todo += imports(file, ROOT / script)
+            todo += imports(file, (ROOT / script).parent)
     return sorted(f.relative_to(ROOT).as_posix() for f in seen)
 
 
 @functools.cache
-def imports(file: Path, script: Path) -> tuple[Path, ...]:
-    """Files of this project that the import statements of `file` name; absolute imports start at the repository or beside the script."""
+def imports(file: Path, beside: Path) -> tuple[Path, ...]:
+    """Files of this project that the import statements of `file` name; absolute ones start at the repository or in the script's folder."""
     found = []
     for node in ast.walk(_parsed(file)):
         if isinstance(node, ast.Import):
-            names, starts = [alias.name for alias in node.names], [ROOT, script.parent]
+            names, starts = [alias.name for alias in node.names], [ROOT, beside]
         elif isinstance(node, ast.ImportFrom):
             names = [".".join(filter(None, (node.module, alias.name))) for alias in node.names]
-            starts = [file.parents[node.level - 1]] if node.level else [ROOT, script.parent]
+            starts = [file.parents[node.level - 1]] if node.level else [ROOT, beside]
         else:
             continue
         for name in names:

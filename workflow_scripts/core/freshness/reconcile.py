@@ -5,6 +5,7 @@ carry one time, and every rule gets a hidden input, a flag file that is older th
 """
 
 import contextlib
+import errno
 import functools
 import os
 import shlex
@@ -43,6 +44,7 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str]) -> 
         _now_at_the_latest({path for job in jobs for path in job.sources})
         _explain(jobs)
         _ask_for_what_was_not_pulled(plan, targets, jobs)
+        workflow.onstart(functools.partial(_check_writable, workflow))
     for rule in [r for r in workflow.rules if r.output]:
         rule.set_input(**{receipts.HIDDEN: functools.partial(_flag, plan, rule)})
     return plan
@@ -65,9 +67,9 @@ def _prepare(folder: Path) -> None:
             for artifact in (str(path), *receipts.read(path).get("output_md5", {})):
                 settle(artifact)
     except OSError as e:
-        raise InputError(
-            f"{e.filename or SCRATCH} cannot be written ({e.strerror}); make the working directory and the results in it yours to write"
-        ) from e
+        full = e.errno == errno.ENOSPC
+        remedy = "free some space" if full else "make the working directory and the results in it yours to write"
+        raise InputError(f"{e.filename or SCRATCH} cannot be written ({e.strerror}); {remedy}") from e
 
 
 def _now_at_the_latest(sources: set[str]) -> None:
@@ -79,13 +81,21 @@ def _now_at_the_latest(sources: set[str]) -> None:
                 os.utime(path, (now, now))
 
 
+def _check_writable(workflow, log) -> None:
+    """End the run before its first job where an output cannot be written: Snakemake would stop halfway, with a traceback."""
+    for job in workflow.dag.needrun_jobs():
+        for path in map(Path, [*job.output, *job.log, *([job.benchmark] if job.benchmark else [])]):
+            folder = next(p for p in (path, *path.parents, Path()) if p.is_dir())
+            if not os.access(folder, os.W_OK | os.X_OK):
+                print(f"canaryflow: {folder} cannot be written; make it writable and run again", file=sys.stderr, flush=True)
+                sys.exit(1)
+
+
 def _targets(workflow, plan: Plan) -> list[str]:
     """The files that this run was asked for."""
-    settings = workflow.dag_settings
-    named = (settings and settings.targets) or {workflow.default_target}
     rules = {rule.name: rule for rule in workflow.rules}
     found = []
-    for target in sorted(map(str, named)):
+    for target in _named_on_the_command_line() or [workflow.default_target]:
         if target not in rules:
             found.append(target)
         elif rules[target].output:
@@ -93,6 +103,18 @@ def _targets(workflow, plan: Plan) -> list[str]:
         else:
             found += [str(f) for f in rules[target].expand_input({})[0]]
     return found
+
+
+def _named_on_the_command_line() -> list[str]:
+    """Targets of the snakemake command that this process is; Snakemake itself tells them only after the Snakefile is read."""
+    command = Path(sys.argv[0])
+    if command.name != "snakemake" and command.parts[-2:] != ("snakemake", "__main__.py"):
+        return []
+    from snakemake.cli import get_argument_parser  # here, as nothing else of the library needs Snakemake
+
+    with contextlib.suppress(SystemExit):
+        return sorted(map(str, get_argument_parser().parse_known_args(sys.argv[1:])[0].targets))
+    return []
 
 
 def _explain(jobs: list[Job]) -> None:

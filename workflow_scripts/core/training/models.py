@@ -14,7 +14,6 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from ..data.fim import Fim
 from ..errors import InputError, first_line
 from . import runtime
-from .meta import META_FILE
 
 
 def create_scratch(*, vocabulary: int, hidden: int, layers: int, heads: int, intermediate: int, context: int, fim: Fim):
@@ -76,4 +75,4 @@ def save(*, model, tokenizer_path, path, meta: dict) -> None:
         shutil.copyfile(file, Path(path) / file.name)
     about = {**meta, "device": model.device.type, "gpu_peak_mb": runtime.gpu_peak_mb(), "versions": runtime.versions()}
     about["parameters"] = sum(p.numel() for p in model.parameters())
-    (Path(path) / META_FILE).write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (Path(path) / "meta.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
