@@ -1,13 +1,17 @@
 """Running the real workflow in a folder of its own."""
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.workflow.repository import Repository
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "config" / "tiny.yaml"
@@ -40,6 +44,24 @@ class Workflow:
         command += [*arguments, *(["--configfile", *files] if files else [])]
         env = {**os.environ, "HF_HUB_OFFLINE": "1", **environment}
         return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=900, check=False)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Repository:
+    """The tiny run, really done once in a session. Tests work on copies of it."""
+    repository = Repository.create(tmp_path_factory.mktemp("finished") / "canaryflow")
+    run = repository.run()
+    assert run.status == 0, run.said[-6000:]
+    repository.commit("finished")
+    return repository
+
+
+@pytest.fixture
+def repository(finished, tmp_path) -> Iterator[Repository]:
+    """A copy of the finished repository."""
+    copy = finished.fork(tmp_path / "canaryflow")
+    yield copy
+    shutil.rmtree(copy.folder)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ carry one time, and every rule gets a hidden input, a flag file that is older th
 import contextlib
 import errno
 import functools
+import logging
 import os
 import shlex
 import sys
@@ -34,6 +35,7 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str]) -> 
     """
     plan = Plan(workflow, strict_versions) if workflow.is_main_process else None
     if plan:
+        logging.raiseExceptions = False  # on a full disk Snakemake cannot write its log: no traceback for each line of it
         for rule in plan.rules:
             if not hasattr(rule.output, "receipt") or not rule.script:
                 raise InputError(f"rule {rule.name}: a rule with outputs needs an output named receipt, and script")

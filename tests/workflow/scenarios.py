@@ -1,0 +1,32 @@
+"""Words for tables of scenarios: what a user does to a repository, each a function of it."""
+
+import pytest
+
+CONFIG, TINY = "config.yaml", "tests/config/tiny.yaml"
+SCRIPTS, CORE, RESULTS = "workflow_scripts", "workflow_scripts/core", "results/tiny"
+
+
+def edit(file: str, old: str, new: str):
+    """A text replaced in a file."""
+    return lambda repository: repository.edit(file, old, new)
+
+
+def note(file: str):
+    """A comment at the end of a file, which is another content."""
+    return lambda repository: repository.append(file)
+
+
+def remove(*paths: str):
+    """Files and folders deleted."""
+    return lambda repository: repository.remove(*paths)
+
+
+def both(*changes):
+    """One after the other."""
+    return lambda repository: [change(repository) for change in changes]
+
+
+def rows(table: dict[str, tuple], always: int) -> list:
+    """A table of {title: values} as parameters; the first `always` rows are tried by every run of the tests, the others by the slow ones."""
+    marks = [()] * always + [pytest.mark.slow] * (len(table) - always)
+    return [pytest.param(*values, id=title, marks=mark) for (title, values), mark in zip(table.items(), marks, strict=True)]

@@ -1,0 +1,79 @@
+"""The jobs of the tiny run and what each of them reads, written down by hand: nothing here asks the code under test."""
+
+from fnmatch import fnmatchcase
+
+ARMS = ("A", "B")
+POLICIES = {  # name: (kind, parent), as in config.yaml
+    "base": ("base", None),
+    "sft": ("sft", "base"),
+    "direct": ("sft", "sft"),
+    "ppo": ("ppo", "sft"),
+    "ipo": ("ipo", "sft"),
+}
+TABLES = {"summarize_utility", "summarize_memorization", "summarize_persistence", "summarize_cost"}
+
+
+def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_parent: str = "sft", reference: str = "sft") -> dict:
+    """{job: the jobs whose artifacts it reads}. A job is its rule and its wildcards without the run: train_ppo-A-0-ppo."""
+    chains = [(arm, seed) for arm in ARMS for seed in seeds]
+    snippets, words, canaries, audit = "extract_snippets", "train_tokenizer", "plant_canaries", "audit_canaries"
+
+    def model(policy: str, arm: str, seed: int) -> str:
+        kind = policies[policy][0]
+        return f"train_base-{seed}-{policy}" if kind == "base" else f"train_{kind}-{arm}-{seed}-{policy}"
+
+    reads = {"collect_corpus": set(), snippets: {"collect_corpus"}, words: {snippets}, canaries: {snippets, words}, "plot_workflow": set()}
+    reads |= {f"plant_arm-{arm}": {snippets, words, canaries} for arm in ARMS}
+    reads[audit] = {canaries, *(f"plant_arm-{arm}" for arm in ARMS)}
+    for arm, seed in chains:
+        sets, pairs, judge = f"plant_arm-{arm}", f"sample_preferences-{arm}-{seed}", f"train_reward_model-{arm}-{seed}"
+        reads[pairs] = {model(sampler, arm, seed), words, sets, canaries}
+        reads[judge] = {model(reward_parent, arm, seed), words, pairs}
+        for policy, (kind, parent) in policies.items():
+            made, chain = model(policy, arm, seed), f"{arm}-{seed}-{policy}"
+            if kind == "base":
+                reads[made] = {audit, canaries, words}
+            else:
+                start = model(parent, arm, seed)
+                reads[made] = {"sft": {audit, start, words, sets}, "ppo": {start, judge, words, sets}, "ipo": {start, words, pairs}}[kind]
+            reads[f"probe_completions-{chain}"] = {made, words, canaries}
+            scored = {made, model(reference, arm, seed), judge, words, canaries, f"probe_completions-{chain}"}
+            reads[f"score_targets-{chain}"] = scored
+    for policy in policies:
+        probed = {f"{rule}-{arm}-{seed}-{policy}" for rule in ("probe_completions", "score_targets") for arm, seed in chains}
+        reads[f"collect_extraction-{policy}"] = {canaries, *probed}
+    paid, rows = set(reads) - {"plot_workflow"}, {f"collect_extraction-{policy}" for policy in policies}
+    reads["summarize_cost"] = paid
+    reads["summarize_utility"] = rows
+    reads |= {table: {*rows, "summarize_utility"} for table in ("summarize_memorization", "summarize_persistence", "plot_shift")}
+    reads |= {figure: {"summarize_memorization", "summarize_utility"} for figure in ("plot_memorization", "plot_dose_response")}
+    reads["render_report"] = {*TABLES, *(job for job in reads if job.startswith("plot_")), snippets}
+    return reads
+
+
+def matching(reads: dict, patterns: str) -> set[str]:
+    """The jobs that one of the space-separated patterns names; every pattern must name one."""
+    found = {pattern: {job for job in reads if fnmatchcase(job, pattern)} for pattern in patterns.split()}
+    assert all(found.values()), found
+    return set().union(*found.values())
+
+
+def closure(reads: dict, stale: set[str]) -> set[str]:
+    """`stale` and every job that depends on one of them."""
+    found = set(stale)
+    while more := {job for job, parents in reads.items() if job not in found and parents & found}:
+        found |= more
+    return found
+
+
+def behind(reads: dict, patterns: str) -> set[str]:
+    """The jobs that run when those named by the patterns are stale: they, and what depends on them."""
+    return closure(reads, matching(reads, patterns))
+
+
+def before(reads: dict, patterns: str) -> set[str]:
+    """The jobs named by the patterns, and those that they depend on."""
+    found = matching(reads, patterns)
+    while more := set().union(*(reads[job] for job in found)) - found:
+        found |= more
+    return found

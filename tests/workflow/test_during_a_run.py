@@ -1,0 +1,172 @@
+"""What a user does while a stage runs. The stage waits, in the middle of its work, until the test says go."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.workflow.repository import NOTHING, Repository, Started, wait_until
+
+CONFIG = "config.yaml"
+SCRIPTS, CORE, RESULTS = "workflow_scripts", "workflow_scripts/core", "results/tiny"
+PICTURE, PAGE, SHIFT = f"{RESULTS}/figures/workflow.svg", f"{RESULTS}/report.html", f"{RESULTS}/figures/shift.svg"
+TEMPLATE, LAZY = f"{CORE}/results/templates/report.html.j2", f"{CORE}/results/lazy.py"
+INSIDE = "with job(snakemake) as j:\n"
+WAIT = """    import pathlib
+    import time
+
+    pathlib.Path("started").touch()
+    while not pathlib.Path("go").exists():
+        time.sleep(0.02)
+    {last}
+"""
+
+
+@pytest.fixture
+def held(repository) -> Iterator:
+    """A function that lets a stage run up to its middle: held(rule, target), with a `last` line before its own work."""
+    started: list[Started] = []
+
+    def hold(rule: str, target: str, last: str = "pass") -> Started:
+        repository.edit(f"{SCRIPTS}/{rule}.py", INSIDE, INSIDE + WAIT.format(last=last))
+        started.append(repository.start(target))
+        wait_until((repository.folder / "started").exists)
+        return started[0]
+
+    yield hold
+    for run in started:
+        run.kill_all()
+
+
+def go(repository: Repository, started: Started):
+    (repository.folder / "go").touch()
+    return started.wait()
+
+
+# ------------------------------------------------------- what was imported before the edit: the receipt says what really ran
+
+
+BEFORE = {
+    "its script": lambda r: r.append(f"{SCRIPTS}/plot_workflow.py"),
+    "a module that it has imported": lambda r: r.append(f"{CORE}/results/dag.py"),
+    "its settings": lambda r: r.edit(CONFIG, "ipo: {kind: ipo, parent: sft}", "ipo: {kind: sft, parent: sft}"),
+}
+
+
+@pytest.mark.parametrize("change", BEFORE.values(), ids=BEFORE)
+def test_edit_is_seen_by_the_next_run(repository, held, change):
+    started = held("plot_workflow", PICTURE)
+    repository.commit("as the stage has read it")
+    change(repository)
+    run = go(repository, started)
+    assert run.status == 0, run.said
+    assert "plot_workflow" in repository.plan(PICTURE)
+    repository.git("checkout", "--quiet", ".")
+    assert repository.plan(PICTURE) == set()
+
+
+# ------------------------------------------------------------------ what may have been read after the edit: the stage fails
+
+
+def test_module_edited_before_the_stage_imports_it(repository, held):
+    repository.write(LAZY, "X = 1\n")
+    started = held("plot_workflow", PICTURE, last="from workflow_scripts.core.results import lazy  # noqa: F401")
+    repository.write(LAZY, "X = 2\n")
+    assert_not_done(repository, go(repository, started), f"{LAZY} was edited while the job started")
+
+
+def test_module_edited_and_put_back_around_its_import(repository, held):
+    """The code is as it was when the stage began, yet another one ran."""
+    repository.write(LAZY, "X = 1\n")
+    last = "from workflow_scripts.core.results import lazy; pathlib.Path('imported').touch(); time.sleep(2)  # noqa: F401"
+    started = held("plot_workflow", PICTURE, last=last)
+    repository.write(LAZY, "X = 2\n")
+    (repository.folder / "go").touch()
+    wait_until((repository.folder / "imported").exists)
+    repository.write(LAZY, "X = 1\n")
+    assert_not_done(repository, started.wait(), f"{LAZY} was edited while the job started")
+
+
+def test_source_file_edited(repository, held):
+    started = held("render_report", PAGE)
+    repository.append(TEMPLATE, "<!-- end -->\n")
+    assert_not_done(repository, go(repository, started), "report.html.j2 changed while it ran", "render_report", PAGE)
+
+
+def test_artifact_changed(repository, held):
+    started = held("render_report", PAGE)
+    repository.append(f"{RESULTS}/tables/versions.json", "\n")
+    run = go(repository, started)
+    assert run.status != 0 and run.sentences[0].endswith("tables/versions.json changed while it ran; run snakemake again"), run.said
+    assert repository.plan(PAGE) == {"summarize_cost", "render_report"}
+
+
+def assert_not_done(repository, run, sentence, job="plot_workflow", target=PICTURE):
+    """The run failed with a sentence; nothing of the stage is there; the next run does it, and the one after has nothing to do."""
+    assert run.status != 0 and len(run.sentences) == 1, run.said
+    assert sentence in run.sentences[0] and run.sentences[0].endswith("; run snakemake again")
+    assert job not in repository.receipts() and not (repository.folder / target).exists()
+    assert repository.execute(target) == {job}
+    assert repository.execute(target) == set()
+
+
+# ------------------------------------------------------------------------------------------------- what must not disturb it
+
+
+def test_touching_everything(repository, held):
+    started = held("plot_workflow", PICTURE)
+    for path in repository.folder.rglob("*"):
+        if ".git" not in path.parts:
+            os.utime(path)
+    assert go(repository, started).status == 0
+    assert repository.plan(PICTURE) == set()
+
+
+def test_dry_runs(repository, held):
+    started = held("plot_workflow", PICTURE)
+    for _ in range(3):
+        assert repository.plan() == {"plot_workflow", "render_report"}
+    assert repository.plan(SHIFT) == set()
+    assert go(repository, started).status == 0
+    assert repository.execute() == set()  # the same picture, so the page is what it would be
+
+
+def test_second_run_in_the_same_folder(repository, held):
+    started = held("plot_workflow", PICTURE)
+    second = repository.run()
+    assert second.status != 0 and "cannot be locked" in second.said and "Traceback" not in second.said
+    assert go(repository, started).status == 0
+    assert NOTHING in repository.run(PICTURE).said
+
+
+# ------------------------------------------------------------------------------------------------------------------- orphans
+
+
+@pytest.mark.parametrize("forgotten", [(), (".snakemake",)], ids=["unlocked", "without .snakemake"])
+def test_orphan_is_not_started_a_second_time(repository, held, forgotten):
+    """Snakemake is killed, its job lives on: no second one beside it, and nothing is lost of what it makes."""
+    started = held("plot_workflow", PICTURE)
+    orphans = started.scripts()
+    started.kill_snakemake()
+    assert started.scripts() == orphans and len(orphans) == 1
+    assert repository.run("--unlock").status == 0
+    repository.remove(*forgotten)
+    second = repository.run(PICTURE)
+    assert second.status != 0 and "Traceback" not in second.said
+    assert second.sentences == [
+        "canaryflow: plot_workflow-tiny: another process is still running it; wait until it ends, or end it, and run snakemake again"
+    ]
+    assert started.scripts() == orphans and "plot_workflow" not in repository.receipts()
+    (repository.folder / "go").touch()
+    started.wait_for_orphans()
+    assert repository.execute() == set() and (repository.folder / PICTURE).exists()
+
+
+def test_killed_job_leaves_nothing_that_counts(repository, held):
+    started = held("plot_workflow", PICTURE)
+    started.kill_jobs()
+    run = started.wait()
+    assert run.status != 0 and "plot_workflow" not in repository.receipts() and not (repository.folder / PICTURE).exists()
+    (repository.folder / "go").touch()
+    assert repository.execute(PICTURE) == {"plot_workflow"}
+    assert not list((repository.folder / "results").rglob(".tmp-*"))

@@ -1,0 +1,455 @@
+"""What runs after what a user did, and nothing else: each scenario starts from the finished tiny run.
+
+The jobs that are expected come from tests/workflow/stages.py, written by hand: those that the scenario makes stale itself, and all
+that depend on them. Tables of scenarios: title: (what it makes stale itself, what the run says about it, what the user does).
+"""
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.workflow import stages
+from tests.workflow.scenarios import CONFIG, CORE, RESULTS, SCRIPTS, TINY, both, edit, note, remove, rows
+
+TABLES_AND_FIGURES = "summarize_* plot_memorization plot_dose_response plot_shift"
+DAG = stages.dag()
+
+
+@pytest.fixture(scope="module")
+def outcomes(request, finished, tmp_path_factory):
+    """{what the user does: a future of what a run says then}, for the chosen tests; as many at a time as there are cores."""
+    folder = tmp_path_factory.mktemp("scenarios")
+    chosen = [item.callspec.params["change"] for item in request.session.items if asks(item)]
+    pool = ThreadPoolExecutor(os.cpu_count())
+    yield {change: pool.submit(outcome, finished, folder / str(number), change) for number, change in enumerate(chosen)}
+    pool.shutdown(cancel_futures=True)
+
+
+def asks(item) -> bool:
+    return "outcomes" in item.fixturenames and item.module.__name__ == __name__
+
+
+def outcome(finished, folder, change):
+    """What a dry run says after the change in a copy of the finished repository."""
+    repository = finished.fork(folder)
+    change(repository)
+    run = repository.run("--dry-run")
+    shutil.rmtree(repository.folder)
+    return run
+
+
+def expect(run, jobs, says=""):
+    """A dry run lists exactly these jobs, and says why."""
+    assert run.status == 0, run.said[-6000:]
+    assert run.jobs == jobs
+    assert any(says in line for line in run.said.splitlines() if " is stale: " in line or not says), run.said
+
+
+# -------------------------------------------------------------------------------------------------------------------- settings
+
+SETTINGS = {
+    "confidence of the intervals": (
+        "summarize_utility summarize_memorization summarize_persistence",
+        "summarize_utility-tiny is stale: config report.confidence: 0.95 -> 0.9",
+        edit(CONFIG, "confidence: 0.95", "confidence: 0.9"),
+    ),
+    "when a policy counts as collapsed": (
+        "summarize_utility",
+        "config report.collapse_ratio: 1.5 -> 2.0",
+        edit(CONFIG, "collapse_ratio: 1.5", "collapse_ratio: 2.0"),
+    ),
+    "when a completion counts as memorized": (
+        "probe_completions-*",
+        "config probes.memorized_distance: 0.1 -> 0.2",
+        edit(CONFIG, "memorized_distance: 0.1", "memorized_distance: 0.2"),
+    ),
+    "batch size of the probes": (
+        "probe_completions-* score_targets-*",
+        "score_targets-tiny-B-0-ipo is stale: config probes.batch_size: 64 -> 32",
+        edit(CONFIG, "at most this\n  batch_size: 64", "at most this\n  batch_size: 32"),
+    ),
+    "temperature of the preference pairs": (
+        "sample_preferences-*",
+        "config preferences.temperature: 1.0 -> 0.7",
+        edit(CONFIG, "sampler: sft\n  temperature: 1.0", "sampler: sft\n  temperature: 0.7"),
+    ),
+    "learning rate of the reward model": (
+        "train_reward_model-*",
+        "config reward_model.learning_rate: 0.001 -> 0.002",
+        edit(CONFIG, "learning_rate: 1.0e-3", "learning_rate: 2.0e-3"),
+    ),
+    "width of the model": ("train_base-*", "config model.hidden: 32 -> 48", edit(TINY, "hidden: 32", "hidden: 48")),
+    "vocabulary": ("train_tokenizer", "config model.vocabulary: 512 -> 520", edit(TINY, "vocabulary: 512", "vocabulary: 520")),
+    "licence of the corpus": ("collect_corpus", 'config corpus.licence: null -> "MIT"', edit(CONFIG, "licence: null", "licence: MIT")),
+    "seed of the corpus": ("extract_snippets", "config corpus.seed: 0 -> 1", edit(CONFIG, "  seed: 0\n  pools", "  seed: 1\n  pools")),
+    "doses of the canaries": ("plant_canaries", "config canaries.doses: [1, 4] -> [1, 2]", edit(TINY, "doses: [1, 4]", "doses: [1, 2]")),
+    "share of holes in base training": ("plant_canaries", "config examples.fim_rate", edit(CONFIG, "fim_rate: 0.5", "fim_rate: 0.6")),
+    "KL penalty of the kind ppo": (
+        "train_ppo-*",
+        "train_ppo-tiny-A-0-ppo is stale: config policies.ppo.kl_coef: 0.05 -> 0.1",
+        edit(CONFIG, "kl_coef: 0.05", "kl_coef: 0.1"),
+    ),
+    "KL penalty of one policy": (
+        "train_ppo-*",
+        "train_ppo-tiny-B-0-ppo is stale: config policies.ppo.kl_coef: 0.05 -> 0.1",
+        edit(CONFIG, "ppo: {kind: ppo, parent: sft}", "ppo: {kind: ppo, parent: sft, kl_coef: 0.1}"),
+    ),
+    "beta of IPO": ("train_ipo-*", "config policies.ipo.beta: 0.5 -> 0.6", edit(CONFIG, "beta: 0.5 ", "beta: 0.6 ")),
+    "weight decay of SFT": (
+        "train_sft-*",
+        "config policies.direct.weight_decay: 0.0 -> 0.1",
+        edit(CONFIG, "learning_rate: 5.0e-4\n    weight_decay: 0.0", "learning_rate: 5.0e-4\n    weight_decay: 0.1"),
+    ),
+    "version of a library that counts": (
+        "*",
+        "version of python: ",
+        both(edit(CONFIG, "rerun_on_version_of: []", "rerun_on_version_of: [python]"), lambda r: other_python(r)),
+    ),
+}
+
+
+def other_python(repository):
+    """The receipts are of a run with another Python."""
+    for path in (repository.folder / RESULTS / "receipts").rglob("*.json"):
+        path.write_text(path.read_text().replace('"python": "3.', '"python": "2.'))
+
+
+@pytest.mark.parametrize(("stale", "says", "change"), rows(SETTINGS, always=8))
+def test_setting(outcomes, stale, says, change):
+    expect(outcomes[change].result(), stages.behind(DAG, stale), says)
+
+
+# ------------------------------------------------------------------------------------------------------------------------ code
+
+CODE = {
+    "script of a figure": ("plot_shift", "plot_shift-tiny is stale: script plot_shift.py", note(f"{SCRIPTS}/plot_shift.py")),
+    "script of PPO": ("train_ppo-*", "train_ppo-tiny-A-0-ppo is stale: script train_ppo.py", note(f"{SCRIPTS}/train_ppo.py")),
+    "script of the probes": ("probe_completions-*", "script probe_completions.py", note(f"{SCRIPTS}/probe_completions.py")),
+    "module of PPO": ("train_ppo-*", "train_ppo-tiny-A-0-ppo is stale: module core/training/ppo.py", note(f"{CORE}/training/ppo.py")),
+    "module of IPO": ("train_ipo-*", "module core/training/ipo.py", note(f"{CORE}/training/ipo.py")),
+    "module of all trainers, which each imports": (
+        "train_base-* train_sft-* train_reward_model-* train_ppo-* train_ipo-*",
+        "module core/training/trainer.py",
+        note(f"{CORE}/training/trainer.py"),
+    ),
+    "module of the drawing style": (
+        "plot_* render_report",
+        "render_report-tiny is stale: module core/results/style.py",
+        note(f"{CORE}/results/style.py"),
+    ),
+    "module of the statistics": (TABLES_AND_FIGURES, "module core/results/statistics.py", note(f"{CORE}/results/statistics.py")),
+    "words of the canaries, three imports away": (
+        f"plant_canaries {TABLES_AND_FIGURES} render_report",
+        "plot_shift-tiny is stale: module core/data/words.py",
+        note(f"{CORE}/data/words.py"),
+    ),
+    "module that every stage uses": ("*", "plot_workflow-tiny is stale: module core/schemas.py", note(f"{CORE}/schemas.py")),
+    "a package's __init__": ("probe_completions-*", "module core/probing/__init__.py", note(f"{CORE}/probing/__init__.py")),
+    "an import more": (
+        "plot_shift",
+        "plot_shift-tiny is stale: module core/results/fresh.py; script plot_shift.py",
+        lambda r: (
+            r.write(f"{CORE}/results/fresh.py", "X = 1\n"),
+            r.edit(f"{SCRIPTS}/plot_shift.py", "import figures, style", "import figures, fresh, style  # noqa: F401"),
+        ),
+    ),
+    "a module in front of a library": (
+        "extract_snippets",
+        "module datasketch.py",
+        lambda r: r.write(f"{SCRIPTS}/datasketch.py", "raise ImportError\n"),
+    ),
+    "a module deleted": ("train_ipo-*", "module core/training/ipo.py is gone", remove(f"{CORE}/training/ipo.py")),
+    "the page's template": (
+        "render_report",
+        f"input {CORE}/results/templates/report.html.j2 has other content",
+        lambda r: r.append(f"{CORE}/results/templates/report.html.j2", "<!-- end -->\n"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("stale", "says", "change"), rows(CODE, always=8))
+def test_code(outcomes, stale, says, change):
+    expect(outcomes[change].result(), stages.behind(DAG, stale), says)
+
+
+# ----------------------------------------------------------------------------------------------------------------------- rules
+
+REPORT = "rules/report.smk"
+HEAT_MAP = '"""Heat map of the counterfactual memorization rate: policies x cohorts."""\n    input:\n'
+RULES = {
+    "a param more": (
+        "plot_shift",
+        "plot_shift-tiny is stale: param dpi: none -> 99",
+        edit(REPORT, "        later=LATER,\n", "        later=LATER,\n        dpi=99,\n"),
+    ),
+    "a param's value": (
+        "plot_workflow",
+        "plot_workflow-tiny is stale: param policies.base.kind",
+        edit(REPORT, "{k: p[k] for k in DRAWN if k in p}", "{k: p[k].upper() for k in DRAWN if k in p}"),
+    ),
+    "a config value less": (
+        "probe_completions-*",
+        "config probes.memorized_distance: 0.1 -> none",
+        edit("rules/extract.smk", 'config=keys("probes"),', 'config=keys("probes.batch_size"),'),
+    ),
+    "an input more": (
+        "plot_memorization",
+        f"plot_memorization-tiny is stale: input more: {RESULTS}/tables/cost.parquet is new",
+        edit(REPORT, HEAT_MAP, HEAT_MAP + '        more="results/{run}/tables/cost.parquet",\n'),
+    ),
+    "an input renamed": (
+        "render_report",
+        f"input about: {RESULTS}/corpus/manifest.json is new",
+        edit(REPORT, 'manifest="results/{run}/corpus/manifest.json"', 'about="results/{run}/corpus/manifest.json"'),
+    ),
+    "inputs in another order": (
+        "render_report",
+        "render_report-tiny is stale: input figures: its files are in another order",
+        edit(
+            REPORT,
+            'figures=expand("results/{{run}}/figures/{figure}.svg", figure=FIGURES)',
+            'figures=expand("results/{{run}}/figures/{figure}.svg", figure=FIGURES[::-1])',
+        ),
+    ),
+    "an output more": (
+        "plot_shift",
+        f"output pdf: {RESULTS}/figures/shift.pdf is new",
+        edit(
+            REPORT,
+            'png="results/{run}/figures/shift.png",',
+            'png="results/{run}/figures/shift.png",\n        pdf="results/{run}/figures/shift.pdf",',
+        ),
+    ),
+    "another script": (
+        "plot_shift",
+        f"script: {SCRIPTS}/plot_shift.py -> {SCRIPTS}/plot_other_shift.py",
+        both(
+            lambda r: shutil.copy(r.folder / SCRIPTS / "plot_shift.py", r.folder / SCRIPTS / "plot_other_shift.py"),
+            edit(REPORT, "../workflow_scripts/plot_shift.py", "../workflow_scripts/plot_other_shift.py"),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("stale", "says", "change"), rows(RULES, always=8))
+def test_rule(outcomes, stale, says, change):
+    expect(outcomes[change].result(), stages.behind(DAG, stale), says)
+
+
+# ------------------------------------------------------------------------------------------------------------------- artifacts
+
+
+def flip_a_byte(path):
+    """Another content of the same size, with the times that it had."""
+
+    def change(repository):
+        file = repository.folder / path
+        stat, data = file.stat(), bytearray(file.read_bytes())
+        data[-1] ^= 1
+        file.write_bytes(data)
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    return change
+
+
+def replace_folder(path, other):
+    return lambda r: (shutil.rmtree(r.folder / path), shutil.copytree(r.folder / other, r.folder / path))
+
+
+def rewrite(job, change):
+    """The text of a job's receipt changed."""
+    return lambda r: r.receipt(job).write_text(change(r.receipt(job).read_text()))
+
+
+CONFLICT = "<<<<<<< HEAD\n{0}=======\n{0}>>>>>>> other\n"
+ARTIFACTS = {
+    "weights damaged, size and time as before": (
+        "train_ppo-A-0-ppo",
+        f"train_ppo-tiny-A-0-ppo is stale: output {RESULTS}/models/A/0/ppo is not what the job wrote",
+        flip_a_byte(f"{RESULTS}/models/A/0/ppo/model.safetensors"),
+    ),
+    "the other arm's weights": (
+        "train_ipo-A-0-ipo",
+        f"output {RESULTS}/models/A/0/ipo is not",
+        replace_folder(f"{RESULTS}/models/A/0/ipo", f"{RESULTS}/models/B/0/ipo"),
+    ),
+    "a file less in a checkpoint": (
+        "train_sft-B-0-direct",
+        f"output {RESULTS}/models/B/0/direct is not",
+        remove(f"{RESULTS}/models/B/0/direct/config.json"),
+    ),
+    "a file more in the tokenizer": (
+        "train_tokenizer",
+        f"output {RESULTS}/tokenizer is not",
+        lambda r: r.write(f"{RESULTS}/tokenizer/notes.txt", "mine"),
+    ),
+    "rows cut off": (
+        "collect_extraction-sft",
+        f"output {RESULTS}/extraction/sft.parquet is not",
+        lambda r: os.truncate(r.folder / RESULTS / "extraction/sft.parquet", 1000),
+    ),
+    "a table corrected by hand": (
+        "summarize_utility",
+        f"output {RESULTS}/tables/utility.csv is not",
+        lambda r: r.append(f"{RESULTS}/tables/utility.csv", "me,0\n"),
+    ),
+    "receipt deleted": (
+        "train_ppo-A-0-ppo",
+        "train_ppo-tiny-A-0-ppo is stale: it has no valid receipt",
+        lambda r: r.receipt("train_ppo-A-0-ppo").unlink(),
+    ),
+    "receipt with conflict markers": (
+        "summarize_utility",
+        "it has no valid receipt",
+        rewrite("summarize_utility", lambda text: text.replace(' "code": {\n', CONFLICT.format(' "code": {\n'))),
+    ),
+    "receipt cut off": ("plot_shift", "it has no valid receipt", rewrite("plot_shift", lambda text: text[: len(text) // 2])),
+    "receipt that lost most of it in a merge": (
+        "probe_completions-B-0-sft",
+        "it has no valid receipt",
+        rewrite("probe_completions-B-0-sft", lambda text: '{"version": 1, "rule": "probe_completions"}'),
+    ),
+    "receipt that lost a hash in a merge": (
+        "summarize_persistence",
+        "it has no valid receipt",
+        rewrite("summarize_persistence", lambda text: "\n".join(x for x in text.split("\n") if 'tables/persistence.csv": "' not in x)),
+    ),
+    "receipt of the other arm": (
+        "train_reward_model-A-0",
+        'train_reward_model-tiny-A-0 is stale: wildcard arm: "B" -> "A"',
+        lambda r: shutil.copy(r.receipt("train_reward_model-B-0"), r.receipt("train_reward_model-A-0")),
+    ),
+    "receipts all deleted": ("*", "it has no valid receipt", remove(f"{RESULTS}/receipts")),
+    "a checkpoint deleted that an edit needs": (
+        "train_sft-A-0-sft train_ppo-*",
+        "train_ppo-tiny-A-0-ppo is stale: config policies.ppo.kl_coef",
+        both(edit(CONFIG, "kl_coef: 0.05", "kl_coef: 0.1"), remove(f"{RESULTS}/models/A/0/sft")),
+    ),
+}
+
+
+@pytest.mark.parametrize(("stale", "says", "change"), rows(ARTIFACTS, always=8))
+def test_artifact(outcomes, stale, says, change):
+    expect(outcomes[change].result(), stages.behind(DAG, stale), says)
+
+
+DELETED = {
+    "a figure": ("plot_shift", remove(f"{RESULTS}/figures/shift.svg")),
+    "the page": ("render_report", remove(f"{RESULTS}/report.html")),
+    "one of two tables": ("summarize_cost", remove(f"{RESULTS}/tables/cost.csv")),
+    "all": ("*", remove("results")),
+}
+
+
+@pytest.mark.parametrize(("stale", "change"), rows(DELETED, always=4))
+def test_deleted_result(outcomes, stale, change):
+    expect(outcomes[change].result(), stages.behind(DAG, stale))
+
+
+# -------------------------------------------------------------------------------------------------------------------- policies
+
+IPO = "  ipo: {kind: ipo, parent: sft}\n"
+PPO = "  ppo: {kind: ppo, parent: sft}\n"
+DIRECT = "  direct: {kind: sft, parent: sft, data: preference}\n"
+
+
+def policies(**changes):
+    """The policies with these entries changed, added or (None) removed."""
+    return {name: entry for name, entry in {**stages.POLICIES, **changes}.items() if entry}
+
+
+POLICIES = {
+    "added": (
+        stages.dag(policies(ppo_kl_0_1=("ppo", "sft"))),
+        "*-ppo_kl_0_1 plot_workflow",
+        edit(CONFIG, IPO, IPO + "  ppo_kl_0_1: {kind: ppo, parent: sft, kl_coef: 0.1}\n"),
+    ),
+    "removed": (stages.dag(policies(ipo=None)), "summarize_* plot_workflow plot_shift", edit(CONFIG, IPO, "")),
+    "set to null": (stages.dag(policies(ipo=None)), "summarize_* plot_workflow plot_shift", edit(CONFIG, IPO, "  ipo: null\n")),
+    "renamed": (
+        stages.dag(policies(ppo=None, tuned=("ppo", "sft"))),
+        "*-tuned plot_workflow",
+        edit(CONFIG, PPO, "  tuned: {kind: ppo, parent: sft}\n"),
+    ),
+    "of another parent": (
+        stages.dag(policies(direct=("sft", "base"))),
+        "train_sft-*-direct plot_workflow",
+        edit(CONFIG, DIRECT, "  direct: {kind: sft, parent: base, data: preference}\n"),
+    ),
+    "of another kind": (
+        stages.dag(policies(ipo=("sft", "sft"))),
+        "train_sft-*-ipo plot_workflow",
+        edit(CONFIG, IPO, "  ipo: {kind: sft, parent: sft}\n"),
+    ),
+    "on other data": (
+        DAG,
+        "train_sft-*-direct plot_workflow",
+        edit(CONFIG, DIRECT, "  direct: {kind: sft, parent: sft, data: sft}\n"),
+    ),
+    "that samples the pairs": (
+        stages.dag(sampler="direct"),
+        "sample_preferences-* plot_workflow",
+        edit(CONFIG, "sampler: sft", "sampler: direct"),
+    ),
+    "that the reward model starts from": (
+        stages.dag(reward_parent="direct"),
+        "train_reward_model-* plot_workflow",
+        edit(CONFIG, "  parent: sft               # policy whose", "  parent: direct            # policy whose"),
+    ),
+    "that is the reference": (
+        stages.dag(reference="direct"),
+        "score_targets-* summarize_utility summarize_persistence plot_shift",
+        edit(CONFIG, "reference: sft ", "reference: direct "),
+    ),
+    "trained with a second seed": (
+        stages.dag(seeds=(0, 1)),
+        "*-1 *-1-* collect_extraction-*",
+        edit(CONFIG, "seeds: [0] ", "seeds: [0, 1] "),
+    ),
+}
+
+
+@pytest.mark.parametrize(("reads", "stale", "change"), rows(POLICIES, always=6))
+def test_policy(outcomes, reads, stale, change):
+    expect(outcomes[change].result(), stages.behind(reads, stale))
+
+
+def test_overlay_adds_a_policy(repository):
+    sweep = {"ppo_kl_0.1": {"kind": "ppo", "parent": "sft", "kl_coef": 0.1}}
+    reads = stages.dag(policies(**{"ppo_kl_0.1": ("ppo", "sft")}))
+    assert repository.plan(overlay={"policies": sweep}) == stages.behind(reads, "*-ppo_kl_0.1 plot_workflow")
+    assert repository.plan() == set()
+
+
+def test_another_run_is_made_from_scratch_and_leaves_this_one_alone(repository):
+    assert repository.plan(overlay={"run": "other"}) == set(DAG)
+    assert repository.plan() == set()
+
+
+# --------------------------------------------------------------------------------------------------------- targets and forcing
+
+
+def test_single_target(repository):
+    repository.edit(CONFIG, "confidence: 0.95", "confidence: 0.9")
+    repository.edit(CONFIG, "kl_coef: 0.05", "kl_coef: 0.1")
+    ppo = stages.behind(DAG, "train_ppo-*") | stages.behind(DAG, "summarize_utility")
+    assert repository.plan(f"{RESULTS}/extraction/ipo.parquet") == set()
+    assert repository.plan(f"{RESULTS}/probes/A/0/ppo/scores.parquet") == ppo & stages.before(DAG, "score_targets-A-0-ppo")
+    assert repository.plan(f"{RESULTS}/tables/utility.csv", f"{RESULTS}/figures/workflow.svg") == ppo & stages.before(
+        DAG, "summarize_utility"
+    )
+
+
+def test_forced_rule(repository):
+    assert repository.plan("--forcerun", "plot_shift") == stages.behind(DAG, "plot_shift")
+    assert repository.plan("--forcerun", "collect_corpus") == stages.behind(DAG, "collect_corpus")
+    assert repository.plan("--forceall") == set(DAG)
+
+
+def test_until_and_omit(repository):
+    repository.append(f"{CORE}/training/ppo.py")
+    ppo = stages.behind(DAG, "train_ppo-*")
+    assert repository.plan("--until", "score_targets") == {j for j in ppo if j.startswith(("train_ppo", "probe_", "score_"))}
+    assert repository.plan("--omit-from", "collect_extraction") == {j for j in ppo if j.startswith(("train_ppo", "probe_", "score_"))}

@@ -1,0 +1,86 @@
+"""SIGKILL at any moment: nothing half-made counts as done, and what comes of it in the end is what an undisturbed run gives."""
+
+import random
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from tests.workflow import stages
+from tests.workflow.repository import Repository
+
+CONFIG, RESULTS = "config.yaml", "results/tiny"
+CHAINS = {  # name: (the edit, what is asked for, what it makes stale)
+    "tables": (("confidence: 0.95", "confidence: 0.9"), (), "summarize_utility summarize_memorization summarize_persistence"),
+    "ipo": (("beta: 0.5 ", "beta: 0.1 "), (f"{RESULTS}/extraction/ipo.parquet",), "train_ipo-*"),
+}
+KILLS = {"the job": "kill_jobs", "snakemake": "kill_snakemake", "both": "kill_all"}
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """The same edit and run without a kill."""
+
+    products: dict[str, str]
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def undisturbed(finished, tmp_path_factory):
+    """A function of the chain's name, that runs each of them once."""
+    known: dict[str, Undisturbed] = {}
+
+    def of(chain: str) -> Undisturbed:
+        if chain not in known:
+            edit, targets, stale = CHAINS[chain]
+            repository = finished.fork(tmp_path_factory.mktemp("undisturbed") / "canaryflow")
+            repository.edit(CONFIG, *edit)
+            since, dag = time.monotonic(), stages.dag()
+            expected = stages.behind(dag, stale) & (stages.before(dag, "collect_extraction-ipo") if targets else set(dag))
+            assert repository.execute(*targets) == expected
+            known[chain] = Undisturbed(repository.products(), time.monotonic() - since)
+            assert known[chain].products != finished.products()
+        return known[chain]
+
+    return of
+
+
+def killed(repository: Repository, chain: str, kill: str, wait: float) -> None:
+    """Start the run, kill a part of it after a while, and run again as a user would; returns when nothing of it is alive."""
+    edit, targets, _ = CHAINS[chain]
+    repository.edit(CONFIG, *edit)
+    started = repository.start(*targets)
+    try:
+        time.sleep(wait)
+        getattr(started, KILLS[kill])()
+        if kill == "the job":
+            started.wait()
+        repository.run("--unlock")
+        run = repository.run(*targets)
+        if run.status and kill == "snakemake":  # its job was still at work; without a lock of ours two would be
+            assert run.sentences and all("another process is still running it" in said for said in run.sentences), run.said
+            started.wait_for_orphans()
+            run = repository.run(*targets)
+        assert run.status == 0, run.said
+        started.wait_for_orphans()
+    finally:
+        started.kill_all()
+
+
+def cases(chain: str, numbers: range):
+    """Which part is killed and when, as a share of the undisturbed time, drawn from the case's number."""
+    for number in numbers:
+        dice = random.Random(f"{chain} {number}")
+        yield pytest.param(chain, list(KILLS)[number % 3], dice.uniform(0.1, 1.0), id=f"{chain}-{number}")
+
+
+ALWAYS = [*cases("tables", range(3))]
+SLOW = [*cases("tables", range(3, 18)), *cases("ipo", range(12))]
+
+
+@pytest.mark.parametrize(("chain", "kill", "share"), [*ALWAYS, *(pytest.param(*c.values, id=c.id, marks=pytest.mark.slow) for c in SLOW)])
+def test_killed_and_run_again(repository, undisturbed, chain, kill, share):
+    killed(repository, chain, kill, share * undisturbed(chain).seconds)
+    assert repository.products() == undisturbed(chain).products
+    assert repository.execute(*CHAINS[chain][1]) == set()
+    assert not list((repository.folder / "results").rglob(".tmp-*"))

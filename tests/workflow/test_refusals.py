@@ -1,0 +1,59 @@
+"""Mistakes in rules and scripts that would make a stale stage look done are refused, each in a sentence."""
+
+import pytest
+
+REPORT, EXTRACT = "rules/report.smk", "rules/extract.smk"
+PICTURE, SCRIPT = "results/tiny/figures/workflow.svg", "workflow_scripts/plot_workflow.py"
+TEMPLATE = 'ancient(f"{workflow.basedir}/workflow_scripts/core/results/templates/report.html.j2")'
+INSIDE = "with job(snakemake) as j:\n"
+
+IN_RULES = {
+    "no receipt": (
+        "rule plot_shift: a rule with outputs needs an output named receipt, and script",
+        lambda r: r.edit(REPORT, '        receipt="results/{run}/receipts/plot_shift.json",\n', ""),
+    ),
+    "no script": (
+        "rule copied: a rule with outputs needs an output named receipt, and script",
+        lambda r: r.append(
+            REPORT, '\n\nrule copied:\n    output:\n        receipt="results/copied.json",\n    shell:\n        "touch {output}"\n'
+        ),
+    ),
+    "a source file that is not ancient()": (
+        "report.html.j2 is no rule's output; wrap it in ancient()",
+        lambda r: r.edit(REPORT, f"TEMPLATE = {TEMPLATE}", f"TEMPLATE = {TEMPLATE[8:-1]}"),
+    ),
+    "an artifact that is ancient()": (
+        "rule render_report: its input results/tiny/tables/versions.json is an artifact; take ancient() off",
+        lambda r: r.edit(REPORT, '"results/{run}/tables/versions.json"', 'ancient("results/{run}/tables/versions.json")'),
+    ),
+    "a key that the config lacks": ("KeyError: 'props'", lambda r: r.edit(EXTRACT, 'config=keys("probes"),', 'config=keys("props"),')),
+}
+
+
+@pytest.mark.parametrize(("sentence", "change"), IN_RULES.values(), ids=IN_RULES)
+def test_rule(repository, sentence, change):
+    change(repository)
+    run = repository.run("--dry-run")
+    assert run.status != 0 and run.jobs == set()
+    assert len([line for line in run.said.splitlines() if sentence in line]) == 1, run.said
+
+
+IN_SCRIPTS = {
+    "config that the rule did not declare": ("KeyError: 'report.confidence'", 'j.config["report.confidence"]'),
+    "the whole config": ("KeyError: 'report'", 'snakemake.config["report"]'),
+    "an output under its final name": (
+        "did not write its output svg",
+        'j.output.svg = str(snakemake.output.svg).replace("svg", "SVG.svg")',
+    ),
+}
+
+
+@pytest.mark.parametrize(("sentence", "line"), IN_SCRIPTS.values(), ids=IN_SCRIPTS)
+def test_script(repository, sentence, line):
+    repository.edit(SCRIPT, INSIDE, f"{INSIDE}    {line}\n")
+    run = repository.run(PICTURE)
+    assert run.status != 0 and len(run.sentences) == 1, run.said
+    assert run.sentences[0].startswith("canaryflow: plot_workflow-tiny: ") and sentence in run.sentences[0]
+    assert "plot_workflow" not in repository.receipts() and not (repository.folder / PICTURE).exists()
+    repository.git("checkout", "--quiet", "workflow_scripts")
+    assert repository.execute(PICTURE) == {"plot_workflow"}

@@ -1,0 +1,395 @@
+"""Artifacts come back as they were saved: from a folder, S3 and ssh, in another clone, in part, damaged, or not at all."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from tests.workflow import servers
+from tests.workflow.conftest import ROOT
+from tests.workflow.repository import Repository
+from tests.workflow.stages import behind, dag
+
+R = "results/tiny"
+DAG = dag()
+MODEL = f"{R}/models/A/0/sft"
+TABLES = [f"{R}/tables/{table}.parquet" for table in ("memorization", "persistence", "utility", "cost")]
+
+
+class Shelf:
+    """A clone with DVC: commands run in it as a user's would, away from this machine's own settings of git and DVC."""
+
+    def __init__(self, folder: Path, home: Path):
+        self.folder, self.home = folder, home
+        self.repository = Repository(folder)
+
+    def __call__(self, *command: str, fails: bool = False, **environment: str) -> str:
+        """What a command says; it must end well, or badly where `fails`."""
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        names = {f"GIT_{who}_{what}": "t@t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        settings = {"HOME": str(self.home), "XDG_CONFIG_HOME": str(self.home), "GIT_CONFIG_GLOBAL": os.devnull, "PATH": path, **names}
+        dvc = {f"DVC_{level}_CONFIG_DIR": str(self.home) for level in ("GLOBAL", "SYSTEM")} | {"DVC_SITE_CACHE_DIR": f"{self.home}/dvc"}
+        s3 = {
+            "AWS_ACCESS_KEY_ID": "t",
+            "AWS_SECRET_ACCESS_KEY": "t",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        env = {**os.environ, **settings, **dvc, **s3, "HF_HUB_OFFLINE": "1", **environment}
+        done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=600, check=False)
+        assert (done.returncode != 0) == fails, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout + done.stderr
+
+    def make(self, target: str, *, fails: bool = False, **environment: str) -> str:
+        """`make target` with the tests' own environment in the place of .venv."""
+        place = self.folder / ".venv"
+        if not place.exists():
+            place.mkdir()
+            for part in ("bin", "lib", "pyvenv.cfg"):
+                (place / part).symlink_to(Path(sys.prefix) / part)
+        (place / ".ready").touch()
+        return self("make", "--silent", target, fails=fails, **environment)
+
+    def clone(self, folder: Path) -> "Shelf":
+        """`git clone` of it."""
+        self("git", "clone", "--quiet", str(self.folder), str(folder))
+        return Shelf(folder, self.home)
+
+    def fork(self, folder: Path) -> "Shelf":
+        """A copy of everything, as `cp -a` makes it."""
+        self.repository.fork(folder)
+        return Shelf(folder, self.home)
+
+    def remote(self, **options: str) -> None:
+        """Set the default remote."""
+        self("dvc", "remote", "add", "--force", "--quiet", "--default", "team", options.pop("url"))
+        for key, value in options.items():
+            self("dvc", "remote", "modify", "--quiet", "team", key, value)
+        self("git", "commit", "--quiet", "--all", "--message", "remote")
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replace text that must be there."""
+        self.repository.edit(file, old, new)
+
+
+@pytest.fixture(scope="session")
+def saved(finished, tmp_path_factory) -> Shelf:
+    """The finished tiny run as the default of its repository, saved to a folder; tests must not change it."""
+    home, store = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("store")
+    folder = tmp_path_factory.mktemp("saved") / "repository"
+    finished.fork(folder)
+    config, tiny = (yaml.safe_load((folder / name).read_text()) for name in ("config.yaml", "tests/config/tiny.yaml"))
+    update_config(config, tiny)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    shelf = Shelf(folder, home)
+    shelf.make("dvc.yaml")
+    shelf("git", "add", "--all")
+    shelf("git", "commit", "--quiet", "--message", "tiny is the default")
+    shelf.remote(url=str(store))
+    shelf.make("save")
+    return shelf
+
+
+@pytest.fixture
+def clone(saved, tmp_path) -> Shelf:
+    """A fresh clone without artifacts."""
+    return saved.clone(tmp_path / "clone")
+
+
+@pytest.fixture
+def pulled(clone) -> Shelf:
+    """A fresh clone with all artifacts."""
+    clone("dvc", "pull", "--quiet")
+    return clone
+
+
+def test_dvc_yaml_is_up_to_date(saved, tmp_path):
+    copy = saved.fork(tmp_path / "copy")
+    shutil.copy(ROOT / "config.yaml", copy.folder / "config.yaml")
+    copy.make("dvc.yaml")
+    assert (copy.folder / "dvc.yaml").read_text() == (ROOT / "dvc.yaml").read_text(), "dvc.yaml is out of date: run make dvc.yaml"
+
+
+def test_save_leaves_everything_clean_and_dvc_agrees_with_the_receipts(saved):
+    assert "up to date" in saved("dvc", "status") and saved("git", "status", "--short") == ""
+    locked = yaml.safe_load((saved.folder / "dvc.lock").read_text())["stages"]
+    outs = {out["path"]: out["md5"] for stage in locked.values() for out in stage["outs"]}
+    receipts = [json.loads(path.read_text()) for path in (saved.folder / R / "receipts").rglob("*.json")]
+    made = {path: md5 for receipt in receipts for path, md5 in receipt["output_md5"].items()}
+    assert len(receipts) == len(locked) == len(DAG) and made.items() <= outs.items()
+    assert saved.repository.plan() == set()
+
+
+def test_a_clone_shows_results_without_weights(clone):
+    kept = {path.suffix for path in (clone.folder / R).rglob("*") if path.is_file()}
+    assert kept == {".json", ".csv", ".svg"} and (clone.folder / R / "tables/headline.csv").read_text().startswith("policy,")
+    assert sum(path.stat().st_size for path in (clone.folder / R).rglob("*") if path.is_file()) < 3e6
+
+
+def test_a_clone_with_everything_has_nothing_to_do(clone):
+    clone.make("restore")
+    assert "Nothing to be done" in clone("snakemake", "--cores", "2") and clone("git", "status", "--short") == ""
+    assert "up to date" in clone("dvc", "status")
+
+
+NOBODY = 65534
+
+
+def as_nobody(command: list[str], folder: Path, home: Path) -> subprocess.CompletedProcess:
+    """Run a Python command as another user, with the system's interpreter where that user cannot reach the tests' own."""
+    env = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home), "PYTHONPATH": sysconfig.get_paths()["purelib"]}
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for interpreter in (sys.executable, *(f"{place}/{version}" for place in ("/usr/bin", "/usr/local/bin"))):
+        with contextlib.suppress(PermissionError, FileNotFoundError):
+            options = dict(cwd=folder, env=env, user=NOBODY, group=NOBODY, extra_groups=[], capture_output=True, text=True, check=False)
+            return subprocess.run([interpreter, *command], **options)
+    pytest.skip(f"another user cannot run {version} here")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_clone_of_another_user_has_nothing_to_do(pulled, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    for path in (home, pulled.folder, *pulled.folder.rglob("*")):
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    for path in tmp_path.parents:
+        if path.owner() == "root" and len(path.parts) > 2:
+            path.chmod(0o755)  # pytest's folders are for their owner alone
+    tmp_path.chmod(0o755)
+    done = as_nobody(["-m", "snakemake", "--cores", "2"], pulled.folder, home)
+    assert "Nothing to be done" in done.stdout + done.stderr, done.stderr[-2000:]
+
+
+def test_a_clone_without_a_pull_makes_everything(clone):
+    jobs = clone.repository.plan()
+    assert jobs == set(DAG) - {"plot_workflow"}  # its picture is in git
+
+
+EDITS = {
+    "script": (("workflow_scripts/train_ppo.py", '"""PPO of', '"""The PPO of'), behind(DAG, "train_ppo*")),
+    "module": (
+        ("workflow_scripts/core/training/reward.py", '"""The reward model', '"""Reward model'),
+        behind(DAG, "train_reward_model*"),
+    ),
+    "config": (("config.yaml", "memorized_distance: 0.1", "memorized_distance: 0.2"), behind(DAG, "probe_completions*")),
+}
+
+
+@pytest.mark.parametrize(("edit", "stale"), EDITS.values(), ids=EDITS)
+def test_a_pulled_clone_that_differs_runs_exactly_what_is_stale(pulled, edit, stale):
+    pulled.edit(*edit)
+    assert pulled.repository.plan() == stale
+
+
+def test_a_partial_pull_asks_by_name_and_runs_nothing(clone):
+    clone("dvc", "pull", "--quiet", *TABLES)
+    said = clone("snakemake", "--cores", "2", fails=True)
+    assert f"dvc pull {R}/extraction/base.parquet" in said and f"{R}/report.html" in said and "CANARYFLOW_REBUILD=1" in said
+    assert TABLES[0] not in said and not (clone.folder / "logs").exists()
+    assert "Nothing to be done" in clone("snakemake", "--cores", "2", TABLES[0])
+
+
+def test_a_partial_pull_asks_for_the_inputs_of_what_is_stale(clone):
+    clone(
+        "dvc",
+        "pull",
+        "--quiet",
+        *TABLES,
+        f"{R}/report.html",
+        *(f"{R}/extraction/{p}.parquet" for p in ("base", "sft", "direct", "ppo", "ipo")),
+    )
+    assert "Nothing to be done" in clone("snakemake", "--cores", "2")
+    clone.edit("config.yaml", "kl_coef: 0.05", "kl_coef: 0.06")
+    said = clone("snakemake", "--dry-run", fails=True)
+    needed = said.split("`")[1].split()[2:]
+    assert {f"{R}/models/A/0/sft", f"{R}/models/B/0/reward_model", f"{R}/tokenizer", f"{R}/planted/canaries.parquet"} <= set(needed)
+    assert not any("models/A/0/ppo" in path or "models/A/0/ipo" in path or "ipo/scores" in path for path in needed)
+    clone("dvc", "pull", "--quiet", *needed)
+    assert {"train_ppo-A-0-ppo", "train_ppo-B-0-ppo"} == {job for job in clone.repository.plan() if job.startswith("train_")}
+
+
+def test_rebuilding_on_demand(clone):
+    clone("dvc", "pull", "--quiet", *TABLES)
+    assert "train_base-0-base" in clone.repository.run("--dry-run", CANARYFLOW_REBUILD="1").jobs
+
+
+def test_what_was_made_here_is_made_again_without_a_question(saved, tmp_path):
+    copy = saved.fork(tmp_path / "copy")
+    (copy.folder / R / "report.html").unlink()
+    (copy.folder / R / "figures/shift.svg").unlink()
+    assert copy.repository.plan() == {"plot_shift", "render_report"}
+
+
+def test_a_rebuild_that_was_interrupted_goes_on(clone):
+    clone("snakemake", "--cores", "2", f"{R}/corpus/snippets.parquet")
+    assert clone.repository.plan() >= {"train_base-0-base", "render_report"}
+
+
+def test_the_corpus_is_an_artifact_like_any_other(pulled):
+    receipt = pulled.repository.receipt("collect_corpus")
+    receipt.write_text(receipt.read_text().replace('"python": "3.', '"python": "2.'))
+    assert pulled.repository.plan() == {"summarize_cost", "render_report"}  # which show the versions
+    assert pulled.repository.plan("--forcerun", "collect_corpus") == set(DAG) - {"plot_workflow"}
+
+
+def test_versions_count_where_the_config_says_so(pulled):
+    for path in (pulled.folder / R / "receipts/train_ppo").rglob("*.json"):
+        path.write_text(path.read_text().replace('"torch": "2.', '"torch": "1.'))
+    pulled.edit("config.yaml", "rerun_on_version_of: []", "rerun_on_version_of: [torch]")
+    assert pulled.repository.plan() == behind(DAG, "train_ppo*")
+    assert "version of torch: 1." in pulled("snakemake", "--dry-run")
+
+
+def test_metrics_plots_and_one_stage(pulled):
+    assert "sft.memorized.sft" in pulled("dvc", "metrics", "show")
+    pulled.repository.append("workflow_scripts/core/results/figures.py")
+    assert "figures.py" in pulled("dvc", "status")
+    pulled("dvc", "repro", "--single-item", "plot_shift")
+    assert pulled.repository.plan() == {"plot_memorization", "plot_dose_response", "render_report"}
+    pulled("dvc", "plots", "show")
+    assert "shift.svg" in (pulled.folder / "dvc_plots/index.html").read_text()
+    assert "dvc_plots" not in pulled("git", "status", "--short")
+
+
+def test_dvc_metrics_diff_tells_two_commits_apart(pulled):
+    path = pulled.folder / R / "tables/metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["ppo"]["perplexity"] += 1
+    path.write_text(json.dumps(metrics))
+    assert "ppo.perplexity" in pulled("dvc", "metrics", "diff")
+
+
+@pytest.mark.slow
+def test_dvc_repro_runs_what_a_changed_policy_invalidates(pulled):
+    pulled.edit("config.yaml", "kl_coef: 0.05", "kl_coef: 0.06")
+    pulled("dvc", "repro")
+    assert pulled.repository.plan() == set() and "up to date" in pulled("dvc", "status")
+
+
+@pytest.mark.slow
+def test_a_colleague_pulls_what_the_other_built(saved, tmp_path):
+    mine, theirs = saved.fork(tmp_path / "mine"), saved.clone(tmp_path / "theirs")
+    theirs("dvc", "pull", "--quiet")
+    mine.edit("config.yaml", "collapse_ratio: 1.5", "collapse_ratio: 1.6")
+    mine("git", "commit", "--quiet", "--all", "--message", "edit")
+    mine.make("save")
+    theirs("git", "pull", "--quiet", str(mine.folder), "HEAD")
+    theirs("dvc", "pull", "--quiet")
+    assert theirs.repository.plan() == set()
+
+
+def test_branches_take_their_artifacts_along(saved, tmp_path):
+    copy = saved.fork(tmp_path / "copy")
+    copy("git", "checkout", "--quiet", "-b", "stricter")
+    copy.edit("config.yaml", "collapse_ratio: 1.5", "collapse_ratio: 1.6")
+    copy("git", "commit", "--quiet", "--all", "--message", "edit")
+    copy.make("save")
+    copy("git", "checkout", "--quiet", "-")
+    stale = copy.repository.plan()  # receipts of this branch beside artifacts of the other
+    assert stale and stale <= behind(DAG, "summarize_utility*")
+    copy("dvc", "checkout", "--quiet")
+    assert copy.repository.plan() == set()
+    copy("git", "checkout", "--quiet", "stricter")
+    copy("dvc", "checkout", "--quiet")
+    assert copy.repository.plan() == set()
+
+
+def test_save_refuses_what_is_not_finished(saved, tmp_path):
+    copy = saved.fork(tmp_path / "copy")
+    copy.edit("workflow_scripts/train_ppo.py", '"""PPO of', '"""The PPO of')
+    before = copy("git", "rev-parse", "HEAD")
+    said = copy(sys.executable, "-m", "workflow_scripts.artifacts", "save", fails=True)
+    assert "jobs are not up to date, first train_ppo" in said and copy("git", "rev-parse", "HEAD") == before
+
+
+def test_save_names_a_damaged_object_of_the_cache(saved, tmp_path):
+    copy = saved.fork(tmp_path / "copy")
+    weights = copy.folder / MODEL / "model.safetensors"
+    md5 = copy("md5sum", str(weights)).split()[0]
+    damage(copy.folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:])
+    said = copy(sys.executable, "-m", "workflow_scripts.artifacts", "save", fails=True)
+    assert f"({MODEL}/model.safetensors)" in said and "delete these objects" in said
+
+
+def test_save_without_a_remote_says_so(saved, tmp_path):
+    copy = saved.fork(tmp_path / "copy")
+    copy("dvc", "remote", "remove", "team")
+    assert "No remote is set" in copy(sys.executable, "-m", "workflow_scripts.artifacts", "save")
+
+
+def test_restore_of_what_was_never_saved(finished, saved, tmp_path):
+    copy = saved.clone(tmp_path / "copy")
+    (copy.folder / "dvc.lock").unlink()
+    assert "nothing of run tiny was saved" in copy.make("restore", fails=True)
+
+
+@pytest.mark.slow
+def test_a_run_of_overlays_has_its_own_dvc_yaml(saved, tmp_path):
+    copy = saved.fork(tmp_path / "copy")
+    (copy.folder / "other.yaml").write_text("run: other\npolicies: {ppo: null, ipo: null, direct: null}\n")
+    copy.make("save", CONFIG="other.yaml")
+    assert copy("git", "status", "--short") == "?? other.yaml\n" and "up to date" in copy("dvc", "status")
+    clone = copy.clone(tmp_path / "clone")
+    shutil.copy(copy.folder / "other.yaml", clone.folder)
+    clone.make("restore", CONFIG="other.yaml")
+    assert (clone.folder / "results/other/report.html").exists() and not (clone.folder / R / "report.html").exists()
+    assert "Nothing to be done" in clone("snakemake", "--cores", "2", "--configfile", "other.yaml")
+
+
+REMOTES = ["folder", "s3", "ssh"]
+
+
+@pytest.fixture
+def remote(request, tmp_path):
+    """Options of an empty remote."""
+    if request.param == "folder":
+        yield {"url": str(tmp_path / "store")}
+        return
+    (tmp_path / "server").mkdir()
+    with getattr(servers, request.param)(tmp_path / "server") as options:
+        yield options
+
+
+@pytest.mark.parametrize("remote", REMOTES, indirect=True)
+def test_remotes_give_back_what_was_pushed(saved, remote, tmp_path):
+    copy = saved.fork(tmp_path / "copy")
+    copy.remote(**remote)
+    copy.make("save")
+    clone = copy.clone(tmp_path / "clone")
+    clone.make("restore")
+    assert clone.repository.plan() == set()
+
+
+@pytest.mark.parametrize("what", ["damaged", "missing"])
+@pytest.mark.parametrize("remote", [REMOTES[0], *(pytest.param(r, marks=pytest.mark.slow) for r in REMOTES[1:])], indirect=True)
+def test_restore_names_what_the_remote_has_lost(saved, remote, tmp_path, what):
+    copy = saved.fork(tmp_path / "copy")
+    copy.remote(**remote)
+    copy.make("save")
+    weights = copy.folder / f"{R}/extraction/sft.parquet"
+    md5 = copy("md5sum", str(weights)).split()[0]
+    put = (
+        "import sys; from dvc.repo import Repo; odb = Repo('.').cloud.get_remote_odb('team'); path = odb.oid_to_path(sys.argv[1]); "
+        "odb.fs.remove(path); sys.argv[2:] and odb.fs.pipe_file(path, sys.argv[2].encode())"
+    )
+    copy(sys.executable, "-c", put, md5, *(["damaged"] if what == "damaged" else []))
+    clone = copy.clone(tmp_path / "clone")
+    said = clone.make("restore", fails=True)
+    assert "extraction/sft.parquet" in said
+
+
+def damage(path: Path) -> None:
+    """Other bytes of the same length, as a failing disk leaves them."""
+    path.chmod(0o644)
+    stat = path.stat()
+    path.write_bytes(b"x" * stat.st_size)
+    os.utime(path, (stat.st_mtime, stat.st_mtime))
+    path.chmod(0o444)

@@ -1,0 +1,150 @@
+"""What changes no result: after it, a run has nothing to do, and says so within three seconds."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.workflow import stages
+from tests.workflow.repository import Repository
+from tests.workflow.scenarios import CONFIG, CORE, RESULTS, SCRIPTS, both, edit, note, remove, rows
+
+TRAIN, REPORT = "rules/train.smk", "rules/report.smk"
+IPO_LOG, SHIFT_TIMES = "{run}/train_ipo/{arm}/{seed}/{policy}.log", "results/{run}/benchmarks/plot_shift.tsv"
+
+
+def nothing(repository):
+    pass
+
+
+def touch_all(repository):
+    """Any time for every file and folder: past, now and future."""
+    dice = random.Random(1)
+    for path in repository.folder.rglob("*"):
+        if ".git" not in path.relative_to(repository.folder).parts:
+            when = time.time() + dice.uniform(-3e8, 1e8)
+            os.utime(path, (when, when))
+
+
+def reset_times_by_git(repository):
+    for name in repository.git("ls-files").splitlines():
+        (repository.folder / name).unlink()
+    repository.git("checkout", "--quiet", ".")
+
+
+def move(repository):
+    """The repository lies elsewhere from now on."""
+    repository.folder = repository.folder.rename(repository.folder.with_name("moved"))
+
+
+def branch_and_back(repository):
+    repository.git("checkout", "--quiet", "-b", "experiment")
+    repository.edit(CONFIG, "kl_coef: 0.05", "kl_coef: 0.1")
+    repository.append(f"{CORE}/training/trainer.py")
+    repository.commit("an experiment")
+    repository.git("checkout", "--quiet", "-")
+
+
+def edit_and_revert(repository):
+    repository.append(f"{CORE}/training/trainer.py")
+    repository.git("checkout", "--quiet", ".")
+
+
+def edit_plan_and_revert(repository):
+    repository.append(f"{CORE}/training/trainer.py")
+    repository.edit(CONFIG, "ipo: {kind: ipo, parent: sft}", "other: {kind: ipo, parent: sft}")
+    assert repository.plan()
+    repository.git("checkout", "--quiet", ".")
+
+
+def reorder_config(repository):
+    """Sections of config.yaml in another order."""
+    head, rest = (repository.folder / CONFIG).read_text().split("\nprobes:", 1)
+    probes, report = rest.split("\nreport:", 1)
+    repository.write(CONFIG, f"{head}\nreport:{report}\nprobes:{probes}\n")
+
+
+def compile_modules(repository):
+    """An editor or a test has left bytecode."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run([sys.executable, "-m", "compileall", "-q", SCRIPTS], cwd=repository.folder, env=environment, check=True)
+    assert list((repository.folder / CORE).rglob("*.pyc"))
+
+
+IN_TEXT = {
+    "a comment in config.yaml": edit(CONFIG, "# Every knob of Canaryflow", "# All knobs of Canaryflow"),
+    "sections of config.yaml in another order": reorder_config,
+    "a policy written in more lines": edit(CONFIG, "  sft: {kind: sft, parent: base}\n", "  sft:\n    kind: sft\n    parent: base\n"),
+    "a value that changes no result": edit(CONFIG, "rerun_on_version_of: []", "rerun_on_version_of: [torch, python]"),
+    "memory in the config": edit(CONFIG, "train_ppo: {threads: 1, gpu: 0, mem_mb: 1900", "train_ppo: {threads: 1, gpu: 0, mem_mb: 1200"),
+    "threads in the config": edit(CONFIG, "train_sft: {threads: 1, gpu: 0", "train_sft: {threads: 2, gpu: 0"),
+    "threads of a rule": edit(REPORT, 'threads: threads_of("plot_shift")', "threads: 2"),
+    "resources of a rule": edit(REPORT, '**needs("plot_shift"),', '**{**needs("plot_shift"), "disk_mb": 10},'),
+    "priority of a rule": edit(REPORT, "rule plot_shift:\n", "rule plot_shift:\n    priority: 3\n"),
+    "docstring of a rule": edit(TRAIN, '"""IPO on the same preference pairs, without a reward model."""', '"""IPO."""'),
+    "comment of a rule": edit(TRAIN, "rule train_ipo:\n", "# by Azar et al.\nrule train_ipo:\n"),
+    "a rule reformatted": edit("rules/extract.smk", '    params:\n        config=keys("probes"),', '    params: config = keys("probes")'),
+    "log of a rule": edit(TRAIN, IPO_LOG, IPO_LOG.replace("train_ipo", "ipo")),
+    "benchmark of a rule": edit(REPORT, SHIFT_TIMES, SHIFT_TIMES.replace("plot_shift", "shift")),
+    "a comment in the Snakefile": note("Snakefile"),
+    "a module that nothing imports": lambda repository: repository.write(f"{CORE}/other.py", "X = 1\n"),
+    "the code that decides what runs": both(note(f"{CORE}/freshness/record.py"), note(f"{CORE}/job.py")),
+    "mode of a script": lambda repository: (repository.folder / SCRIPTS / "train_ppo.py").chmod(0o755),
+    "tests and README": both(note("README.md"), note("tests/conftest.py")),
+}
+ON_DISK = {
+    "a second run": nothing,
+    "all files touched": touch_all,
+    "times reset by git": reset_times_by_git,
+    ".snakemake deleted": remove(".snakemake"),
+    ".canaryflow deleted": remove(".canaryflow"),
+    "snakemake --touch": lambda repository: repository.run("--touch"),
+    "a branch and back": branch_and_back,
+    "edit and revert": edit_and_revert,
+    "edit, dry run and revert": edit_plan_and_revert,
+    "the repository moved": move,
+    "all of it at once": lambda repository: [change(repository) for change in [*IN_TEXT.values(), compile_modules, touch_all]],
+    "logs and benchmarks deleted": remove("logs", f"{RESULTS}/benchmarks"),
+    "a checkpoint deleted that nothing needs any more": remove(f"{RESULTS}/models/A/0/ppo"),
+    "bytecode of the modules": compile_modules,
+}
+CHANGES = {title: (change,) for title, change in {**ON_DISK, **IN_TEXT}.items()}
+
+
+@pytest.mark.parametrize("change", rows(CHANGES, always=11))
+def test_nothing_to_do(repository, change):
+    change(repository)
+    assert repository.execute() == set()
+
+
+def test_it_takes_three_seconds(repository):
+    """The best of three: other programs may be at work on the machine."""
+    runs = [repository.run() for _ in range(3)]
+    assert not any(run.jobs for run in runs) and min(run.seconds for run in runs) <= 3
+
+
+def test_dry_run_leaves_git_clean(repository):
+    repository.edit(CONFIG, "kl_coef: 0.05", "kl_coef: 0.1")
+    before = repository.git("status", "--porcelain")
+    assert repository.plan() and repository.git("status", "--porcelain") == before == f" M {CONFIG}\n"
+
+
+def test_clone_with_copied_results(repository, tmp_path):
+    repository.git("clone", "--quiet", str(repository.folder), str(tmp_path / "clone"))
+    clone = Repository(tmp_path / "clone")
+    shutil.copytree(repository.folder / "results", clone.folder / "results", copy_function=shutil.copyfile, dirs_exist_ok=True)
+    assert clone.execute() == set() and clone.git("status", "--porcelain") == ""
+    clone.append(f"{SCRIPTS}/train_ipo.py")
+    assert clone.plan() == stages.behind(stages.dag(), "train_ipo-*")
+
+
+def test_overlay_that_says_what_holds_anyway(repository):
+    assert repository.plan(overlay={"report": {"confidence": 0.95}, "policies": {"ppo": {"kl_coef": 0.05}}}) == set()
+
+
+def test_another_profile_decides_the_same(repository):
+    assert repository.plan("--workflow-profile", "profiles/gpu") == set()
