@@ -50,58 +50,58 @@ def expect(run, jobs, says=""):
 # -------------------------------------------------------------------------------------------------------------------- settings
 
 SETTINGS = {
+    "KL penalty of one policy": (
+        "train_ppo-*",
+        "train_ppo-tiny-B-0-ppo is stale: config policies.ppo.kl_coef: 0.05 -> 0.1",
+        edit(CONFIG, "ppo: {kind: ppo, parent: sft}", "ppo: {kind: ppo, parent: sft, kl_coef: 0.1}"),
+    ),
     "confidence of the intervals": (
         "summarize_utility summarize_memorization summarize_persistence",
         "summarize_utility-tiny is stale: config report.confidence: 0.95 -> 0.9",
         edit(CONFIG, "confidence: 0.95", "confidence: 0.9"),
-    ),
-    "when a policy counts as collapsed": (
-        "summarize_utility",
-        "config report.collapse_ratio: 1.5 -> 2.0",
-        edit(CONFIG, "collapse_ratio: 1.5", "collapse_ratio: 2.0"),
     ),
     "when a completion counts as memorized": (
         "probe_completions-*",
         "config probes.memorized_distance: 0.1 -> 0.2",
         edit(CONFIG, "memorized_distance: 0.1", "memorized_distance: 0.2"),
     ),
-    "batch size of the probes": (
-        "probe_completions-* score_targets-*",
-        "score_targets-tiny-B-0-ipo is stale: config probes.batch_size: 64 -> 32",
-        edit(CONFIG, "at most this\n  batch_size: 64", "at most this\n  batch_size: 32"),
-    ),
     "temperature of the preference pairs": (
         "sample_preferences-*",
         "config preferences.temperature: 1.0 -> 0.7",
         edit(CONFIG, "sampler: sft\n  temperature: 1.0", "sampler: sft\n  temperature: 0.7"),
+    ),
+    "width of the model": ("train_base-*", "config model.hidden: 32 -> 48", edit(TINY, "hidden: 32", "hidden: 48")),
+    "seed of the corpus": ("extract_snippets", "config corpus.seed: 0 -> 1", edit(CONFIG, "  seed: 0\n  pools", "  seed: 1\n  pools")),
+    "doses of the canaries": ("plant_canaries", "config canaries.doses: [1, 4] -> [1, 2]", edit(TINY, "doses: [1, 4]", "doses: [1, 2]")),
+    "weight decay of SFT": (
+        "train_sft-*",
+        "config policies.direct.weight_decay: 0.0 -> 0.1",
+        edit(CONFIG, "learning_rate: 5.0e-4\n    weight_decay: 0.0", "learning_rate: 5.0e-4\n    weight_decay: 0.1"),
+    ),
+    "when a policy counts as collapsed": (
+        "summarize_utility",
+        "config report.collapse_ratio: 1.5 -> 2.0",
+        edit(CONFIG, "collapse_ratio: 1.5", "collapse_ratio: 2.0"),
+    ),
+    "batch size of the probes": (
+        "probe_completions-* score_targets-*",
+        "score_targets-tiny-B-0-ipo is stale: config probes.batch_size: 64 -> 32",
+        edit(CONFIG, "at most this\n  batch_size: 64", "at most this\n  batch_size: 32"),
     ),
     "learning rate of the reward model": (
         "train_reward_model-*",
         "config reward_model.learning_rate: 0.001 -> 0.002",
         edit(CONFIG, "learning_rate: 1.0e-3", "learning_rate: 2.0e-3"),
     ),
-    "width of the model": ("train_base-*", "config model.hidden: 32 -> 48", edit(TINY, "hidden: 32", "hidden: 48")),
     "vocabulary": ("train_tokenizer", "config model.vocabulary: 512 -> 520", edit(TINY, "vocabulary: 512", "vocabulary: 520")),
     "licence of the corpus": ("collect_corpus", 'config corpus.licence: null -> "MIT"', edit(CONFIG, "licence: null", "licence: MIT")),
-    "seed of the corpus": ("extract_snippets", "config corpus.seed: 0 -> 1", edit(CONFIG, "  seed: 0\n  pools", "  seed: 1\n  pools")),
-    "doses of the canaries": ("plant_canaries", "config canaries.doses: [1, 4] -> [1, 2]", edit(TINY, "doses: [1, 4]", "doses: [1, 2]")),
     "share of holes in base training": ("plant_canaries", "config examples.fim_rate", edit(CONFIG, "fim_rate: 0.5", "fim_rate: 0.6")),
     "KL penalty of the kind ppo": (
         "train_ppo-*",
         "train_ppo-tiny-A-0-ppo is stale: config policies.ppo.kl_coef: 0.05 -> 0.1",
         edit(CONFIG, "kl_coef: 0.05", "kl_coef: 0.1"),
     ),
-    "KL penalty of one policy": (
-        "train_ppo-*",
-        "train_ppo-tiny-B-0-ppo is stale: config policies.ppo.kl_coef: 0.05 -> 0.1",
-        edit(CONFIG, "ppo: {kind: ppo, parent: sft}", "ppo: {kind: ppo, parent: sft, kl_coef: 0.1}"),
-    ),
     "beta of IPO": ("train_ipo-*", "config policies.ipo.beta: 0.5 -> 0.6", edit(CONFIG, "beta: 0.5 ", "beta: 0.6 ")),
-    "weight decay of SFT": (
-        "train_sft-*",
-        "config policies.direct.weight_decay: 0.0 -> 0.1",
-        edit(CONFIG, "learning_rate: 5.0e-4\n    weight_decay: 0.0", "learning_rate: 5.0e-4\n    weight_decay: 0.1"),
-    ),
     "version of a library that counts": (
         "*",
         "version of python: ",
@@ -125,28 +125,18 @@ def test_setting(outcomes, stale, says, change):
 
 CODE = {
     "script of a figure": ("plot_shift", "plot_shift-tiny is stale: script plot_shift.py", note(f"{SCRIPTS}/plot_shift.py")),
-    "script of PPO": ("train_ppo-*", "train_ppo-tiny-A-0-ppo is stale: script train_ppo.py", note(f"{SCRIPTS}/train_ppo.py")),
-    "script of the probes": ("probe_completions-*", "script probe_completions.py", note(f"{SCRIPTS}/probe_completions.py")),
     "module of PPO": ("train_ppo-*", "train_ppo-tiny-A-0-ppo is stale: module core/training/ppo.py", note(f"{CORE}/training/ppo.py")),
-    "module of IPO": ("train_ipo-*", "module core/training/ipo.py", note(f"{CORE}/training/ipo.py")),
     "module of all trainers, which each imports": (
         "train_base-* train_sft-* train_reward_model-* train_ppo-* train_ipo-*",
         "module core/training/trainer.py",
         note(f"{CORE}/training/trainer.py"),
     ),
-    "module of the drawing style": (
-        "plot_* render_report",
-        "render_report-tiny is stale: module core/results/style.py",
-        note(f"{CORE}/results/style.py"),
-    ),
-    "module of the statistics": (TABLES_AND_FIGURES, "module core/results/statistics.py", note(f"{CORE}/results/statistics.py")),
     "words of the canaries, three imports away": (
         f"plant_canaries {TABLES_AND_FIGURES} render_report",
         "plot_shift-tiny is stale: module core/data/words.py",
         note(f"{CORE}/data/words.py"),
     ),
     "module that every stage uses": ("*", "plot_workflow-tiny is stale: module core/schemas.py", note(f"{CORE}/schemas.py")),
-    "a package's __init__": ("probe_completions-*", "module core/probing/__init__.py", note(f"{CORE}/probing/__init__.py")),
     "an import more": (
         "plot_shift",
         "plot_shift-tiny is stale: module core/results/fresh.py; script plot_shift.py",
@@ -155,16 +145,26 @@ CODE = {
             r.edit(f"{SCRIPTS}/plot_shift.py", "import figures, style", "import figures, fresh, style  # noqa: F401"),
         ),
     ),
-    "a module in front of a library": (
-        "extract_snippets",
-        "module datasketch.py",
-        lambda r: r.write(f"{SCRIPTS}/datasketch.py", "raise ImportError\n"),
-    ),
     "a module deleted": ("train_ipo-*", "module core/training/ipo.py is gone", remove(f"{CORE}/training/ipo.py")),
     "the page's template": (
         "render_report",
         f"input {CORE}/results/templates/report.html.j2 has other content",
         lambda r: r.append(f"{CORE}/results/templates/report.html.j2", "<!-- end -->\n"),
+    ),
+    "script of PPO": ("train_ppo-*", "train_ppo-tiny-A-0-ppo is stale: script train_ppo.py", note(f"{SCRIPTS}/train_ppo.py")),
+    "script of the probes": ("probe_completions-*", "script probe_completions.py", note(f"{SCRIPTS}/probe_completions.py")),
+    "module of IPO": ("train_ipo-*", "module core/training/ipo.py", note(f"{CORE}/training/ipo.py")),
+    "module of the drawing style": (
+        "plot_* render_report",
+        "render_report-tiny is stale: module core/results/style.py",
+        note(f"{CORE}/results/style.py"),
+    ),
+    "module of the statistics": (TABLES_AND_FIGURES, "module core/results/statistics.py", note(f"{CORE}/results/statistics.py")),
+    "a package's __init__": ("probe_completions-*", "module core/probing/__init__.py", note(f"{CORE}/probing/__init__.py")),
+    "a module in front of a library": (
+        "extract_snippets",
+        "module datasketch.py",
+        lambda r: r.write(f"{SCRIPTS}/datasketch.py", "raise ImportError\n"),
     ),
 }
 
@@ -270,30 +270,15 @@ ARTIFACTS = {
         f"train_ppo-tiny-A-0-ppo is stale: output {RESULTS}/models/A/0/ppo is not what the job wrote",
         flip_a_byte(f"{RESULTS}/models/A/0/ppo/model.safetensors"),
     ),
-    "the other arm's weights": (
-        "train_ipo-A-0-ipo",
-        f"output {RESULTS}/models/A/0/ipo is not",
-        replace_folder(f"{RESULTS}/models/A/0/ipo", f"{RESULTS}/models/B/0/ipo"),
+    "a table corrected by hand": (
+        "summarize_utility",
+        f"output {RESULTS}/tables/utility.csv is not",
+        lambda r: r.append(f"{RESULTS}/tables/utility.csv", "me,0\n"),
     ),
     "a file less in a checkpoint": (
         "train_sft-B-0-direct",
         f"output {RESULTS}/models/B/0/direct is not",
         remove(f"{RESULTS}/models/B/0/direct/config.json"),
-    ),
-    "a file more in the tokenizer": (
-        "train_tokenizer",
-        f"output {RESULTS}/tokenizer is not",
-        lambda r: r.write(f"{RESULTS}/tokenizer/notes.txt", "mine"),
-    ),
-    "rows cut off": (
-        "collect_extraction-sft",
-        f"output {RESULTS}/extraction/sft.parquet is not",
-        lambda r: os.truncate(r.folder / RESULTS / "extraction/sft.parquet", 1000),
-    ),
-    "a table corrected by hand": (
-        "summarize_utility",
-        f"output {RESULTS}/tables/utility.csv is not",
-        lambda r: r.append(f"{RESULTS}/tables/utility.csv", "me,0\n"),
     ),
     "receipt deleted": (
         "train_ppo-A-0-ppo",
@@ -305,28 +290,43 @@ ARTIFACTS = {
         "it has no valid receipt",
         rewrite("summarize_utility", lambda text: text.replace(' "code": {\n', CONFLICT.format(' "code": {\n'))),
     ),
-    "receipt cut off": ("plot_shift", "it has no valid receipt", rewrite("plot_shift", lambda text: text[: len(text) // 2])),
     "receipt that lost most of it in a merge": (
         "probe_completions-B-0-sft",
         "it has no valid receipt",
         rewrite("probe_completions-B-0-sft", lambda text: '{"version": 1, "rule": "probe_completions"}'),
-    ),
-    "receipt that lost a hash in a merge": (
-        "summarize_persistence",
-        "it has no valid receipt",
-        rewrite("summarize_persistence", lambda text: "\n".join(x for x in text.split("\n") if 'tables/persistence.csv": "' not in x)),
     ),
     "receipt of the other arm": (
         "train_reward_model-A-0",
         'train_reward_model-tiny-A-0 is stale: wildcard arm: "B" -> "A"',
         lambda r: shutil.copy(r.receipt("train_reward_model-B-0"), r.receipt("train_reward_model-A-0")),
     ),
-    "receipts all deleted": ("*", "it has no valid receipt", remove(f"{RESULTS}/receipts")),
     "a checkpoint deleted that an edit needs": (
         "train_sft-A-0-sft train_ppo-*",
         "train_ppo-tiny-A-0-ppo is stale: config policies.ppo.kl_coef",
         both(edit(CONFIG, "kl_coef: 0.05", "kl_coef: 0.1"), remove(f"{RESULTS}/models/A/0/sft")),
     ),
+    "the other arm's weights": (
+        "train_ipo-A-0-ipo",
+        f"output {RESULTS}/models/A/0/ipo is not",
+        replace_folder(f"{RESULTS}/models/A/0/ipo", f"{RESULTS}/models/B/0/ipo"),
+    ),
+    "a file more in the tokenizer": (
+        "train_tokenizer",
+        f"output {RESULTS}/tokenizer is not",
+        lambda r: r.write(f"{RESULTS}/tokenizer/notes.txt", "mine"),
+    ),
+    "rows cut off": (
+        "collect_extraction-sft",
+        f"output {RESULTS}/extraction/sft.parquet is not",
+        lambda r: os.truncate(r.folder / RESULTS / "extraction/sft.parquet", 1000),
+    ),
+    "receipt cut off": ("plot_shift", "it has no valid receipt", rewrite("plot_shift", lambda text: text[: len(text) // 2])),
+    "receipt that lost a hash in a merge": (
+        "summarize_persistence",
+        "it has no valid receipt",
+        rewrite("summarize_persistence", lambda text: "\n".join(x for x in text.split("\n") if 'tables/persistence.csv": "' not in x)),
+    ),
+    "receipts all deleted": ("*", "it has no valid receipt", remove(f"{RESULTS}/receipts")),
 }
 
 
@@ -367,31 +367,36 @@ POLICIES = {
         edit(CONFIG, IPO, IPO + "  ppo_kl_0_1: {kind: ppo, parent: sft, kl_coef: 0.1}\n"),
     ),
     "removed": (stages.dag(policies(ipo=None)), "summarize_* plot_workflow plot_shift", edit(CONFIG, IPO, "")),
-    "set to null": (stages.dag(policies(ipo=None)), "summarize_* plot_workflow plot_shift", edit(CONFIG, IPO, "  ipo: null\n")),
     "renamed": (
         stages.dag(policies(ppo=None, tuned=("ppo", "sft"))),
         "*-tuned plot_workflow",
         edit(CONFIG, PPO, "  tuned: {kind: ppo, parent: sft}\n"),
-    ),
-    "of another parent": (
-        stages.dag(policies(direct=("sft", "base"))),
-        "train_sft-*-direct plot_workflow",
-        edit(CONFIG, DIRECT, "  direct: {kind: sft, parent: base, data: preference}\n"),
     ),
     "of another kind": (
         stages.dag(policies(ipo=("sft", "sft"))),
         "train_sft-*-ipo plot_workflow",
         edit(CONFIG, IPO, "  ipo: {kind: sft, parent: sft}\n"),
     ),
-    "on other data": (
-        DAG,
-        "train_sft-*-direct plot_workflow",
-        edit(CONFIG, DIRECT, "  direct: {kind: sft, parent: sft, data: sft}\n"),
-    ),
     "that samples the pairs": (
         stages.dag(sampler="direct"),
         "sample_preferences-* plot_workflow",
         edit(CONFIG, "sampler: sft", "sampler: direct"),
+    ),
+    "trained with a second seed": (
+        stages.dag(seeds=(0, 1)),
+        "*-1 *-1-* collect_extraction-*",
+        edit(CONFIG, "seeds: [0] ", "seeds: [0, 1] "),
+    ),
+    "set to null": (stages.dag(policies(ipo=None)), "summarize_* plot_workflow plot_shift", edit(CONFIG, IPO, "  ipo: null\n")),
+    "of another parent": (
+        stages.dag(policies(direct=("sft", "base"))),
+        "train_sft-*-direct plot_workflow",
+        edit(CONFIG, DIRECT, "  direct: {kind: sft, parent: base, data: preference}\n"),
+    ),
+    "on other data": (
+        DAG,
+        "train_sft-*-direct plot_workflow",
+        edit(CONFIG, DIRECT, "  direct: {kind: sft, parent: sft, data: sft}\n"),
     ),
     "that the reward model starts from": (
         stages.dag(reward_parent="direct"),
@@ -402,11 +407,6 @@ POLICIES = {
         stages.dag(reference="direct"),
         "score_targets-* summarize_utility summarize_persistence plot_shift",
         edit(CONFIG, "reference: sft ", "reference: direct "),
-    ),
-    "trained with a second seed": (
-        stages.dag(seeds=(0, 1)),
-        "*-1 *-1-* collect_extraction-*",
-        edit(CONFIG, "seeds: [0] ", "seeds: [0, 1] "),
     ),
 }
 
