@@ -65,8 +65,8 @@ class Started:
     def wait(self, seconds: float = 900) -> Run:
         """Its end."""
         status, took = self.process.wait(timeout=seconds), time.monotonic() - self.since
-        self.said.seek(0)
-        return Run(status, self.said.read().decode(errors="replace"), took)
+        said = os.pread(self.said.fileno(), 1 << 30, 0)  # orphans may still write, where this reads
+        return Run(status, said.decode(errors="replace"), took)
 
     def members(self) -> dict[int, str]:
         """{process id: command line} of what is alive in its session."""

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.workflow.repository import NOTHING, Repository, Started, wait_until
+from tests.workflow.scenarios import CONFIG, CORE, RESULTS, SCRIPTS, edit, note, rows
 
-CONFIG = "config.yaml"
-SCRIPTS, CORE, RESULTS = "workflow_scripts", "workflow_scripts/core", "results/tiny"
 PICTURE, PAGE, SHIFT = f"{RESULTS}/figures/workflow.svg", f"{RESULTS}/report.html", f"{RESULTS}/figures/shift.svg"
 TEMPLATE, LAZY = f"{CORE}/results/templates/report.html.j2", f"{CORE}/results/lazy.py"
 INSIDE = "with job(snakemake) as j:\n"
@@ -47,13 +46,13 @@ def go(repository: Repository, started: Started):
 
 
 BEFORE = {
-    "its script": lambda r: r.append(f"{SCRIPTS}/plot_workflow.py"),
-    "a module that it has imported": lambda r: r.append(f"{CORE}/results/dag.py"),
-    "its settings": lambda r: r.edit(CONFIG, "ipo: {kind: ipo, parent: sft}", "ipo: {kind: sft, parent: sft}"),
+    "its script": (note(f"{SCRIPTS}/plot_workflow.py"),),
+    "a module that it has imported": (note(f"{CORE}/results/dag.py"),),
+    "its settings": (edit(CONFIG, "ipo: {kind: ipo, parent: sft}", "ipo: {kind: sft, parent: sft}"),),
 }
 
 
-@pytest.mark.parametrize("change", BEFORE.values(), ids=BEFORE)
+@pytest.mark.parametrize("change", rows(BEFORE, always=1))
 def test_edit_is_seen_by_the_next_run(repository, held, change):
     started = held("plot_workflow", PICTURE)
     repository.commit("as the stage has read it")
@@ -68,6 +67,7 @@ def test_edit_is_seen_by_the_next_run(repository, held, change):
 # ------------------------------------------------------------------ what may have been read after the edit: the stage fails
 
 
+@pytest.mark.slow
 def test_module_edited_before_the_stage_imports_it(repository, held):
     repository.write(LAZY, "X = 1\n")
     started = held("plot_workflow", PICTURE, last="from workflow_scripts.core.results import lazy  # noqa: F401")
@@ -93,6 +93,7 @@ def test_source_file_edited(repository, held):
     assert_not_done(repository, go(repository, started), "report.html.j2 changed while it ran", "render_report", PAGE)
 
 
+@pytest.mark.slow
 def test_artifact_changed(repository, held):
     started = held("render_report", PAGE)
     repository.append(f"{RESULTS}/tables/versions.json", "\n")
@@ -131,6 +132,7 @@ def test_dry_runs(repository, held):
     assert repository.execute() == set()  # the same picture, so the page is what it would be
 
 
+@pytest.mark.slow
 def test_second_run_in_the_same_folder(repository, held):
     started = held("plot_workflow", PICTURE)
     second = repository.run()
@@ -142,7 +144,7 @@ def test_second_run_in_the_same_folder(repository, held):
 # ------------------------------------------------------------------------------------------------------------------- orphans
 
 
-@pytest.mark.parametrize("forgotten", [(), (".snakemake",)], ids=["unlocked", "without .snakemake"])
+@pytest.mark.parametrize("forgotten", rows({"without .snakemake": ((".snakemake",),), "unlocked": ((),)}, always=1))
 def test_orphan_is_not_started_a_second_time(repository, held, forgotten):
     """Snakemake is killed, its job lives on: no second one beside it, and nothing is lost of what it makes."""
     started = held("plot_workflow", PICTURE)
@@ -162,6 +164,7 @@ def test_orphan_is_not_started_a_second_time(repository, held, forgotten):
     assert repository.execute() == set() and (repository.folder / PICTURE).exists()
 
 
+@pytest.mark.slow
 def test_killed_job_leaves_nothing_that_counts(repository, held):
     started = held("plot_workflow", PICTURE)
     started.kill_jobs()

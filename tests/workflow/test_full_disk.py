@@ -10,8 +10,8 @@ import pytest
 
 from tests.workflow import stages
 from tests.workflow.repository import Repository
+from tests.workflow.scenarios import CONFIG, RESULTS, rows
 
-CONFIG, RESULTS = "config.yaml", "results/tiny"
 TABLES = stages.behind(stages.dag(), "summarize_utility summarize_memorization summarize_persistence")
 TABLE_FILES = {f"{RESULTS}/tables/{table}.parquet" for table in ("utility", "memorization", "persistence")}
 
@@ -67,7 +67,10 @@ def test_disk_that_is_full_before_a_run(finished, small_disk):
 UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")  # even root may then not write what is read-only
 
 
-@pytest.mark.parametrize("folder", [f"{RESULTS}/tables", f"{RESULTS}/receipts", RESULTS, "logs/tiny", ".canaryflow"])
+READ_ONLY = {path: (path,) for path in (f"{RESULTS}/tables", ".canaryflow", f"{RESULTS}/receipts", RESULTS, "logs/tiny")}
+
+
+@pytest.mark.parametrize("folder", rows(READ_ONLY, always=2))
 def test_read_only(repository: Repository, folder):
     prefix = () if os.geteuid() else UNPRIVILEGED
     if prefix and not shutil.which("setpriv"):

@@ -8,8 +8,8 @@ import pytest
 
 from tests.workflow import stages
 from tests.workflow.repository import Repository
+from tests.workflow.scenarios import CONFIG, RESULTS
 
-CONFIG, RESULTS = "config.yaml", "results/tiny"
 CHAINS = {  # name: (the edit, what is asked for, what it makes stale)
     "tables": (("confidence: 0.95", "confidence: 0.9"), (), "summarize_utility summarize_memorization summarize_persistence"),
     "ipo": (("beta: 0.5 ", "beta: 0.1 "), (f"{RESULTS}/extraction/ipo.parquet",), "train_ipo-*"),

@@ -12,8 +12,8 @@ import pytest
 
 from tests.workflow import stages
 from tests.workflow.repository import Repository
+from tests.workflow.scenarios import CONFIG, CORE, SCRIPTS
 
-CONFIG, SCRIPTS, CORE = "config.yaml", "workflow_scripts", "workflow_scripts/core"
 CHEAP = ("summarize_", "plot_", "render_")  # stages that run for seconds
 OVER_ALL = "summarize_* plot_workflow plot_shift"
 IPO, DIRECT = "  ipo: {kind: ipo, parent: sft}\n", "  direct: {kind: sft, parent: sft, data: preference}\n"

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.workflow.scenarios import rows
+
 REPORT, EXTRACT = "rules/report.smk", "rules/extract.smk"
 PICTURE, SCRIPT = "results/tiny/figures/workflow.svg", "workflow_scripts/plot_workflow.py"
 TEMPLATE = 'ancient(f"{workflow.basedir}/workflow_scripts/core/results/templates/report.html.j2")'
@@ -30,7 +32,7 @@ IN_RULES = {
 }
 
 
-@pytest.mark.parametrize(("sentence", "change"), IN_RULES.values(), ids=IN_RULES)
+@pytest.mark.parametrize(("sentence", "change"), rows(IN_RULES, always=5))
 def test_rule(repository, sentence, change):
     change(repository)
     run = repository.run("--dry-run")
@@ -48,7 +50,7 @@ IN_SCRIPTS = {
 }
 
 
-@pytest.mark.parametrize(("sentence", "line"), IN_SCRIPTS.values(), ids=IN_SCRIPTS)
+@pytest.mark.parametrize(("sentence", "line"), rows(IN_SCRIPTS, always=1))
 def test_script(repository, sentence, line):
     repository.edit(SCRIPT, INSIDE, f"{INSIDE}    {line}\n")
     run = repository.run(PICTURE)

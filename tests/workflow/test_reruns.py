@@ -10,9 +10,8 @@ import pytest
 
 from tests.workflow import stages
 from tests.workflow.repository import NOTHING
+from tests.workflow.scenarios import CONFIG, CORE, RESULTS, SCRIPTS, edit, note, rows
 
-CONFIG = "config.yaml"
-SCRIPTS, CORE, RESULTS = "workflow_scripts", "workflow_scripts/core", "results/tiny"
 DAG = stages.dag()
 PICTURE = f"{RESULTS}/figures/workflow.svg"
 PICTURE_SCRIPT = f"{SCRIPTS}/plot_workflow.py"
@@ -26,14 +25,9 @@ def damage(path):
 CHEAP = {
     "confidence of the intervals": (
         "summarize_utility summarize_memorization summarize_persistence",
-        lambda r: r.edit(CONFIG, "confidence: 0.95", "confidence: 0.9"),
+        edit(CONFIG, "confidence: 0.95", "confidence: 0.9"),
     ),
-    "script of a figure": ("plot_shift", lambda r: r.append(f"{SCRIPTS}/plot_shift.py")),
-    "a table damaged, and all times changed": (
-        "summarize_persistence",
-        lambda r: (damage(f"{RESULTS}/tables/persistence.csv")(r), [p.touch() for p in (r.folder / "results").rglob("*")]),
-    ),
-    "a receipt deleted": ("summarize_cost", lambda r: r.receipt("summarize_cost").unlink()),
+    "script of a figure": ("plot_shift", note(f"{SCRIPTS}/plot_shift.py")),
     "the template, with a time in the future": (
         "render_report",
         lambda r: (
@@ -41,6 +35,11 @@ CHEAP = {
             os.utime(r.folder / CORE / "results/templates/report.html.j2", (time.time() + 9e6,) * 2),
         ),
     ),
+    "a table damaged, and all times changed": (
+        "summarize_persistence",
+        lambda r: (damage(f"{RESULTS}/tables/persistence.csv")(r), [p.touch() for p in (r.folder / "results").rglob("*")]),
+    ),
+    "a receipt deleted": ("summarize_cost", lambda r: r.receipt("summarize_cost").unlink()),
     "a script saved with the line ends of Windows": (
         "plot_workflow",
         lambda r: (r.folder / PICTURE_SCRIPT).write_bytes((r.folder / PICTURE_SCRIPT).read_bytes().replace(b"\n", b"\r\n")),
@@ -48,7 +47,7 @@ CHEAP = {
 }
 
 
-@pytest.mark.parametrize(("stale", "change"), CHEAP.values(), ids=CHEAP)
+@pytest.mark.parametrize(("stale", "change"), rows(CHEAP, always=3))
 def test_cheap(repository, stale, change):
     change(repository)
     assert repository.execute() == stages.behind(DAG, stale)
@@ -61,8 +60,8 @@ def policy(text):
 
 
 TRAINED = {
-    "KL penalty of PPO": (DAG, "train_ppo-*", lambda r: r.edit(CONFIG, "kl_coef: 0.05", "kl_coef: 0.1")),
-    "module of IPO": (DAG, "train_ipo-*", lambda r: r.append(f"{CORE}/training/ipo.py")),
+    "KL penalty of PPO": (DAG, "train_ppo-*", edit(CONFIG, "kl_coef: 0.05", "kl_coef: 0.1")),
+    "module of IPO": (DAG, "train_ipo-*", note(f"{CORE}/training/ipo.py")),
     "weights damaged": (DAG, "train_sft-A-0-direct", damage(f"{RESULTS}/models/A/0/direct/model.safetensors")),
     "a policy added": (
         stages.dag({**stages.POLICIES, "second": ("ipo", "sft")}),
@@ -72,8 +71,7 @@ TRAINED = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("reads", "stale", "change"), TRAINED.values(), ids=TRAINED)
+@pytest.mark.parametrize(("reads", "stale", "change"), rows(TRAINED, always=0))
 def test_trained(repository, reads, stale, change):
     change(repository)
     assert repository.execute() == stages.behind(reads, stale)
@@ -119,6 +117,7 @@ def test_edit_run_revert(repository):
     assert repository.execute() == set()
 
 
+@pytest.mark.slow
 def test_one_target_and_then_the_rest(repository):
     repository.edit(CONFIG, "confidence: 0.95", "confidence: 0.9")
     affected = stages.behind(DAG, "summarize_utility summarize_memorization summarize_persistence")
@@ -127,6 +126,7 @@ def test_one_target_and_then_the_rest(repository):
     assert repository.execute() == set()
 
 
+@pytest.mark.slow
 def test_forced(repository):
     assert repository.execute("--forcerun", "plot_shift") == {"plot_shift", "render_report"}
     assert repository.execute() == set()
@@ -190,6 +190,7 @@ def test_process_of_a_single_job_writes_nothing_but_its_job(repository):
     assert repository.execute() == set()  # the same picture, so the page is what it would be
 
 
+@pytest.mark.slow
 def test_run_from_another_folder(repository, tmp_path):
     """Results and code need not lie in one folder."""
     repository.append(PICTURE_SCRIPT)

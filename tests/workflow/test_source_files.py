@@ -21,7 +21,7 @@ def overlay(source: str) -> dict:
     return {"corpus": {"source": source, "path": path, "max_documents": None, "pools": POOLS}}
 
 
-@pytest.fixture(scope="module", params=["directory", "jsonl"])
+@pytest.fixture(scope="module", params=["directory", pytest.param("jsonl", marks=pytest.mark.slow)])
 def read_once(request, tmp_path_factory) -> tuple[Repository, dict]:
     """A repository with a folder of code, and the same code as JSON lines; one of them has been read."""
     repository = Repository.create(tmp_path_factory.mktemp("own") / "canaryflow")

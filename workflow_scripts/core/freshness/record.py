@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import InputError
 from . import receipts
 from .code import ROOT, closure, loaded
-from .content import SCRATCH, md5, remember_made, remove
+from .content import SCRATCH, md5, remember_made, remove, write_whole
 
 _PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "numpy", "pandas", "pyarrow", "scipy", "matplotlib")
 _PREAMBLE_END = b"preamble end #########\n"
@@ -52,6 +52,7 @@ class Record:
         key = json.dumps([self.declared, self.code, self.inputs], sort_keys=True)
         self.checkpoints = SCRATCH / "checkpoints" / name / hashlib.md5(key.encode()).hexdigest()[:16]
         _keep_only(self.checkpoints)
+        self.spent_before = _spent_before(self.checkpoints, self.born) if snakemake.resources.get("checkpoint_percent") else 0.0
 
     def check(self) -> None:
         """Raise InputError if code or inputs are no longer what the job started with."""
@@ -64,7 +65,7 @@ class Record:
     def close(self, outputs: dict[str, Path]) -> None:
         """Write the receipt, after the outputs have their final names."""
         found = {str(path): md5(path) for path in outputs.values()}
-        made = {**_cost(self.born), **_environment(), **_said_by_checkpoints(outputs)}
+        made = {**_cost(self.born, self.spent_before), **_environment(), **_said_by_checkpoints(outputs)}
         receipts.write(self.receipt, {**self.declared, "code": self.code, "input_md5": self.inputs, "output_md5": found, "made": made})
         remember_made(found)
         shutil.rmtree(self.checkpoints.parent, ignore_errors=True)
@@ -100,13 +101,27 @@ def _keep_only(checkpoints: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _cost(started: float) -> dict:
-    """When the job ended, its wall and CPU time in seconds with the imports, its largest resident memory in MB."""
+def _spent_before(checkpoints: Path, born: float) -> float:
+    """Seconds that killed attempts spent up to the checkpoint that this one goes on from; notes when this attempt began."""
+    note, spent = checkpoints.parent / "attempt.json", 0.0
+    saved = [path.stat().st_mtime for path in checkpoints.glob("*")]
+    if saved and note.is_file():
+        attempt = json.loads(note.read_text(encoding="utf-8"))
+        spent = attempt["spent_before"] + max(0.0, max(saved) - attempt["born"])
+    write_whole(note, json.dumps({"born": born, "spent_before": spent}))
+    return spent
+
+
+def _cost(started: float, spent_before: float) -> dict:
+    """When the job ended, its wall and CPU time in seconds with the imports, its largest resident memory in MB.
+
+    Wall time is that of all attempts that the result came from; the CPU time of a killed one is not known, so then there is none.
+    """
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     return dict(
         at=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
-        wall_s=round(time.time() - started, 3),
-        cpu_s=round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 3),
+        wall_s=round(spent_before + time.time() - started, 3),
+        cpu_s=None if spent_before else round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 3),
         peak_memory_mb=round(max(own.ru_maxrss, children.ru_maxrss) / 1024, 1),
     )
 
