@@ -106,7 +106,7 @@ def walk(repository: Repository, seed: int, steps: int, runs: int) -> None:
 
 
 def test_a_short_walk(repository):
-    walk(repository, seed=3, steps=5, runs=1)
+    walk(repository, seed=3, steps=4, runs=1)
 
 
 @pytest.mark.slow

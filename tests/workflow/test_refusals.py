@@ -28,11 +28,15 @@ IN_RULES = {
         "rule render_report: its input results/tiny/tables/versions.json is an artifact; take ancient() off",
         lambda r: r.edit(REPORT, '"results/{run}/tables/versions.json"', 'ancient("results/{run}/tables/versions.json")'),
     ),
+    "a stale stage without its source file": (
+        "report.html.j2 is not there; restore it",
+        lambda r: r.remove("workflow_scripts/core/results/templates/report.html.j2"),
+    ),
     "a key that the config lacks": ("KeyError: 'props'", lambda r: r.edit(EXTRACT, 'config=keys("probes"),', 'config=keys("props"),')),
 }
 
 
-@pytest.mark.parametrize(("sentence", "change"), rows(IN_RULES, always=5))
+@pytest.mark.parametrize(("sentence", "change"), rows(IN_RULES, always=6))
 def test_rule(repository, sentence, change):
     change(repository)
     run = repository.run("--dry-run")
@@ -59,3 +63,14 @@ def test_script(repository, sentence, line):
     assert "plot_workflow" not in repository.receipts() and not (repository.folder / PICTURE).exists()
     repository.git("checkout", "--quiet", "workflow_scripts")
     assert repository.execute(PICTURE) == {"plot_workflow"}
+
+
+def test_profile_that_lets_snakemake_judge_too(repository):
+    """Its own triggers compare with what it remembers of this folder, and would run what is up to date."""
+    before = repository.receipts()
+    repository.append(SCRIPT)
+    run = repository.run("--rerun-triggers", "mtime", "code", "input")
+    assert run.status != 0 and run.sentences == [
+        "canaryflow: the profile in force does not say `rerun-triggers: [mtime]`; copy the lines of profiles/default into it"
+    ]
+    assert repository.receipts() == before

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflow.repository import Repository
+from tests.workflow.scenarios import rows
 
 SNIPPETS = "results/tiny/corpus/snippets.parquet"
 POOLS = {"base": 40, "sft": 8, "preference": 8, "rl_prompt": 16, "evaluation": 4}
@@ -69,7 +70,7 @@ EDITS = {
 }
 
 
-@pytest.mark.parametrize(("change", "jobs"), EDITS.values(), ids=EDITS)
+@pytest.mark.parametrize(("change", "jobs"), rows(EDITS, always=4))
 def test_edited_source(own, change, jobs):
     repository, settings = own
     change(source_of(repository, settings))
@@ -98,7 +99,7 @@ FOLDER = {
 
 
 @pytest.mark.parametrize("read_once", ["directory"], indirect=True)
-@pytest.mark.parametrize(("change", "jobs"), FOLDER.values(), ids=FOLDER)
+@pytest.mark.parametrize(("change", "jobs"), rows(FOLDER, always=3))
 def test_folder(own, change, jobs):
     repository, settings = own
     change(repository)
@@ -111,3 +112,11 @@ def test_source_that_is_not_on_this_machine(own):
     repository, settings = own
     repository.remove("code")
     assert repository.plan(SNIPPETS, overlay=settings) == set()
+
+
+@pytest.mark.parametrize("read_once", ["directory"], indirect=True)
+def test_source_in_the_home_folder(own):
+    repository, settings = own
+    at_home = {"corpus": {**settings["corpus"], "path": "~/code"}}
+    run = repository.run("--dry-run", SNIPPETS, overlay=at_home, HOME=str(repository.folder))
+    assert run.jobs == READ_AGAIN and "is stale: config corpus.path" in run.said, run.said

@@ -112,6 +112,10 @@ ON_DISK = {
     "logs and benchmarks deleted": remove("logs", f"{RESULTS}/benchmarks"),
     "a checkpoint deleted that nothing needs any more": remove(f"{RESULTS}/models/A/0/ppo"),
     "bytecode of the modules": compile_modules,
+    "results behind a link": lambda r: (
+        (r.folder / "results").rename(r.folder.with_name("big disk")),
+        (r.folder / "results").symlink_to(r.folder.with_name("big disk")),
+    ),
 }
 CHANGES = {title: (change,) for title, change in {**ON_DISK, **IN_TEXT}.items()}
 
@@ -143,6 +147,17 @@ def test_clone_with_copied_results(repository, tmp_path):
     assert clone.execute() == set() and clone.git("status", "--porcelain") == ""
     clone.append(f"{SCRIPTS}/train_ipo.py")
     assert clone.plan() == stages.behind(stages.dag(), "train_ipo-*")
+
+
+@pytest.mark.slow
+def test_repository_reached_by_a_link(repository, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(repository.folder)
+    arguments = ["--snakefile", str(link / "Snakefile"), "--directory", str(link)]
+    assert repository.plan(*arguments) == set()
+    repository.append(f"{SCRIPTS}/plot_shift.py")
+    assert repository.plan(*arguments) == {"plot_shift", "render_report"} == repository.execute(*arguments)
+    assert repository.execute() == set()
 
 
 def test_overlay_that_says_what_holds_anyway(repository):

@@ -10,13 +10,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]  # the repository: code is named relative to it, so that a clone elsewhere agrees
 SCRIPTS = ROOT / "workflow_scripts"
-_OURSELVES = {SCRIPTS / "core/job.py", *Path(__file__).parent.glob("*.py")}  # when a stage runs, not what it computes
+_OURSELVES = {SCRIPTS / "core/job.py", *(SCRIPTS / "core/freshness").glob("*.py")}  # when a stage runs, not what it computes
 
 
 def portable(path) -> str:
     """A path as receipts name it: relative to the repository where it lies in it, as it is elsewhere."""
-    absolute = Path(path).absolute()
-    return absolute.relative_to(ROOT).as_posix() if Path(path).is_absolute() and absolute.is_relative_to(ROOT) else str(path)
+    for absolute in (Path(path), Path(path).resolve()) if Path(path).is_absolute() else ():  # resolved: ours may be reached by a link
+        if absolute.is_relative_to(ROOT):
+            return absolute.relative_to(ROOT).as_posix()
+    return str(path)
 
 
 def closure(script: str) -> list[str]:

@@ -45,8 +45,9 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str]) -> 
         jobs = plan.reachable(targets)
         _now_at_the_latest({path for job in jobs for path in job.sources})
         _explain(jobs)
+        _ask_for_lost_sources(jobs)
         _ask_for_what_was_not_pulled(plan, targets, jobs)
-        workflow.onstart(functools.partial(_check_writable, workflow))
+        workflow.onstart(functools.partial(_check_before_first_job, workflow))
     for rule in [r for r in workflow.rules if r.output]:
         rule.set_input(**{receipts.HIDDEN: functools.partial(_flag, plan, rule)})
     return plan
@@ -83,14 +84,22 @@ def _now_at_the_latest(sources: set[str]) -> None:
                 os.utime(path, (now, now))
 
 
-def _check_writable(workflow, log) -> None:
-    """End the run before its first job where an output cannot be written: Snakemake would stop halfway, with a traceback."""
+def _check_before_first_job(workflow, log) -> None:
+    """End the run before its first job where an output cannot be written (Snakemake would stop halfway, with a traceback), and where
+    Snakemake would also compare with what it remembers of this folder, and so run again what is up to date.
+    """
+    if {trigger.name for trigger in workflow.dag_settings.rerun_triggers} != {"MTIME"}:
+        _stop("the profile in force does not say `rerun-triggers: [mtime]`; copy the lines of profiles/default into it")
     for job in workflow.dag.needrun_jobs():
         for path in map(Path, [*job.output, *job.log, *([job.benchmark] if job.benchmark else [])]):
             folder = next(p for p in (path, *path.parents, Path()) if p.is_dir())
             if not os.access(folder, os.W_OK | os.X_OK):
-                print(f"canaryflow: {folder} cannot be written; make it writable and run again", file=sys.stderr, flush=True)
-                sys.exit(1)
+                _stop(f"{folder} cannot be written; make it writable and run again")
+
+
+def _stop(sentence: str) -> None:
+    print(f"canaryflow: {sentence}", file=sys.stderr, flush=True)
+    sys.exit(1)
 
 
 def _targets(workflow, plan: Plan) -> list[str]:
@@ -124,6 +133,13 @@ def _explain(jobs: list[Job]) -> None:
     for job in jobs:
         if job.reasons and (job.recorded or any(Path(path).exists() for path in job.outputs)):
             print(f"canaryflow: {job.name} is stale: {'; '.join(job.reasons)}", file=sys.stderr, flush=True)
+
+
+def _ask_for_lost_sources(jobs: list[Job]) -> None:
+    """Raise InputError where a stale job lacks a source file: Snakemake would take what the job made before for a source itself."""
+    for job in jobs:
+        if job.outdated and (lost := [path for path in job.sources if not Path(path).exists()]):
+            raise InputError(f"{job.name} must run, and its input {', '.join(lost)} is not there; restore it, or correct its path")
 
 
 def _ask_for_what_was_not_pulled(plan: Plan, targets: list[str], jobs: list[Job]) -> None:
