@@ -320,6 +320,11 @@ ARTIFACTS = {
         f"output {RESULTS}/extraction/sft.parquet is not",
         lambda r: os.truncate(r.folder / RESULTS / "extraction/sft.parquet", 1000),
     ),
+    "receipt deleted, and all dated to the future": (
+        "plot_shift",
+        "plot_shift-tiny is stale: it has no valid receipt",
+        lambda r: (r.receipt("plot_shift").unlink(), [os.utime(path, (4e9, 4e9)) for path in (r.folder / "results").rglob("*")]),
+    ),
     "receipt cut off": ("plot_shift", "it has no valid receipt", rewrite("plot_shift", lambda text: text[: len(text) // 2])),
     "receipt that lost a hash in a merge": (
         "summarize_persistence",

@@ -42,7 +42,7 @@ SHOWN = {CONFIG, f"{CORE}/results/style.py", f"{CORE}/results/cost.py"}  # what 
 def touch_some(repository, dice):
     for path in sorted((repository.folder / "results").rglob("*")) + sorted((repository.folder / SCRIPTS).rglob("*")):
         if dice.random() < 0.3:
-            when = time.time() + dice.uniform(-1e8, 1e6)
+            when = dice.uniform(0, time.time() + 1e8)
             os.utime(path, (when, when))
 
 

@@ -23,11 +23,11 @@ def nothing(repository):
 
 
 def touch_all(repository):
-    """Any time for every file and folder: past, now and future."""
+    """Any time for every file and folder, from 1970 to the future."""
     dice = random.Random(1)
     for path in repository.folder.rglob("*"):
         if ".git" not in path.relative_to(repository.folder).parts:
-            when = time.time() + dice.uniform(-3e8, 1e8)
+            when = dice.choice((0, dice.uniform(0, time.time() + 1e8)))
             os.utime(path, (when, when))
 
 

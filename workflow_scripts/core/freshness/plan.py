@@ -22,6 +22,7 @@ class Job:
     wildcards: dict[str, str]
     declared: dict
     receipt: str
+    benchmark: str | None
     sources: list[str]  # inputs that no rule makes
     parents: dict[str, "Job"]  # {input: the job that makes it}
     reasons: list[str] = field(default_factory=list)  # why it is stale itself
@@ -107,6 +108,7 @@ class Plan:
             wildcards=dict(wildcards),
             declared=declared,
             receipt=receipt,
+            benchmark=str(benchmark) if (benchmark := rule.expand_benchmark(wildcards)) else None,
             sources=[path for path, maker in makers.items() if not maker],
             parents={path: maker for path, maker in makers.items() if maker},
         )

@@ -12,6 +12,7 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -43,6 +44,7 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str]) -> 
         _prepare(Path(receipts_folder))
         targets = _targets(workflow, plan)
         jobs = plan.reachable(targets)
+        _settle_the_rest(jobs)
         _now_at_the_latest({path for job in jobs for path in job.sources})
         _explain(jobs)
         _ask_for_lost_sources(jobs)
@@ -58,17 +60,38 @@ def _flag(plan: Plan | None, rule, wildcards) -> str:
 
 
 def _prepare(folder: Path) -> None:
-    """Write the two flags, and give finished artifacts their one time, unless another run is at work on them."""
-    try:
+    """Write the two flags, and give finished artifacts their one time."""
+    with _writing():
         SCRATCH.mkdir(exist_ok=True)
         write_whole(STALE, f"{time.time_ns()}\n")  # never the same twice: Snakemake may compare its content too
         FRESH.touch()
         os.utime(FRESH, (SETTLED - 1, SETTLED - 1))
-        if any(Path(".snakemake/locks").glob("*")):
-            return
         for path in folder.rglob("*.json"):
-            for artifact in (str(path), *receipts.read(path).get("output_md5", {})):
-                settle(artifact)
+            _settle_all([str(path), *receipts.read(path).get("output_md5", {})])
+
+
+def _settle_the_rest(jobs: list[Job]) -> None:
+    """Give the one time also to artifacts without a receipt and to benchmarks, which Snakemake counts among the outputs.
+
+    A later time would hide that the job is stale, an earlier one would make it seem so.
+    """
+    with _writing():
+        for job in jobs:
+            _settle_all([*([] if job.recorded else job.outputs), *([job.benchmark] if job.benchmark else [])])
+
+
+def _settle_all(paths: list[str]) -> None:
+    """Settle them, unless another run is at work on artifacts."""
+    if not any(Path(".snakemake/locks").glob("*")):
+        for path in paths:
+            settle(path)
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    """Turn what cannot be written into a sentence."""
+    try:
+        yield
     except OSError as e:
         full = e.errno == errno.ENOSPC
         remedy = "free some space" if full else "make the working directory and the results in it yours to write"
