@@ -58,7 +58,8 @@ def threads_of(rule_name):
 
 def own_source(path):
     """A file or folder of the user's as an input whose content counts and whose time does not; nothing where it is not on this machine."""
-    return ancient(str(path)) if path and Path(path).expanduser().exists() else []
+    here = Path(path or "").expanduser()
+    return ancient(str(here)) if path and here.exists() else []
 
 
 def model_of(policy, arm="{arm}", seed="{seed}"):

@@ -161,14 +161,14 @@ class Repository:
         """Run `snakemake *arguments` to its end."""
         return self.start(*arguments, overlay=overlay, **options).wait()
 
-    def plan(self, *arguments: str, overlay: dict | None = None) -> set[str]:
+    def plan(self, *arguments: str, overlay: dict | None = None, **options) -> set[str]:
         """The jobs that a run would execute, by a dry run."""
-        return _whole(self.run("--dry-run", *arguments, overlay=overlay)).jobs
+        return _whole(self.run("--dry-run", *arguments, overlay=overlay, **options)).jobs
 
-    def execute(self, *arguments: str, overlay: dict | None = None) -> set[str]:
+    def execute(self, *arguments: str, overlay: dict | None = None, **options) -> set[str]:
         """Run to a good end: the jobs that were really executed, which are those that left another receipt than before."""
         before = self.receipts()
-        run = _whole(self.run(*arguments, overlay=overlay))
+        run = _whole(self.run(*arguments, overlay=overlay, **options))
         written = {job for job, receipt in self.receipts().items() if receipt != before.get(job)}
         assert written == run.jobs, "snakemake's account of what it ran is not the receipts'"
         return written

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sysconfig
 from pathlib import Path
 
@@ -120,3 +121,15 @@ def test_source_in_the_home_folder(own):
     at_home = {"corpus": {**settings["corpus"], "path": "~/code"}}
     run = repository.run("--dry-run", SNIPPETS, overlay=at_home, HOME=str(repository.folder))
     assert run.jobs == READ_AGAIN and "is stale: config corpus.path" in run.said, run.said
+
+
+@pytest.mark.parametrize("read_once", ["directory"], indirect=True)
+def test_same_source_in_the_home_folder_of_another_user(own, tmp_path):
+    repository, settings = own
+    at_home = {"corpus": {**settings["corpus"], "path": "~/own-code"}}
+    for home in ("ann", "bob"):
+        shutil.copytree(repository.folder / "code", tmp_path / home / "own-code")
+    assert repository.execute(SNIPPETS, overlay=at_home, HOME=str(tmp_path / "ann")) == READ_AGAIN
+    assert repository.plan(SNIPPETS, overlay=at_home, HOME=str(tmp_path / "bob")) == set()
+    (tmp_path / "bob/own-code/cmd.py").write_text(DOUBLE)
+    assert repository.plan(SNIPPETS, overlay=at_home, HOME=str(tmp_path / "bob")) == READ_AGAIN

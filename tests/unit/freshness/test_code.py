@@ -97,6 +97,10 @@ def test_what_was_really_imported_is_within_what_was_read():
     assert f"{CORE}/results/figures.py" in loaded and loaded <= read
 
 
-@pytest.mark.parametrize(("given", "named"), [("lib/a.py", "lib/a.py"), ("/elsewhere/a", "/elsewhere/a"), ("{root}/lib/a.py", "lib/a.py")])
-def test_paths_are_named_so_that_a_clone_elsewhere_agrees(given, named):
+NAMES = [("lib/a.py", "lib/a.py"), ("/elsewhere/a", "/elsewhere/a"), ("{root}/lib/a.py", "lib/a.py"), ("/home/me/code", "~/code")]
+
+
+@pytest.mark.parametrize(("given", "named"), NAMES)
+def test_paths_are_named_so_that_a_clone_elsewhere_agrees(given, named, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
     assert code.portable(given.format(root=code.ROOT)) == named

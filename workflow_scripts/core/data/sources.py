@@ -36,7 +36,7 @@ def decode(data: bytes) -> str | None:
 
 def read_folder(*, folder: str, suffix: str, without: set[str] = frozenset()) -> Iterator[tuple[str, str] | Skipped]:
     """Every file below `folder` whose name ends in `suffix`, in the order of its path; folders named in `without` are left out."""
-    root = Path(folder).expanduser()
+    root = Path(folder)
     if not root.is_dir():
         raise InputError(f"corpus.path: {folder} is not a folder that can be read; name an existing folder of source files")
     paths = sorted(p for p in root.rglob(f"*{suffix}") if p.is_file() and not without & set(p.relative_to(root).parts[:-1]))
@@ -161,6 +161,7 @@ def open_source(
     """The documents of `corpus.source`, one of python_stdlib, directory, jsonl, parquet and huggingface."""
     if source == "python_stdlib":
         return read_folder(folder=sysconfig.get_path("stdlib"), suffix=".py", without=TEST_FOLDERS)
+    path = str(Path(path).expanduser())
     if source == "directory":
         return read_folder(folder=path, suffix=suffix)
     if source == "jsonl":

@@ -38,9 +38,10 @@ def load_pretrained(*, base: str, revision: str | None, trust_remote_code: bool)
     from transformers import AutoConfig, AutoTokenizer
 
     options = dict(revision=revision, trust_remote_code=trust_remote_code)
+    where = str(Path(base).expanduser())
     try:
-        tokenizer = AutoTokenizer.from_pretrained(base, **options)
-        config = AutoConfig.from_pretrained(base, **options)
+        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+        config = AutoConfig.from_pretrained(where, **options)
     except Exception as e:  # OSError, ValueError, HTTP and JSON errors: the library raises many kinds for the same cause
         raise InputError(
             f"model.base: {base!r} could not be loaded ({first_line(e, 160)}); "

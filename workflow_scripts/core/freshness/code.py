@@ -14,11 +14,12 @@ _OURSELVES = {SCRIPTS / "core/job.py", *(SCRIPTS / "core/freshness").glob("*.py"
 
 
 def portable(path) -> str:
-    """A path as receipts name it: relative to the repository where it lies in it, as it is elsewhere."""
+    """A path as receipts name it: relative to the repository or else (`~/`) to the home folder where it lies in it, as it is elsewhere."""
     for absolute in (Path(path), Path(path).resolve()) if Path(path).is_absolute() else ():  # resolved: ours may be reached by a link
         if absolute.is_relative_to(ROOT):
             return absolute.relative_to(ROOT).as_posix()
-    return str(path)
+    home = os.environ.get("HOME")
+    return f"~/{Path(path).relative_to(home).as_posix()}" if home and Path(path).is_relative_to(home) else str(path)
 
 
 def closure(script: str) -> list[str]:

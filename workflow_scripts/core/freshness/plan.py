@@ -149,7 +149,7 @@ def _as_written(rule):
 def _without_lost_sources(receipt: dict, job: Job, plan: Plan) -> dict:
     """The receipt without source files that are not on this machine: what was made of them stands."""
     now = {portable(path) for path in [*job.sources, *job.parents]}
-    kept = lambda path: path in now or Path(path).exists() or plan.maker(path)  # noqa: E731
+    kept = lambda path: path in now or Path(path).expanduser().exists() or plan.maker(path)  # noqa: E731
     return {**receipt, "inputs": {key: [p for p in paths if kept(p)] for key, paths in receipt["inputs"].items()}}
 
 

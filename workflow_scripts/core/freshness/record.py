@@ -91,7 +91,8 @@ def alone(name: str) -> Iterator[None]:
 
 def _here(path: str) -> Path:
     """A receipt's path in this repository and working directory."""
-    return Path(path) if Path(path).exists() or not (ROOT / path).exists() else ROOT / path
+    found = Path(path).expanduser()
+    return found if found.exists() or not (ROOT / path).exists() else ROOT / path
 
 
 def _keep_only(checkpoints: Path) -> None:

@@ -53,7 +53,7 @@ def _stage(job: Job, config_files: dict[str, dict], kinds: dict[str, str]) -> di
     overlays = list(config_files)[1:]
     command = ["snakemake --quiet rules --cores all", job.receipt, *(["--configfile", *overlays] if overlays else [])]
     code = [file for file in closure(job.declared["script"]) if (ROOT / file).stat().st_size]  # DVC warns of empty ones
-    deps = {*code, *(portable(path) for path in [*job.sources, *job.parents])}
+    deps = {*code, *(str(Path(portable(path)).expanduser()) for path in [*job.sources, *job.parents])}
     outs = [*job.outputs, job.receipt]
     metrics = [path for path in outs if path.endswith("/metrics.json")]
     stage = dict(

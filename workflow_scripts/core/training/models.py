@@ -40,7 +40,7 @@ def create_base(*, model: dict, tokenizer, fim: Fim, context: int):
         return create_scratch(vocabulary=len(tokenizer), context=context, fim=fim, **size)
     try:
         loaded = AutoModelForCausalLM.from_pretrained(
-            model["base"],
+            str(Path(model["base"]).expanduser()),
             revision=model["revision"],
             trust_remote_code=model["trust_remote_code"],
             dtype=torch.float32,
