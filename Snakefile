@@ -32,6 +32,7 @@ rule all:
     default_target: True
     input:
         f"results/{RUN}/report.html",
+        f"results/{RUN}/summary.md",
         expand(f"results/{RUN}/extraction/{{policy}}.parquet", policy=POLICIES),
         expand(f"results/{RUN}/tables/{{table}}.{{form}}", table=TABLES, form=["csv", "parquet"]),
         expand(f"results/{RUN}/figures/{{figure}}.svg", figure=FIGURES),

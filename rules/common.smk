@@ -26,8 +26,9 @@ config = or_stop(resolve, config, f"{workflow.basedir}/rules/schemas/config.sche
 
 RUN, SEEDS, ARMS = config["run"], config["seeds"], ["A", "B"]
 POLICIES = list(config["policies"])
-TABLES = ["memorization", "persistence", "utility", "cost"]
-FIGURES = ["workflow", "memorization", "dose_response", "shift"]
+TABLES = ["memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership", "recovery", "reward_gap"]
+TABLES += ["utility", "audit", "parity", "cost"]
+FIGURES = ["workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context"]
 
 
 def any_of(names):

@@ -1,74 +1,103 @@
 """What comes back: every policy probed with every canary and with held-out code, in both arms.
 
 Needs: results/{run}/models, planted.  Makes: results/{run}/probes, extraction, evaluation.
-Steps: greedy completions, teacher-forced scores, rows of all arms and seeds in one file per policy.
+Steps: reference fillings, answers of every policy, their rewards, rows of all arms and seeds in one file per policy; batch parity.
 """
 
+PROBED = "results/{{run}}/probes/{arm}/{seed}/{{policy}}/"  # of one policy, in all chains
 
-rule probe_completions:
-    """Greedy completion of every canary and of held-out code, against its target."""
+
+rule sample_references:
+    """Secrets that were never planted, for each canary: what exposure ranks its own secret among."""
     input:
-        model=model,
-        tokenizer="results/{run}/tokenizer",
         canaries="results/{run}/planted/canaries.parquet",
-        evaluation="results/{run}/planted/evaluation.parquet",
+        tokenizer="results/{run}/tokenizer",
     output:
-        completions="results/{run}/probes/{arm}/{seed}/{policy}/completions.parquet",
-        receipt="results/{run}/receipts/probe_completions/{arm}/{seed}/{policy}.json",
+        references="results/{run}/planted/references.parquet",
+        receipt="results/{run}/receipts/sample_references.json",
     params:
-        config=keys("probes"),
+        config=keys("canaries.seed", "probes.references"),
     log:
-        "logs/{run}/probe_completions/{arm}/{seed}/{policy}.log",
+        "logs/{run}/sample_references.log",
     benchmark:
-        "results/{run}/benchmarks/probe_completions/{arm}/{seed}/{policy}.tsv"
-    threads: threads_of("probe_completions")
+        "results/{run}/benchmarks/sample_references.tsv"
+    threads: threads_of("sample_references")
     resources:
-        **needs("probe_completions"),
+        **needs("sample_references"),
     conda:
         "../envs/train.yaml"
     script:
-        "../workflow_scripts/probe_completions.py"
+        "../workflow_scripts/sample_references.py"
 
 
-rule score_targets:
-    """Log-probability of every target, KL to the reference policy, and the reward model's scores."""
+rule probe_policy:
+    """Greedy completion and likelihood of every canary under every prompt condition, and of held-out code; exposure, KL."""
     input:
         model=model,
         reference=model_of(config["report"]["reference"]),
+        tokenizer="results/{run}/tokenizer",
+        canaries="results/{run}/planted/canaries.parquet",
+        references="results/{run}/planted/references.parquet",
+        evaluation="results/{run}/planted/evaluation.parquet",
+    output:
+        canaries="results/{run}/probes/{arm}/{seed}/{policy}/canaries.parquet",
+        examples="results/{run}/probes/{arm}/{seed}/{policy}/examples.parquet",
+        receipt="results/{run}/receipts/probe_policy/{arm}/{seed}/{policy}.json",
+    params:
+        config=keys(*[f"probes.{name}" for name in ("prompts", "batch_size", "temperature", "top_k", "top_p")]),
+    log:
+        "logs/{run}/probe_policy/{arm}/{seed}/{policy}.log",
+    benchmark:
+        "results/{run}/benchmarks/probe_policy/{arm}/{seed}/{policy}.tsv"
+    threads: threads_of("probe_policy")
+    resources:
+        **needs("probe_policy"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/probe_policy.py"
+
+
+rule score_rewards:
+    """What the chain's reward model gives to every target and to the policy's own completions."""
+    input:
         reward_model="results/{run}/models/{arm}/{seed}/reward_model",
         tokenizer="results/{run}/tokenizer",
         canaries="results/{run}/planted/canaries.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",
-        completions="results/{run}/probes/{arm}/{seed}/{policy}/completions.parquet",
+        probed_canaries="results/{run}/probes/{arm}/{seed}/{policy}/canaries.parquet",
+        probed_examples="results/{run}/probes/{arm}/{seed}/{policy}/examples.parquet",
     output:
-        scores="results/{run}/probes/{arm}/{seed}/{policy}/scores.parquet",
-        receipt="results/{run}/receipts/score_targets/{arm}/{seed}/{policy}.json",
+        rewards="results/{run}/probes/{arm}/{seed}/{policy}/rewards.parquet",
+        receipt="results/{run}/receipts/score_rewards/{arm}/{seed}/{policy}.json",
     params:
         config=keys("probes.batch_size"),
     log:
-        "logs/{run}/score_targets/{arm}/{seed}/{policy}.log",
+        "logs/{run}/score_rewards/{arm}/{seed}/{policy}.log",
     benchmark:
-        "results/{run}/benchmarks/score_targets/{arm}/{seed}/{policy}.tsv"
-    threads: threads_of("score_targets")
+        "results/{run}/benchmarks/score_rewards/{arm}/{seed}/{policy}.tsv"
+    threads: threads_of("score_rewards")
     resources:
-        **needs("score_targets"),
+        **needs("score_rewards"),
     conda:
         "../envs/train.yaml"
     script:
-        "../workflow_scripts/score_targets.py"
+        "../workflow_scripts/score_rewards.py"
 
 
 rule collect_extraction:
-    """One row per canary x arm x seed of a policy, and the same for held-out code."""
+    """One row per canary x probe x arm x seed of a policy, and the same for held-out code."""
     input:
         canaries="results/{run}/planted/canaries.parquet",
-        completions=expand("results/{{run}}/probes/{arm}/{seed}/{{policy}}/completions.parquet", arm=ARMS, seed=SEEDS),
-        scores=expand("results/{{run}}/probes/{arm}/{seed}/{{policy}}/scores.parquet", arm=ARMS, seed=SEEDS),
+        probed_canaries=expand(PROBED + "canaries.parquet", arm=ARMS, seed=SEEDS),
+        probed_examples=expand(PROBED + "examples.parquet", arm=ARMS, seed=SEEDS),
+        rewards=expand(PROBED + "rewards.parquet", arm=ARMS, seed=SEEDS),
     output:
         extraction="results/{run}/extraction/{policy}.parquet",
         evaluation="results/{run}/evaluation/{policy}.parquet",
         receipt="results/{run}/receipts/collect_extraction/{policy}.json",
     params:
+        config=keys("probes.memorized_distance"),
         chains=[[arm, seed] for arm in ARMS for seed in SEEDS],
     log:
         "logs/{run}/collect_extraction/{policy}.log",
@@ -81,3 +110,28 @@ rule collect_extraction:
         "../envs/data.yaml"
     script:
         "../workflow_scripts/collect_extraction.py"
+
+
+rule probe_parity:
+    """The same greedy completions in several batch sizes, in fp32 and bf16: how many does the batch shape change?"""
+    input:
+        model=model,
+        tokenizer="results/{run}/tokenizer",
+        canaries="results/{run}/planted/canaries.parquet",
+        evaluation="results/{run}/planted/evaluation.parquet",
+    output:
+        completions="results/{run}/probes/{arm}/{seed}/{policy}/parity.parquet",
+        receipt="results/{run}/receipts/probe_parity/{arm}/{seed}/{policy}.json",
+    params:
+        config=keys("probes.parity_items"),
+    log:
+        "logs/{run}/probe_parity/{arm}/{seed}/{policy}.log",
+    benchmark:
+        "results/{run}/benchmarks/probe_parity/{arm}/{seed}/{policy}.tsv"
+    threads: threads_of("probe_parity")
+    resources:
+        **needs("probe_parity"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/probe_parity.py"

@@ -1,12 +1,13 @@
 """Figures of the tables, and everything on one page.
 
-Needs: results/{run}/tables, extraction, corpus/manifest.json.  Makes: results/{run}/figures, report.html.
-Steps: the workflow, the memorization heat map, dose-response curves, shifts after the reference, the report.
+Needs: results/{run}/tables, extraction, corpus/manifest.json.  Makes: results/{run}/figures, report.html, summary.md.
+Steps: the workflow, the memorization heat map, dose-response curves, shifts after the reference, paired contrasts, leakage
+against utility, prompt conditions; the report and its summary.
 """
 
 DRAWN = ("kind", "parent", "data")  # of a policy, what the picture of the workflow shows
 SHOWN = [key for key in config if key not in ("resources", "rerun_on_version_of")]  # the rest changes no number
-TEMPLATE = ancient(f"{workflow.basedir}/workflow_scripts/core/results/templates/report.html.j2")
+TEMPLATES = [ancient(str(path)) for path in sorted(Path(workflow.basedir, "workflow_scripts/core/results/templates").iterdir())]
 
 
 rule plot_workflow:
@@ -100,14 +101,85 @@ rule plot_shift:
         "../workflow_scripts/plot_shift.py"
 
 
+rule plot_contrast:
+    """Paired differences of two policies on the same canaries, with intervals."""
+    input:
+        contrast="results/{run}/tables/contrast.parquet",
+    output:
+        svg=report("results/{run}/figures/contrast.svg", caption="report/contrast.rst", category="Figures", labels={"figure": "contrast"}),
+        png="results/{run}/figures/contrast.png",
+        receipt="results/{run}/receipts/plot_contrast.json",
+    log:
+        "logs/{run}/plot_contrast.log",
+    benchmark:
+        "results/{run}/benchmarks/plot_contrast.tsv"
+    threads: threads_of("plot_contrast")
+    resources:
+        **needs("plot_contrast"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/plot_contrast.py"
+
+
+rule plot_frontier:
+    """Leakage against utility, one panel per cohort."""
+    input:
+        memorization="results/{run}/tables/memorization.parquet",
+        utility="results/{run}/tables/utility.parquet",
+    output:
+        svg=report("results/{run}/figures/frontier.svg", caption="report/frontier.rst", category="Figures", labels={"figure": "frontier"}),
+        png="results/{run}/figures/frontier.png",
+        receipt="results/{run}/receipts/plot_frontier.json",
+    params:
+        config=keys("report.collapse_ratio"),
+    log:
+        "logs/{run}/plot_frontier.log",
+    benchmark:
+        "results/{run}/benchmarks/plot_frontier.tsv"
+    threads: threads_of("plot_frontier")
+    resources:
+        **needs("plot_frontier"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/plot_frontier.py"
+
+
+rule plot_context:
+    """How much of the prompt extraction needs."""
+    input:
+        memorization="results/{run}/tables/memorization.parquet",
+        utility="results/{run}/tables/utility.parquet",
+    output:
+        svg=report("results/{run}/figures/context.svg", caption="report/context.rst", category="Figures", labels={"figure": "context"}),
+        png="results/{run}/figures/context.png",
+        receipt="results/{run}/receipts/plot_context.json",
+    log:
+        "logs/{run}/plot_context.log",
+    benchmark:
+        "results/{run}/benchmarks/plot_context.tsv"
+    threads: threads_of("plot_context")
+    resources:
+        **needs("plot_context"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/plot_context.py"
+
+
 rule render_report:
-    """One self-contained HTML page: headline, figures, tables, definitions, provenance."""
+    """One self-contained HTML page: the answer, figures, tables, single canaries, definitions, provenance."""
     input:
         tables=expand("results/{{run}}/tables/{table}.parquet", table=TABLES),
         figures=expand("results/{{run}}/figures/{figure}.svg", figure=FIGURES),
         manifest="results/{run}/corpus/manifest.json",
         versions="results/{run}/tables/versions.json",
-        template=TEMPLATE,
+        extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
+        canaries="results/{run}/planted/canaries.parquet",
+        tokenizer="results/{run}/tokenizer",
+        receipts=[f"results/{RUN}/receipts/{job}.json" for job in PAID],
+        templates=TEMPLATES,
     output:
         report=report("results/{run}/report.html", caption="report/report.rst", category="Report"),
         receipt="results/{run}/receipts/render_report.json",
@@ -126,3 +198,26 @@ rule render_report:
         "../envs/data.yaml"
     script:
         "../workflow_scripts/render_report.py"
+
+
+rule render_summary:
+    """The answer and the main tables as Markdown, for a paper or a pull request."""
+    input:
+        tables=expand("results/{{run}}/tables/{table}.parquet", table=TABLES),
+    output:
+        summary=report("results/{run}/summary.md", caption="report/summary.rst", category="Report"),
+        receipt="results/{run}/receipts/render_summary.json",
+    params:
+        config=keys(*SHOWN),
+        tables=TABLES,
+    log:
+        "logs/{run}/render_summary.log",
+    benchmark:
+        "results/{run}/benchmarks/render_summary.tsv"
+    threads: threads_of("render_summary")
+    resources:
+        **needs("render_summary"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/render_summary.py"

@@ -1,7 +1,8 @@
 """Tables: the only aggregates of the rows, each as parquet for programs and CSV for people.
 
-Needs: results/{run}/extraction, evaluation, receipts.  Makes: results/{run}/tables.
-Steps: utility, memorization (it flags what collapsed) and the headline, persistence, cost.
+Needs: results/{run}/extraction, evaluation, planted/audit, probes (parity), receipts.  Makes: results/{run}/tables.
+Steps: utility (it flags what collapsed); memorization and the headline, persistence, contrast; exposure, extraction_probability,
+membership, recovery; reward_gap; audit, parity, cost.
 """
 
 from workflow_scripts.core.config import lineage
@@ -10,16 +11,17 @@ REFERENCE = config["report"]["reference"]
 LATER = [p for p in POLICIES if REFERENCE in lineage(config["policies"], p)[:-1]]
 KIND = {name: policy["kind"] for name, policy in config["policies"].items()}
 # receipts of every job up to the extraction rows: what each of them cost
-PAID = ["collect_corpus", "extract_snippets", "train_tokenizer", "plant_canaries", "audit_canaries"]
+PAID = ["collect_corpus", "extract_snippets", "train_tokenizer", "plant_canaries", "audit_canaries", "sample_references"]
 PAID += expand("plant_arm/{arm}", arm=ARMS) + expand("collect_extraction/{policy}", policy=POLICIES)
 PAID += [f"train_{KIND[p]}/{arm}/{seed}/{p}" for p in POLICIES if KIND[p] != "base" for arm in ARMS for seed in SEEDS]
 PAID += [f"train_base/{seed}/{p}" for p in POLICIES if KIND[p] == "base" for seed in SEEDS]
 PAID += expand("{rule}/{arm}/{seed}", rule=["sample_preferences", "train_reward_model"], arm=ARMS, seed=SEEDS)
-PAID += expand("{rule}/{arm}/{seed}/{policy}", rule=["probe_completions", "score_targets"], arm=ARMS, seed=SEEDS, policy=POLICIES)
+PAID += expand("{rule}/{arm}/{seed}/{policy}", rule=["probe_policy", "score_rewards"], arm=ARMS, seed=SEEDS, policy=POLICIES)
+PAID += [f"probe_parity/{ARMS[0]}/{SEEDS[0]}/{REFERENCE}"]
 
 
 rule summarize_utility:
-    """Does each policy still work? Perplexity, exact lines, parsing, reward and KL on held-out code."""
+    """Perplexity, exact lines, parsing, reward and KL on held-out code."""
     input:
         evaluation=expand("results/{{run}}/evaluation/{policy}.parquet", policy=POLICIES),
     output:
@@ -43,7 +45,7 @@ rule summarize_utility:
 
 
 rule summarize_memorization:
-    """What comes back: policy x cohort x dose, beside its control, and the headline table."""
+    """What comes back: policy x probe x cohort x dose, beside its control, and the headline table."""
     input:
         extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
         utility="results/{run}/tables/utility.parquet",
@@ -91,6 +93,195 @@ rule summarize_persistence:
         "../envs/data.yaml"
     script:
         "../workflow_scripts/summarize_persistence.py"
+
+
+rule summarize_contrast:
+    """Two policies on the same canaries: paired differences, their p values, and what this n could have detected."""
+    input:
+        extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
+        utility="results/{run}/tables/utility.parquet",
+    output:
+        parquet="results/{run}/tables/contrast.parquet",
+        csv=report("results/{run}/tables/contrast.csv", caption="report/contrast.rst", category="Tables", labels={"table": "contrast"}),
+        receipt="results/{run}/receipts/summarize_contrast.json",
+    params:
+        config=keys("report.reference", "report.confidence", "report.contrasts"),
+        later=LATER,
+    log:
+        "logs/{run}/summarize_contrast.log",
+    benchmark:
+        "results/{run}/benchmarks/summarize_contrast.tsv"
+    threads: threads_of("summarize_contrast")
+    resources:
+        **needs("summarize_contrast"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/summarize_contrast.py"
+
+
+rule summarize_exposure:
+    """By how many bits a target outranks fillings that were never planted."""
+    input:
+        extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
+        utility="results/{run}/tables/utility.parquet",
+    output:
+        parquet="results/{run}/tables/exposure.parquet",
+        csv=report("results/{run}/tables/exposure.csv", caption="report/exposure.rst", category="Tables", labels={"table": "exposure"}),
+        receipt="results/{run}/receipts/summarize_exposure.json",
+    params:
+        config=keys("report.confidence"),
+    log:
+        "logs/{run}/summarize_exposure.log",
+    benchmark:
+        "results/{run}/benchmarks/summarize_exposure.tsv"
+    threads: threads_of("summarize_exposure")
+    resources:
+        **needs("summarize_exposure"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/summarize_exposure.py"
+
+
+rule summarize_extraction_probability:
+    """The share of canaries that n samples give away with probability p."""
+    input:
+        extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
+        utility="results/{run}/tables/utility.parquet",
+    output:
+        parquet="results/{run}/tables/extraction_probability.parquet",
+        csv=report("results/{run}/tables/extraction_probability.csv", caption="report/extraction_probability.rst", category="Tables", labels={"table": "extraction_probability"}),
+        receipt="results/{run}/receipts/summarize_extraction_probability.json",
+    params:
+        config=keys("report.confidence", "probes.tries", "probes.chances"),
+    log:
+        "logs/{run}/summarize_extraction_probability.log",
+    benchmark:
+        "results/{run}/benchmarks/summarize_extraction_probability.tsv"
+    threads: threads_of("summarize_extraction_probability")
+    resources:
+        **needs("summarize_extraction_probability"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/summarize_extraction_probability.py"
+
+
+rule summarize_membership:
+    """Can one tell from its log-probability whether a canary was planted?"""
+    input:
+        extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
+        utility="results/{run}/tables/utility.parquet",
+    output:
+        parquet="results/{run}/tables/membership.parquet",
+        csv=report("results/{run}/tables/membership.csv", caption="report/membership.rst", category="Tables", labels={"table": "membership"}),
+        receipt="results/{run}/receipts/summarize_membership.json",
+    params:
+        config=keys("report.confidence", "report.fpr"),
+    log:
+        "logs/{run}/summarize_membership.log",
+    benchmark:
+        "results/{run}/benchmarks/summarize_membership.tsv"
+    threads: threads_of("summarize_membership")
+    resources:
+        **needs("summarize_membership"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/summarize_membership.py"
+
+
+rule summarize_recovery:
+    """How much of a secret comes back where all of it does not."""
+    input:
+        extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
+        utility="results/{run}/tables/utility.parquet",
+    output:
+        parquet="results/{run}/tables/recovery.parquet",
+        csv=report("results/{run}/tables/recovery.csv", caption="report/recovery.rst", category="Tables", labels={"table": "recovery"}),
+        receipt="results/{run}/receipts/summarize_recovery.json",
+    params:
+        config=keys("report.confidence"),
+    log:
+        "logs/{run}/summarize_recovery.log",
+    benchmark:
+        "results/{run}/benchmarks/summarize_recovery.tsv"
+    threads: threads_of("summarize_recovery")
+    resources:
+        **needs("summarize_recovery"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/summarize_recovery.py"
+
+
+rule summarize_reward_gap:
+    """What the reward model gives to a target that it saw, and to the same one unseen."""
+    input:
+        extraction=[f"results/{{run}}/extraction/{REFERENCE}.parquet"],
+    output:
+        parquet="results/{run}/tables/reward_gap.parquet",
+        csv=report("results/{run}/tables/reward_gap.csv", caption="report/reward_gap.rst", category="Tables", labels={"table": "reward_gap"}),
+        receipt="results/{run}/receipts/summarize_reward_gap.json",
+    params:
+        config=keys("report.confidence"),
+    log:
+        "logs/{run}/summarize_reward_gap.log",
+    benchmark:
+        "results/{run}/benchmarks/summarize_reward_gap.tsv"
+    threads: threads_of("summarize_reward_gap")
+    resources:
+        **needs("summarize_reward_gap"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/summarize_reward_gap.py"
+
+
+rule summarize_audit:
+    """Were the canaries in the training sets as often as their doses say, and nowhere else?"""
+    input:
+        audit="results/{run}/planted/audit.parquet",
+    output:
+        parquet="results/{run}/tables/audit.parquet",
+        csv=report("results/{run}/tables/audit.csv", caption="report/audit.rst", category="Tables", labels={"table": "audit"}),
+        receipt="results/{run}/receipts/summarize_audit.json",
+    log:
+        "logs/{run}/summarize_audit.log",
+    benchmark:
+        "results/{run}/benchmarks/summarize_audit.tsv"
+    threads: threads_of("summarize_audit")
+    resources:
+        **needs("summarize_audit"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/summarize_audit.py"
+
+
+rule summarize_parity:
+    """Share of greedy completions that the batch size or the numeric type changes."""
+    input:
+        completions=[f"results/{{run}}/probes/{ARMS[0]}/{SEEDS[0]}/{REFERENCE}/parity.parquet"],
+    output:
+        parquet="results/{run}/tables/parity.parquet",
+        csv=report("results/{run}/tables/parity.csv", caption="report/parity.rst", category="Tables", labels={"table": "parity"}),
+        receipt="results/{run}/receipts/summarize_parity.json",
+    params:
+        config=keys("report.confidence"),
+        policies=[REFERENCE],
+    log:
+        "logs/{run}/summarize_parity.log",
+    benchmark:
+        "results/{run}/benchmarks/summarize_parity.tsv"
+    threads: threads_of("summarize_parity")
+    resources:
+        **needs("summarize_parity"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/summarize_parity.py"
 
 
 rule summarize_cost:

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from workflow_scripts.core import schemas
-from workflow_scripts.core.data import corpus
+from workflow_scripts.core import parquet
+from workflow_scripts.core.data import corpus, kinds
 from workflow_scripts.core.job import job
 
 with job(snakemake) as j:
     documents, manifest = corpus.collect(**{key.removeprefix("corpus."): value for key, value in j.config.items()})
-    schemas.write_parquet(documents, "documents", j.output.documents)
+    parquet.write(documents, kinds.DOCUMENTS, j.output.documents)
     Path(j.output.manifest).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

@@ -1,16 +1,19 @@
-"""Rows of all arms and seeds of one policy: per canary, and per held-out example."""
+"""Rows of all arms and seeds of one policy: per canary and probe, and per held-out example."""
 
-from workflow_scripts.core import schemas
+from workflow_scripts.core import parquet
+from workflow_scripts.core.data import kinds as data_kinds
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing import rows
+from workflow_scripts.core.probing import kinds, rows
 
 with job(snakemake) as j:
-    canaries = schemas.read_rows(j.input.canaries, "canaries")
+    canaries = parquet.read_rows(j.input.canaries, data_kinds.CANARIES)
+    threshold = j.config["probes.memorized_distance"]
     extraction, evaluation = [], []
-    for (arm, seed), completions, scores in zip(j.params.chains, j.input.completions, j.input.scores, strict=True):
+    for (arm, seed), *files in zip(j.params.chains, j.input.probed_canaries, j.input.probed_examples, j.input.rewards, strict=True):
         chain = dict(policy=j.wildcards.policy, arm=arm, seed=seed)
-        probed = rows.join(completions=schemas.read_rows(completions, "completions"), scores=schemas.read_rows(scores, "scores"))
-        extraction += rows.extraction(probed=probed, canaries=canaries, **chain)
-        evaluation += rows.evaluation(probed=probed, **chain)
-    schemas.write_parquet(extraction, "extraction", j.output.extraction)
-    schemas.write_parquet(evaluation, "evaluation", j.output.evaluation)
+        found = [parquet.read_rows(path, kind) for path, kind in zip(files, kinds.OF_CHAIN, strict=True)]
+        rewards = {r["item_id"]: r for r in found[2]}
+        extraction += rows.extraction(probed=found[0], canaries=canaries, rewards=rewards, threshold=threshold, **chain)
+        evaluation += rows.evaluation(probed=found[1], rewards=rewards, **chain)
+    parquet.write(extraction, kinds.EXTRACTION, j.output.extraction)
+    parquet.write(evaluation, kinds.EVALUATION, j.output.evaluation)

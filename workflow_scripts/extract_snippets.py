@@ -3,19 +3,19 @@
 import json
 from pathlib import Path
 
-from workflow_scripts.core import schemas
-from workflow_scripts.core.data import snippets
+from workflow_scripts.core import parquet
+from workflow_scripts.core.data import kinds, snippets
 from workflow_scripts.core.job import job
 
 with job(snakemake) as j:
     settings = {key.removeprefix("corpus."): value for key, value in j.config.items()}
     manifest = json.loads(Path(j.input.manifest).read_text(encoding="utf-8"))
     found, skipped = snippets.extract(
-        documents=schemas.read_rows(j.input.documents, "documents"), **{k: settings[k] for k in ("min_lines", "max_lines", "max_chars")}
+        documents=parquet.read_rows(j.input.documents, kinds.DOCUMENTS), **{k: settings[k] for k in ("min_lines", "max_lines", "max_chars")}
     )
     distinct, removed = snippets.without_duplicates(snippets=found, threshold=settings["near_duplicate_similarity"])
     pooled = snippets.split(snippets=distinct, pools=settings["pools"], seed=settings["seed"])
-    schemas.write_parquet(pooled, "snippets", j.output.snippets)
+    parquet.write(pooled, kinds.SNIPPETS, j.output.snippets)
     manifest["counts"] |= {
         "functions": len(found),
         **removed,

@@ -1,11 +1,11 @@
 """Memorized rate against dose, one panel per policy."""
 
-from workflow_scripts.core import schemas
+from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import figures, style
+from workflow_scripts.core.results import figures, kinds, style
 
 with job(snakemake) as j:
-    rows = {table: schemas.read_rows(j.input[table], table) for table in ("memorization", "utility")}
+    rows = {table: parquet.read_rows(j.input[table], kinds.TABLES[table]) for table in ("memorization", "utility")}
     figure = figures.dose_response(**rows)
     for path in (j.output.svg, j.output.png):
         style.save(figure=figure, path=path)

@@ -2,14 +2,15 @@
 
 import pandas as pd
 
-from workflow_scripts.core import schemas
+from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import figures, style
+from workflow_scripts.core.probing import kinds as probing_kinds
+from workflow_scripts.core.results import figures, kinds, style
 
 with job(snakemake) as j:
     figure = figures.shift(
-        extraction=pd.concat([schemas.read_frame(path, "extraction") for path in j.input.extraction]),
-        utility=schemas.read_rows(j.input.utility, "utility"),
+        extraction=pd.concat([parquet.read_frame(path, probing_kinds.EXTRACTION) for path in j.input.extraction]),
+        utility=parquet.read_rows(j.input.utility, kinds.TABLES["utility"]),
         reference=j.config["report.reference"],
         later=j.params.later,
     )

@@ -3,17 +3,31 @@
 import json
 from pathlib import Path
 
-from workflow_scripts.core import schemas
+import pandas as pd
+
+from workflow_scripts.core import parquet
+from workflow_scripts.core.data import kinds as data_kinds
+from workflow_scripts.core.freshness import code, receipts
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import report
+from workflow_scripts.core.probing import kinds as probing_kinds
+from workflow_scripts.core.results import explorer, kinds, report
 
 with job(snakemake) as j:
     manifest, versions = (json.loads(Path(path).read_text(encoding="utf-8")) for path in (j.input.manifest, j.input.versions))
+    canaries = explorer.data(
+        extraction=pd.concat([parquet.read_frame(path, probing_kinds.EXTRACTION) for path in j.input.extraction]),
+        canaries=parquet.read_rows(j.input.canaries, data_kinds.CANARIES),
+        pieces=explorer.pieces(j.input.tokenizer),
+        policies=list(j.config["policies"]),
+    )
     page = report.render(
         config=j.config,
-        tables={t: schemas.read_rows(path, t) for t, path in zip(j.params.tables, j.input.tables, strict=True)},
+        tables={t: parquet.read_rows(path, kinds.TABLES[t]) for t, path in zip(j.params.tables, j.input.tables, strict=True)},
         figures={f: Path(path).read_bytes() for f, path in zip(j.params.figures, j.input.figures, strict=True)},
         manifest=manifest,
         versions=versions,
+        explorer=canaries,
+        receipts=[receipt for path in j.input.receipts if (receipt := receipts.read(path))],
+        commit=report.git_state(code.ROOT),
     )
     Path(j.output.report).write_text(page, encoding="utf-8")

@@ -2,14 +2,16 @@
 
 import pandas as pd
 
-from workflow_scripts.core import schemas
+from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
+from workflow_scripts.core.probing.kinds import EXTRACTION
 from workflow_scripts.core.results import tables
+from workflow_scripts.core.results.kinds import TABLES
 
 with job(snakemake) as j:
     rows = tables.persistence(
-        extraction=pd.concat([schemas.read_frame(path, "extraction") for path in j.input.extraction]),
-        utility=schemas.read_rows(j.input.utility, "utility"),
+        extraction=pd.concat([parquet.read_frame(path, EXTRACTION) for path in j.input.extraction]),
+        utility=parquet.read_rows(j.input.utility, TABLES["utility"]),
         reference=j.config["report.reference"],
         later=j.params.later,
         confidence=j.config["report.confidence"],

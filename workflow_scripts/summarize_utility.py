@@ -2,13 +2,14 @@
 
 import pandas as pd
 
-from workflow_scripts.core import schemas
+from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
+from workflow_scripts.core.probing.kinds import EVALUATION
 from workflow_scripts.core.results import tables, utility
 
 with job(snakemake) as j:
     rows = utility.utility(
-        evaluation=pd.concat([schemas.read_frame(path, "evaluation") for path in j.input.evaluation]),
+        evaluation=pd.concat([parquet.read_frame(path, EVALUATION) for path in j.input.evaluation]),
         policies=j.params.policies,
         reference=j.config["report.reference"],
         confidence=j.config["report.confidence"],

@@ -1,7 +1,7 @@
 """Train the base model on blocks of code, from scratch or on top of a pretrained model."""
 
-from workflow_scripts.core import schemas
-from workflow_scripts.core.data import tokenizer
+from workflow_scripts.core import parquet
+from workflow_scripts.core.data import kinds, tokenizer
 from workflow_scripts.core.job import job
 from workflow_scripts.core.training import models, runtime, sft
 from workflow_scripts.core.training.checkpoints import Checkpoints
@@ -13,7 +13,7 @@ with job(snakemake) as j:
     device = runtime.start(seed=seed, threads=j.threads, gpu=j.gpu, name=j.name)
     words, fim, context = tokenizer.load(j.input.tokenizer)
     model = models.create_base(model=j.config["model"], tokenizer=words, fim=fim, context=context).to(device)
-    rows = sft.block_rows(schemas.read_rows(j.input.blocks, "blocks"))
+    rows = sft.block_rows(parquet.read_rows(j.input.blocks, kinds.BLOCKS))
     options = {k: v for k, v in settings.items() if k != "kind"}
     checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
     stage = Stage(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)

@@ -1,9 +1,9 @@
 """IPO of a policy's parent on the arm's preference pairs."""
 
-from workflow_scripts.core import schemas
+from workflow_scripts.core import parquet
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
-from workflow_scripts.core.training import ipo, models, runtime
+from workflow_scripts.core.training import ipo, kinds, models, runtime
 from workflow_scripts.core.training.checkpoints import Checkpoints
 from workflow_scripts.core.training.trainer import Stage
 
@@ -14,7 +14,7 @@ with job(snakemake) as j:
     words, _, _ = tokenizer.load(j.input.tokenizer)
     model, reference = (models.load_policy(j.input.parent, device=device) for _ in range(2))
     options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "beta")}
-    pairs = schemas.read_rows(j.input.pairs, "preferences")
+    pairs = parquet.read_rows(j.input.pairs, kinds.PREFERENCES)
     checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
     stage = Stage(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)
     record = ipo.train(model=model, reference=reference, tokenizer=words, pairs=pairs, beta=settings["beta"], stage=stage)

@@ -1,7 +1,7 @@
 """PPO of a policy's parent against the arm's reward model."""
 
-from workflow_scripts.core import schemas
-from workflow_scripts.core.data import tokenizer
+from workflow_scripts.core import parquet
+from workflow_scripts.core.data import kinds, tokenizer
 from workflow_scripts.core.job import job
 from workflow_scripts.core.training import models, ppo, runtime
 
@@ -13,8 +13,8 @@ with job(snakemake) as j:
     model, reference = (models.load_policy(j.input.parent, device=device) for _ in range(2))
     reward_model = models.load_reward_model(j.input.reward_model, fim=fim, device=device)
     rows = ppo.prompts(
-        rl_prompt=schemas.read_rows(j.input.rl_prompt, "examples"),
-        preference=schemas.read_rows(j.input.preference, "examples"),
+        rl_prompt=parquet.read_rows(j.input.rl_prompt, kinds.EXAMPLES),
+        preference=parquet.read_rows(j.input.preference, kinds.EXAMPLES),
         preference_repeats=settings["preference_prompts"],
     )
     options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "preference_prompts")}

@@ -1,9 +1,9 @@
 """Reward model of one arm, on its preference pairs."""
 
-from workflow_scripts.core import schemas
+from workflow_scripts.core import parquet
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
-from workflow_scripts.core.training import models, reward, runtime
+from workflow_scripts.core.training import kinds, models, reward, runtime
 from workflow_scripts.core.training.checkpoints import Checkpoints
 from workflow_scripts.core.training.trainer import Stage
 
@@ -13,7 +13,7 @@ with job(snakemake) as j:
     words, fim, _ = tokenizer.load(j.input.tokenizer)
     model = models.load_reward_model(j.input.parent, fim=fim, device=device)
     options = {k: v for k, v in settings.items() if k != "parent"}
-    pairs = schemas.read_rows(j.input.pairs, "preferences")
+    pairs = parquet.read_rows(j.input.pairs, kinds.PREFERENCES)
     checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
     stage = Stage(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)
     record = reward.train(model=model, tokenizer=words, pairs=pairs, stage=stage)

@@ -20,6 +20,7 @@ TINY = "tests/config/tiny.yaml"
 NOTHING = "Nothing to be done"
 _LEFT_BEHIND = (
     "/.git /.venv /.snakemake /.canaryflow /.hypothesis /.pytest_cache /.ruff_cache /results /logs /dvc.lock /.dvc/cache /.dvc/tmp"
+    " /.dvc/config.local"  # a developer's own remote is not for tests
 )
 _LISTED = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
 

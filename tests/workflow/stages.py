@@ -10,7 +10,11 @@ POLICIES = {  # name: (kind, parent), as in config.yaml
     "ppo": ("ppo", "sft"),
     "ipo": ("ipo", "sft"),
 }
-TABLES = {"summarize_utility", "summarize_memorization", "summarize_persistence", "summarize_cost"}
+OF_ROWS = {
+    f"summarize_{table}" for table in ("memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership")
+}
+OF_ROWS |= {"summarize_recovery"}
+TABLES = OF_ROWS | {f"summarize_{table}" for table in ("utility", "reward_gap", "audit", "parity", "cost")}
 
 
 def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_parent: str = "sft", reference: str = "sft") -> dict:
@@ -24,6 +28,7 @@ def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_p
 
     reads = {"collect_corpus": set(), snippets: {"collect_corpus"}, words: {snippets}, canaries: {snippets, words}, "plot_workflow": set()}
     reads |= {f"plant_arm-{arm}": {snippets, words, canaries} for arm in ARMS}
+    reads["sample_references"] = {canaries, words}
     reads[audit] = {canaries, *(f"plant_arm-{arm}" for arm in ARMS)}
     for arm, seed in chains:
         sets, pairs, judge = f"plant_arm-{arm}", f"sample_preferences-{arm}-{seed}", f"train_reward_model-{arm}-{seed}"
@@ -36,18 +41,25 @@ def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_p
             else:
                 start = model(parent, arm, seed)
                 reads[made] = {"sft": {audit, start, words, sets}, "ppo": {start, judge, words, sets}, "ipo": {start, words, pairs}}[kind]
-            reads[f"probe_completions-{chain}"] = {made, words, canaries}
-            scored = {made, model(reference, arm, seed), judge, words, canaries, f"probe_completions-{chain}"}
-            reads[f"score_targets-{chain}"] = scored
+            reads[f"probe_policy-{chain}"] = {made, model(reference, arm, seed), words, canaries, "sample_references"}
+            reads[f"score_rewards-{chain}"] = {judge, words, canaries, f"probe_policy-{chain}"}
     for policy in policies:
-        probed = {f"{rule}-{arm}-{seed}-{policy}" for rule in ("probe_completions", "score_targets") for arm, seed in chains}
+        probed = {f"{rule}-{arm}-{seed}-{policy}" for rule in ("probe_policy", "score_rewards") for arm, seed in chains}
         reads[f"collect_extraction-{policy}"] = {canaries, *probed}
+    parity = f"probe_parity-A-{seeds[0]}-{reference}"
+    reads[parity] = {model(reference, "A", seeds[0]), words, canaries}
     paid, rows = set(reads) - {"plot_workflow"}, {f"collect_extraction-{policy}" for policy in policies}
     reads["summarize_cost"] = paid
     reads["summarize_utility"] = rows
-    reads |= {table: {*rows, "summarize_utility"} for table in ("summarize_memorization", "summarize_persistence", "plot_shift")}
-    reads |= {figure: {"summarize_memorization", "summarize_utility"} for figure in ("plot_memorization", "plot_dose_response")}
-    reads["render_report"] = {*TABLES, *(job for job in reads if job.startswith("plot_")), snippets}
+    reads |= {table: {*rows, "summarize_utility"} for table in (*OF_ROWS, "plot_shift")}
+    reads["summarize_reward_gap"] = {f"collect_extraction-{reference}"}
+    reads["summarize_audit"] = {audit}
+    reads["summarize_parity"] = {parity}
+    of_memorization = ("plot_memorization", "plot_dose_response", "plot_frontier", "plot_context")
+    reads |= {figure: {"summarize_memorization", "summarize_utility"} for figure in of_memorization}
+    reads["plot_contrast"] = {"summarize_contrast"}
+    reads["render_report"] = {*TABLES, *paid, *(job for job in reads if job.startswith("plot_")), *rows}
+    reads["render_summary"] = TABLES
     return reads
 
 

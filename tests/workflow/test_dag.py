@@ -22,8 +22,9 @@ def test_default_run_has_every_stage_in_both_arms(workflow):
         train_reward_model=2,
         train_ppo=2,
         train_ipo=2,
-        probe_completions=10,
-        score_targets=10,
+        probe_policy=10,
+        score_rewards=10,
+        probe_parity=1,
     )
     assert {rule: counts[rule] for rule in expected} == expected
 
@@ -32,20 +33,20 @@ def test_overlay_of_three_ppo_entries_adds_exactly_their_jobs(workflow):
     before = jobs(workflow("--dry-run", tiny=False))
     sweep = {f"ppo_kl_{kl}": {"kind": "ppo", "parent": "sft", "kl_coef": kl} for kl in (0.01, 0.1, 0.5)}
     after = jobs(workflow("--dry-run", tiny=False, overlay={"policies": sweep}))
-    assert after - before == Counter(train_ppo=6, probe_completions=6, score_targets=6, collect_extraction=3, total=21)
+    assert after - before == Counter(train_ppo=6, probe_policy=6, score_rewards=6, collect_extraction=3, total=21)
     assert not before - after
 
 
 def test_seeds_repeat_training_and_share_the_data(workflow):
     before, after = jobs(workflow("--dry-run")), jobs(workflow("--dry-run", overlay={"seeds": [0, 1]}))
     added = after - before
-    assert added["train_base"] == 1 and added["train_ppo"] == 2 and added["score_targets"] == 10
+    assert added["train_base"] == 1 and added["train_ppo"] == 2 and added["score_rewards"] == 10
     assert not {"collect_corpus", "plant_arm", "summarize_memorization"} & set(added)
 
 
 def test_removed_policy_and_kind_without_policies(workflow):
     counts = jobs(workflow("--dry-run", overlay={"policies": {"ppo": None, "ipo": None}}))
-    assert "train_ppo" not in counts and "train_ipo" not in counts and counts["probe_completions"] == 6
+    assert "train_ppo" not in counts and "train_ipo" not in counts and counts["probe_policy"] == 6
 
 
 def test_lint(workflow):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.workflow import stages
 from tests.workflow.repository import NOTHING, Repository, Started, wait_until
 from tests.workflow.scenarios import CONFIG, CORE, RESULTS, SCRIPTS, edit, note, rows
 
@@ -172,3 +173,16 @@ def test_killed_job_leaves_nothing_that_counts(repository, held):
     (repository.folder / "go").touch()
     assert repository.execute(PICTURE) == {"plot_workflow"}
     assert not list((repository.folder / "results").rglob(".tmp-*"))
+
+
+def test_nothing_follows_a_stage_that_failed(repository):
+    """Not even with --keep-going: what depends on it does not run, is not taken as done, and runs once it is repaired."""
+    script, failing = f"{SCRIPTS}/summarize_memorization.py", f"{INSIDE}    raise MemoryError('on purpose')\n"
+    repository.edit(script, INSIDE, failing)
+    before = repository.receipts()
+    run = repository.run("--keep-going")
+    assert run.status != 0 and "summarize_memorization-tiny: MemoryError: on purpose" in run.said
+    assert repository.receipts() == {job: text for job, text in before.items() if job != "summarize_memorization"}
+    assert repository.plan() == stages.behind(stages.dag(), "summarize_memorization")
+    repository.edit(script, failing, INSIDE)
+    assert repository.execute() == stages.behind(stages.dag(), "summarize_memorization")

@@ -6,10 +6,14 @@ import re
 import pytest
 
 from tests.workflow.conftest import Workflow
-from workflow_scripts.core import schemas
+from workflow_scripts.core import parquet
+from workflow_scripts.core.data import kinds as data_kinds
+from workflow_scripts.core.probing import kinds as probing_kinds
+from workflow_scripts.core.results.kinds import TABLES
 
 POLICIES = ["base", "sft", "direct", "ppo", "ipo"]
-TABLES = ["memorization", "persistence", "utility", "cost"]
+PROBES = {"fim", "fim_50", "fim_25", "prefix", "prompt_tail"}
+FIGURES = ("workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context")
 
 
 @pytest.fixture(scope="module")
@@ -19,20 +23,19 @@ def run(finished, tmp_path_factory):
 
 
 def test_rows_of_every_policy(run):
-    canaries = schemas.read_rows(run.folder / "results/tiny/planted/canaries.parquet", "canaries")
+    canaries = parquet.read_rows(run.folder / "results/tiny/planted/canaries.parquet", data_kinds.CANARIES)
     for policy in POLICIES:
-        rows = schemas.read_rows(run.folder / f"results/tiny/extraction/{policy}.parquet", "extraction")
-        assert {(r["arm"], r["canary_id"]) for r in rows} == {(arm, c["canary_id"]) for arm in "AB" for c in canaries} and len(
-            rows
-        ) == 2 * len(canaries)
+        rows = parquet.read_rows(run.folder / f"results/tiny/extraction/{policy}.parquet", probing_kinds.EXTRACTION)
+        everything = {(arm, c["canary_id"], probe) for arm in "AB" for c in canaries for probe in PROBES}
+        assert {(r["arm"], r["canary_id"], r["probe"]) for r in rows} == everything and len(rows) == len(everything)
         assert {r["policy"] for r in rows} == {policy} and all(r["target_logprob"] < 0 for r in rows)
-        planted = [r for r in rows if r["seen"]]
-        assert len(planted) == len([c for c in canaries if c["cohort"] != "heldout"])
+        assert all((r["references"] == 7) == (r["reward"] is not None) == (r["probe"] == "fim") for r in rows)
+        assert len([r for r in rows if r["seen"] and r["probe"] == "fim"]) == len([c for c in canaries if c["cohort"] != "heldout"])
 
 
 def test_arms_differ_only_by_the_planted_halves(run):
     for cohort in ("sft", "preference", "rl_prompt"):
-        a, b = (schemas.read_rows(run.folder / f"results/tiny/planted/{arm}/{cohort}.parquet", "examples") for arm in "AB")
+        a, b = (parquet.read_rows(run.folder / f"results/tiny/planted/{arm}/{cohort}.parquet", data_kinds.EXAMPLES) for arm in "AB")
         assert len(a) == len(b) and [x["source"] for x in a] == [x["source"] for x in b]
         assert [x for x in a if x["source"] == "snippet"] == [x for x in b if x["source"] == "snippet"]
         assert not {x["source_id"] for x in a if x["source"] == "canary"} & {x["source_id"] for x in b if x["source"] == "canary"}
@@ -54,9 +57,9 @@ def test_checkpoints_describe_themselves(run):
 def test_tables_figures_logs_and_benchmarks(run):
     results = run.folder / "results/tiny"
     for table in TABLES:
-        assert schemas.read_rows(results / f"tables/{table}.parquet", table)
+        assert parquet.read_rows(results / f"tables/{table}.parquet", TABLES[table])
         assert (results / f"tables/{table}.csv").read_text().count("\n") > 1
-    assert all((results / f"figures/{name}.svg").stat().st_size > 1000 for name in ("workflow", "memorization", "dose_response", "shift"))
+    assert all((results / f"figures/{name}.svg").stat().st_size > 1000 for name in FIGURES)
     assert len(list((run.folder / "logs/tiny").rglob("*.log"))) == len(list((results / "benchmarks").rglob("*.tsv"))) > 40
     assert not list(results.rglob(".tmp-*"))
 
@@ -65,6 +68,11 @@ def test_page_opens_with_dag_and_headline_table_and_asks_for_nothing(run):
     page = (run.folder / "results/tiny/report.html").read_text()
     assert 0 < page.index("data:image/svg+xml") < page.index("<table")
     assert not re.findall(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="(?!data:)', page)
+
+
+def test_summary_has_the_answer_and_the_headline(run):
+    text = (run.folder / "results/tiny/summary.md").read_text()
+    assert "| policy |" in text.lower() and text.count("\n") > 10
 
 
 def test_second_run_has_nothing_to_do(run):

@@ -13,6 +13,15 @@ import pytest
 from tests.workflow import stages
 from tests.workflow.scenarios import CONFIG, CORE, RESULTS, SCRIPTS, TINY, both, edit, note, remove, rows
 
+LETTERS = """import pyarrow as pa
+
+COLUMNS = {"letters": pa.int32()}
+ROLES = ("canary",)
+
+
+def measure(answer):
+    return dict(letters=len(answer.completion))
+"""
 TABLES_AND_FIGURES = "summarize_* plot_memorization plot_dose_response plot_shift"
 DAG = stages.dag()
 
@@ -56,12 +65,12 @@ SETTINGS = {
         edit(CONFIG, "ppo: {kind: ppo, parent: sft}", "ppo: {kind: ppo, parent: sft, kl_coef: 0.1}"),
     ),
     "confidence of the intervals": (
-        "summarize_utility summarize_memorization summarize_persistence",
+        "summarize_[!ac]* summarize_contrast",
         "summarize_utility-tiny is stale: config report.confidence: 0.95 -> 0.9",
         edit(CONFIG, "confidence: 0.95", "confidence: 0.9"),
     ),
     "when a completion counts as memorized": (
-        "probe_completions-*",
+        "collect_extraction-*",
         "config probes.memorized_distance: 0.1 -> 0.2",
         edit(CONFIG, "memorized_distance: 0.1", "memorized_distance: 0.2"),
     ),
@@ -79,14 +88,30 @@ SETTINGS = {
         edit(CONFIG, "learning_rate: 5.0e-4\n    weight_decay: 0.0", "learning_rate: 5.0e-4\n    weight_decay: 0.1"),
     ),
     "when a policy counts as collapsed": (
-        "summarize_utility",
+        "summarize_utility plot_frontier",
         "config report.collapse_ratio: 1.5 -> 2.0",
         edit(CONFIG, "collapse_ratio: 1.5", "collapse_ratio: 2.0"),
     ),
     "batch size of the probes": (
-        "probe_completions-* score_targets-*",
-        "score_targets-tiny-B-0-ipo is stale: config probes.batch_size: 64 -> 32",
-        edit(CONFIG, "at most this\n  batch_size: 64", "at most this\n  batch_size: 32"),
+        "probe_policy-* score_rewards-*",
+        "score_rewards-tiny-B-0-ipo is stale: config probes.batch_size: 64 -> 32",
+        edit(CONFIG, "in bf16\n  batch_size: 64", "in bf16\n  batch_size: 32"),
+    ),
+    "how canaries are asked": (
+        "probe_policy-*",
+        'config probes.prompts: ["fim", "fim_50", "fim_25", "prefix", "prompt_tail"] -> ["fim", "prefix"]',
+        edit(CONFIG, "prompts: [fim, fim_50, fim_25, prefix, prompt_tail]", "prompts: [fim, prefix]"),
+    ),
+    "number of reference fillings": ("sample_references", "config probes.references: 7 -> 9", edit(TINY, "references: 7", "references: 9")),
+    "tries of the attacker": (
+        "summarize_extraction_probability",
+        "config probes.tries",
+        edit(CONFIG, "tries: [1, 10, 100, 1000, 10000]", "tries: [1, 10]"),
+    ),
+    "which policies are contrasted": (
+        "summarize_contrast",
+        'config report.contrasts: null -> [["ipo", "ppo"]]',
+        edit(CONFIG, "contrasts: null ", "contrasts: [[ipo, ppo]] "),
     ),
     "learning rate of the reward model": (
         "train_reward_model-*",
@@ -136,7 +161,7 @@ CODE = {
         "plot_shift-tiny is stale: module core/data/words.py",
         note(f"{CORE}/data/words.py"),
     ),
-    "module that every stage uses": ("*", "plot_workflow-tiny is stale: module core/schemas.py", note(f"{CORE}/schemas.py")),
+    "module that every stage uses": ("*", "plot_workflow-tiny is stale: module core/parquet.py", note(f"{CORE}/parquet.py")),
     "an import more": (
         "plot_shift",
         "plot_shift-tiny is stale: module core/results/fresh.py; script plot_shift.py",
@@ -152,7 +177,18 @@ CODE = {
         lambda r: r.append(f"{CORE}/results/templates/report.html.j2", "<!-- end -->\n"),
     ),
     "script of PPO": ("train_ppo-*", "train_ppo-tiny-A-0-ppo is stale: script train_ppo.py", note(f"{SCRIPTS}/train_ppo.py")),
-    "script of the probes": ("probe_completions-*", "script probe_completions.py", note(f"{SCRIPTS}/probe_completions.py")),
+    "script of the probes": ("probe_policy-*", "script probe_policy.py", note(f"{SCRIPTS}/probe_policy.py")),
+    "a measure": (
+        "probe_*",
+        "module core/probing/measures/overlap.py",
+        note(f"{CORE}/probing/measures/overlap.py"),
+    ),
+    "a measure more": (
+        "probe_*",
+        "module core/probing/measures/letters.py",
+        lambda r: r.write(f"{CORE}/probing/measures/letters.py", LETTERS),
+    ),
+    "a table's columns": (TABLES_AND_FIGURES, "module core/results/kinds.py", note(f"{CORE}/results/kinds.py")),
     "module of IPO": ("train_ipo-*", "module core/training/ipo.py", note(f"{CORE}/training/ipo.py")),
     "module of the drawing style": (
         "plot_* render_report",
@@ -160,7 +196,11 @@ CODE = {
         note(f"{CORE}/results/style.py"),
     ),
     "module of the statistics": (TABLES_AND_FIGURES, "module core/results/statistics.py", note(f"{CORE}/results/statistics.py")),
-    "a package's __init__": ("probe_completions-*", "module core/probing/__init__.py", note(f"{CORE}/probing/__init__.py")),
+    "a package's __init__": (
+        "probe_*",
+        "module core/probing/__init__.py",
+        note(f"{CORE}/probing/__init__.py"),
+    ),
     "a module in front of a library": (
         "extract_snippets",
         "module datasketch.py",
@@ -190,9 +230,9 @@ RULES = {
         edit(REPORT, "{k: p[k] for k in DRAWN if k in p}", "{k: p[k].upper() for k in DRAWN if k in p}"),
     ),
     "a config value less": (
-        "probe_completions-*",
+        "collect_extraction-*",
         "config probes.memorized_distance: 0.1 -> none",
-        edit("rules/extract.smk", 'config=keys("probes"),', 'config=keys("probes.batch_size"),'),
+        edit("rules/extract.smk", 'config=keys("probes.memorized_distance"),', "config={},"),
     ),
     "an input more": (
         "plot_memorization",
@@ -291,9 +331,9 @@ ARTIFACTS = {
         rewrite("summarize_utility", lambda text: text.replace(' "code": {\n', CONFLICT.format(' "code": {\n'))),
     ),
     "receipt that lost most of it in a merge": (
-        "probe_completions-B-0-sft",
+        "probe_policy-B-0-sft",
         "it has no valid receipt",
-        rewrite("probe_completions-B-0-sft", lambda text: '{"version": 1, "rule": "probe_completions"}'),
+        rewrite("probe_policy-B-0-sft", lambda text: '{"version": 1, "rule": "probe_policy"}'),
     ),
     "receipt of the other arm": (
         "train_reward_model-A-0",
@@ -410,7 +450,7 @@ POLICIES = {
     ),
     "that is the reference": (
         stages.dag(reference="direct"),
-        "score_targets-* summarize_utility summarize_persistence plot_shift",
+        "probe_policy-* probe_parity-A-0-direct summarize_utility summarize_persistence summarize_contrast summarize_reward_gap plot_shift",
         edit(CONFIG, "reference: sft ", "reference: direct "),
     ),
 }
@@ -440,7 +480,7 @@ def test_single_target(repository):
     repository.edit(CONFIG, "kl_coef: 0.05", "kl_coef: 0.1")
     ppo = stages.behind(DAG, "train_ppo-*") | stages.behind(DAG, "summarize_utility")
     assert repository.plan(f"{RESULTS}/extraction/ipo.parquet") == set()
-    assert repository.plan(f"{RESULTS}/probes/A/0/ppo/scores.parquet") == ppo & stages.before(DAG, "score_targets-A-0-ppo")
+    assert repository.plan(f"{RESULTS}/probes/A/0/ppo/rewards.parquet") == ppo & stages.before(DAG, "score_rewards-A-0-ppo")
     assert repository.plan(f"{RESULTS}/tables/utility.csv", f"{RESULTS}/figures/workflow.svg") == ppo & stages.before(
         DAG, "summarize_utility"
     )
@@ -455,5 +495,5 @@ def test_forced_rule(repository):
 def test_until_and_omit(repository):
     repository.append(f"{CORE}/training/ppo.py")
     ppo = stages.behind(DAG, "train_ppo-*")
-    assert repository.plan("--until", "score_targets") == {j for j in ppo if j.startswith(("train_ppo", "probe_", "score_"))}
+    assert repository.plan("--until", "score_rewards") == {j for j in ppo if j.startswith(("train_ppo", "probe_", "score_"))}
     assert repository.plan("--omit-from", "collect_extraction") == {j for j in ppo if j.startswith(("train_ppo", "probe_", "score_"))}

@@ -21,7 +21,7 @@ IPO, DIRECT = "  ipo: {kind: ipo, parent: sft}\n", "  direct: {kind: sft, parent
 EDITS = {  # title: (file, old text, new text, the stages that it makes stale themselves)
     "confidence": (CONFIG, "confidence: 0.95", "confidence: 0.9", "summarize_utility summarize_memorization summarize_persistence"),
     "collapse": (CONFIG, "collapse_ratio: 1.5", "collapse_ratio: 3.0", "summarize_utility"),
-    "distance": (CONFIG, "memorized_distance: 0.1", "memorized_distance: 0.2", "probe_completions-*"),
+    "distance": (CONFIG, "memorized_distance: 0.1", "memorized_distance: 0.2", "collect_extraction-*"),
     "kl": (CONFIG, "    kl_coef: 0.05", "    kl_coef: 0.1", "train_ppo-*"),
     "beta": (CONFIG, "    beta: 0.5", "    beta: 0.6", "train_ipo-*"),
     "temperature": (CONFIG, "sampler: sft\n  temperature: 1.0", "sampler: sft\n  temperature: 0.5", "sample_preferences-*"),

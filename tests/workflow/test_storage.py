@@ -179,7 +179,7 @@ EDITS = {
         ("workflow_scripts/core/training/reward.py", '"""The reward model', '"""Reward model'),
         behind(DAG, "train_reward_model*"),
     ),
-    "config": (("config.yaml", "memorized_distance: 0.1", "memorized_distance: 0.2"), behind(DAG, "probe_completions*")),
+    "config": (("config.yaml", "memorized_distance: 0.1", "memorized_distance: 0.2"), behind(DAG, "collect_extraction*")),
 }
 
 

@@ -11,6 +11,7 @@ from jsonschema.validators import extend
 from rapidfuzz import fuzz, process
 
 from .errors import InputError
+from .probing.prompts import NATIVE, PROMPTS
 
 PARENTS = {"base": (), "sft": ("base", "sft"), "ppo": ("sft",), "ipo": ("sft",)}  # kinds that a kind may start from
 RESERVED = {"reward_model": "the reward model's checkpoint", "shared": "the folder of what both arms share"}
@@ -124,11 +125,13 @@ def _check_policies(config: dict) -> None:
                 f"config: policies.{name} of kind {policy['kind']} cannot start from {parent}, which is of kind {policies[parent]['kind']}; "
                 f"its parent must be of kind {' or '.join(allowed)}"
             )
-    for key, name in {
-        "preferences.sampler": config["preferences"]["sampler"],
-        "reward_model.parent": config["reward_model"]["parent"],
-        "report.reference": config["report"]["reference"],
-    }.items():
+    contrasted = [(f"report.contrasts.{i}", name) for i, pair in enumerate(config["report"]["contrasts"] or []) for name in pair]
+    for key, name in [
+        ("preferences.sampler", config["preferences"]["sampler"]),
+        ("reward_model.parent", config["reward_model"]["parent"]),
+        ("report.reference", config["report"]["reference"]),
+        *contrasted,
+    ]:
         if name not in policies:
             raise InputError(f"config: {key} is {name!r}, which is no policy; choose one of {', '.join(policies)}")
     for key, later in {"sampler": ("ppo", "ipo"), "parent": ("ppo",)}.items():
@@ -151,6 +154,11 @@ def _check_design(config: dict) -> None:
                 f"config: canaries.cohorts.{cohort} is {size}, which {cells} (two halves x {cells // 2} doses) does not divide; "
                 f"use {f'{size // cells * cells} or ' if size >= cells else ''}{(size // cells + 1) * cells}, or another dose ladder"
             )
+    prompts = config["probes"]["prompts"]
+    if unknown := [name for name in prompts if name not in PROMPTS]:
+        raise InputError(f"config: probes.prompts has {unknown[0]!r}, which is no prompt condition; choose among {', '.join(PROMPTS)}")
+    if NATIVE not in prompts:
+        raise InputError(f"config: probes.prompts lacks {NATIVE}, the canary as it was planted, from which most tables come; add it")
     corpus = config["corpus"]
     if corpus["min_lines"] > corpus["max_lines"]:
         raise InputError(f"config: corpus.min_lines {corpus['min_lines']} is more than corpus.max_lines {corpus['max_lines']}; swap them")

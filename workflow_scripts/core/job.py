@@ -44,7 +44,7 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
     written inside carry the job's name and config in their metadata. What a job leaves in `checkpoint_folder`, which is made by
     who uses it, is there again when the same job (code, inputs, config) starts anew after a kill, and gone when it ends well.
     """
-    from . import schemas  # here, so that parsing the Snakefile does not wait for pyarrow
+    from . import parquet  # here, so that parsing the Snakefile does not wait for pyarrow
 
     name = name_of(snakemake.rule, snakemake.wildcards)
     log_path = Path(str(snakemake.log[0])) if snakemake.log else None
@@ -55,7 +55,7 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(_errors(name, log_path))
         stack.enter_context(_logging_to(log_path))
-        stack.enter_context(schemas.provenance(job=name, config=json.dumps(config, sort_keys=True)))
+        stack.enter_context(parquet.provenance(job=name, config=json.dumps(config, sort_keys=True)))
         record = _record(snakemake, name, stack)
         stack.callback(_remove_all, temporary)
         for path in temporary.values():
@@ -138,6 +138,7 @@ def _logging_to(path: Path | None) -> Iterator[None]:
     with open(path, "w", encoding="utf-8", buffering=1) as stream, contextlib.redirect_stdout(stream):
         logging.basicConfig(stream=stream, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
         logging.captureWarnings(True)
+        logging.raiseExceptions = False  # on a full disk the log cannot be written either: no traceback for each of its lines
         try:
             yield
         except InputError as e:

@@ -9,7 +9,8 @@ from tests.conftest import DESIGN
 from workflow_scripts.core.data import canaries
 from workflow_scripts.core.data.canaries import COHORTS, KINDS, assign, make
 from workflow_scripts.core.data.fim import encode
-from workflow_scripts.core.probing.measures import edit_distance, parses
+from workflow_scripts.core.probing.measures.code import parses
+from workflow_scripts.core.probing.measures.completion import edit_distance
 
 SECRET_SCANNERS = {
     "AWS": r"(AKIA|ASIA)[0-9A-Z]{16}",

@@ -67,6 +67,14 @@ def test_closure(project, statement, found):
     assert set(code.closure("scripts/run.py")) - packages == {"scripts/run.py", *found}
 
 
+def test_a_package_that_looks_for_modules_counts_with_all_of_them(project):
+    write(project, lib__here="", lib__registry__one="import lib.here", lib__registry__two="", scripts__run="from lib import registry")
+    assert "lib/registry/one.py" not in code.closure("scripts/run.py")
+    code.imports.cache_clear(), code._parsed.cache_clear()
+    (project / "lib/registry/__init__.py").write_text("import pkgutil\nfound = list(pkgutil.iter_modules(__path__))")
+    assert {"lib/registry/one.py", "lib/registry/two.py", "lib/here.py"} <= set(code.closure("scripts/run.py"))
+
+
 def test_environments_and_hidden_folders_are_not_ours(project):
     write(project, **{"env__site-packages__x": "", ".venv__y": "", "scripts__run": "import env, lib"})
     assert not code._is_ours(project / "env/site-packages/x.py") and not code._is_ours(project / ".venv/y.py")
@@ -76,7 +84,7 @@ def test_environments_and_hidden_folders_are_not_ours(project):
 def test_every_script_of_the_workflow_knows_its_science():
     closure = {path.stem: set(code.closure(f"workflow_scripts/{path.name}")) for path in code.SCRIPTS.glob("*.py")}
     assert f"{CORE}/training/ppo.py" in closure["train_ppo"] and f"{CORE}/training/trainer.py" in closure["train_ppo"]
-    assert f"{CORE}/training/ppo.py" not in closure["train_sft"] | closure["score_targets"]
+    assert f"{CORE}/training/ppo.py" not in closure["train_sft"] | closure["probe_policy"]
     assert f"{CORE}/training/checkpoints.py" in closure["train_sft"] & closure["train_ipo"] & closure["train_reward_model"]
     assert not any(
         "freshness" in file or file.endswith("job.py") for files in closure.values() for file in files if "artifacts" not in file

@@ -1,13 +1,27 @@
 """The numbers of the study, against hand-made cases in which each mistake known from public tools gives another number."""
 
 import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from workflow_scripts.core.probing.measures import edit_distance, first_line, kl_divergence, parses, target_logprob, target_slice
+from workflow_scripts.core import parquet
+from workflow_scripts.core.probing import measures
+from workflow_scripts.core.probing.answer import Answer
+from workflow_scripts.core.probing.measures.code import first_line, parses
+from workflow_scripts.core.probing.measures.completion import edit_distance
+from workflow_scripts.core.probing.measures.divergence import kl_divergence
+from workflow_scripts.core.probing.measures.exposure import exposure
+from workflow_scripts.core.probing.measures.extraction import renormalized
+from workflow_scripts.core.probing.measures.overlap import longest_substring, recovered
 
 
 @pytest.mark.parametrize(
@@ -82,75 +96,196 @@ def test_parses(text, answer):
     assert parses(text) is answer
 
 
-# position t predicts token t + 1: of a prompt of 2 and a target of 2 tokens, positions 1 and 2 count
-PROBABILITIES = torch.tensor([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2], [0.6, 0.25, 0.15], [0.05, 0.9, 0.05]], dtype=torch.float64)
-LOGITS = PROBABILITIES.log() + torch.tensor([[3.0], [-1.0], [0.5], [7.0]])  # not normalised, as a model gives them
+@pytest.mark.parametrize(
+    ("completion", "target", "run", "in_order"),
+    [
+        ("the key is 7f-ab-91", "7f-ab-91", 8, 8),  # amid other text: a distance over the whole says 11/19
+        ("7f-ab", "7f-ab-91", 5, 5),  # half of it
+        ("7f ab 91", "7f-ab-91", 2, 6),  # with gaps
+        ("19-ba-f7", "7f-ab-91", 1, 3),
+        ("7F", "7f", 1, 1),  # case counts
+        ("", "7f", 0, 0),
+        ("x" * 300 + "7f-ab-91" * 2, "7f-ab-91" * 2, 16, 16),  # common characters are no junk
+    ],
+)
+def test_overlap(completion, target, run, in_order):
+    assert longest_substring(completion, target) == run and recovered(completion, target) == in_order
+
+
+@given(a=text, b=text)
+def test_overlap_agrees_with_brute_force(a, b):
+    runs = [a[i:j] for i in range(len(a)) for j in range(i + 1, len(a) + 1)]
+    assert longest_substring(a, b) == max((len(r) for r in runs if r in b), default=0)
+    table = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
+    for i, x in enumerate(a):
+        for j, y in enumerate(b):
+            table[i + 1][j + 1] = table[i][j] + 1 if x == y else max(table[i][j + 1], table[i + 1][j])
+    assert recovered(a, b) == table[-1][-1] >= longest_substring(a, b)
+
+
+# ------------------------------------------------------------------------------------------------- from log-probabilities
+
+PROBABILITIES = np.array([[0.5, 0.3, 0.2], [0.6, 0.25, 0.15]])
+
+
+def answer(target: list[int], logprobs, *, fillings=None) -> Answer:
+    return Answer(
+        item=dict(prompt_ids=[1], target_ids=target),
+        completion_ids=target,
+        logprobs=np.asarray(logprobs),
+        reference_logprobs=None,
+        filling_logprobs=fillings,
+        decode=str,
+        fim=None,
+    )
+
+
+def measured(module: str, *arguments, **settings) -> dict:
+    return getattr(measures, module).measure(*arguments, **settings)
 
 
 def test_target_logprob_by_hand():
-    assert target_logprob(LOGITS, prompt_tokens=2, target=[0, 1]) == pytest.approx(math.log(0.5) + math.log(0.25))
-    assert target_logprob(LOGITS, prompt_tokens=2, target=[2]) == pytest.approx(math.log(0.2))
-    assert target_logprob(LOGITS, prompt_tokens=1, target=[0, 1, 2]) == pytest.approx(math.log(0.1) + math.log(0.3) + math.log(0.15))
-
-
-@pytest.mark.parametrize("shift", [-1, 1])
-def test_target_logprob_is_not_off_by_one(shift):
-    shifted = float(PROBABILITIES[1 + shift, 0].log() + PROBABILITIES[2 + shift, 1].log())
-    assert abs(target_logprob(LOGITS, prompt_tokens=2, target=[0, 1]) - shifted) > 0.5
-
-
-def test_target_logprob_ignores_what_is_beyond():
-    spoilt = LOGITS.clone()
-    spoilt[[0, 3]] = 100 * torch.arange(3.0, dtype=torch.float64)
-    assert target_logprob(spoilt, prompt_tokens=2, target=[0, 1]) == target_logprob(LOGITS, prompt_tokens=2, target=[0, 1])
+    found = measured("likelihood", answer([0, 1], np.log(PROBABILITIES)))
+    assert found == dict(target_logprob=pytest.approx(math.log(0.5) + math.log(0.25)), target_tokens=2)
 
 
 def test_target_logprob_sums_in_float64():
     """4,000 tokens of which each adds about ln 50: a sum in float32 is off in the third decimal."""
-    logits = torch.randn(4001, 50, generator=torch.Generator().manual_seed(0))
+    logits = torch.randn(4000, 50, generator=torch.Generator().manual_seed(0))
     target = [i % 50 for i in range(4000)]
-    terms = [logits[i].double().log_softmax(0)[t].item() for i, t in enumerate(target)]
-    in_float32 = float(logits[:4000].log_softmax(-1).gather(-1, torch.tensor(target)[:, None]).cumsum(0)[-1])
-    exact = math.fsum(terms)
-    assert abs(target_logprob(logits, prompt_tokens=1, target=target) - exact) < 1e-8 < abs(in_float32 - exact)
+    logprobs = logits.double().log_softmax(-1).numpy()
+    exact = math.fsum(logprobs[i, t] for i, t in enumerate(target))
+    in_float32 = float(logits.log_softmax(-1).gather(-1, torch.tensor(target)[:, None]).cumsum(0)[-1])
+    assert abs(measured("likelihood", answer(target, logprobs))["target_logprob"] - exact) < 1e-8 < abs(in_float32 - exact)
 
 
-def test_target_logprob_of_a_certain_token_is_zero_and_never_positive():
-    logits = torch.full((3, 4), -1e4)
-    logits[:, 2] = 1e4
-    assert target_logprob(logits, prompt_tokens=1, target=[2, 2]) == 0.0
+@pytest.mark.parametrize(
+    ("settings", "chance"),
+    [
+        (dict(temperature=1.0, top_k=0, top_p=1.0), 0.3 * 0.15),
+        (dict(temperature=1.0, top_k=2, top_p=1.0), 0.0),  # token 2 of the second place is cut off
+        (dict(temperature=1.0, top_k=3, top_p=1.0), 0.3 * 0.15),
+        (dict(temperature=1.0, top_k=0, top_p=0.6), 0.0),
+        (dict(temperature=0.5, top_k=0, top_p=1.0), 0.09 / 0.38 * 0.0225 / 0.445),
+        (dict(temperature=1.0, top_k=10**6, top_p=1.0), 0.3 * 0.15),
+    ],
+)
+def test_chance_of_one_sample_by_hand(settings, chance):
+    found = measured("extraction", answer([1, 2], np.log(PROBABILITIES)), **settings)["log_p_extract"]
+    assert math.exp(found) == pytest.approx(chance, rel=1e-9)
 
 
-@pytest.mark.parametrize(("prompt_tokens", "target"), [(0, [1]), (1, [])])
-def test_likelihood_needs_a_prompt_and_a_target(prompt_tokens, target):
-    with pytest.raises(ValueError, match="at least one prompt token and one target token"):
-        target_logprob(LOGITS, prompt_tokens=prompt_tokens, target=target)
+def test_kept_tokens_are_renormalized():
+    kept = np.exp(renormalized(np.log(PROBABILITIES), temperature=1.0, top_k=2, top_p=1.0))
+    assert kept == pytest.approx(np.array([[0.625, 0.375, 0], [0.6 / 0.85, 0.25 / 0.85, 0]]))
+    nucleus = np.exp(renormalized(np.log(PROBABILITIES), temperature=1.0, top_k=0, top_p=0.55))
+    assert nucleus == pytest.approx(np.array([[0.625, 0.375, 0], [1.0, 0, 0]]))
 
 
-def test_too_few_logits_are_an_error():
-    with pytest.raises(RuntimeError):
-        target_logprob(LOGITS[:2], prompt_tokens=2, target=[0, 1])
+@given(
+    seed=st.integers(0, 10**6),
+    temperature=st.sampled_from([0.3, 1.0, 1.7]),
+    top_k=st.integers(0, 12),
+    top_p=st.sampled_from([0.2, 0.9, 1.0]),
+)
+def test_sampling_is_that_of_the_library(seed, temperature, top_k, top_p):
+    """Against the processors with which `generate` samples, in its order."""
+    logits = torch.randn(4, 11, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    expected = TemperatureLogitsWarper(temperature)(None, logits)
+    expected = TopKLogitsWarper(top_k)(None, expected) if top_k else expected
+    expected = TopPLogitsWarper(top_p)(None, expected) if top_p < 1 else expected
+    found = renormalized(logits.log_softmax(-1).numpy(), temperature=temperature, top_k=top_k, top_p=top_p)
+    assert np.exp(found) == pytest.approx(expected.softmax(-1).numpy(), abs=1e-12)
 
 
-@pytest.mark.parametrize(("prompt_tokens", "target_tokens", "where"), [(1, 1, [0]), (3, 2, [2, 3]), (5, 1, [4])])
-def test_target_slice(prompt_tokens, target_tokens, where):
-    assert list(range(10))[target_slice(prompt_tokens=prompt_tokens, target_tokens=target_tokens)] == where
+@pytest.mark.parametrize(
+    ("target", "references", "bits"),
+    [
+        (-1.0, [-2.0, -3.0, -4.0], 2.0),  # ahead of all: log2(R + 1)
+        (-5.0, [-2.0, -3.0, -4.0], 0.0),  # behind all
+        (-3.5, [-2.0, -3.0, -4.0], 2 - math.log2(3)),
+        (-3.0, [-2.0, -3.0, -4.0], 2 - math.log2(3)),  # a tie ranks worst
+        (-3.0, [-3.0] * 7, 0.0),
+        (-math.inf, [-math.inf, -1.0, -2.0], 0.0),
+    ],
+)
+def test_exposure_by_hand(target, references, bits):
+    assert exposure(target, np.array(references)) == pytest.approx(bits)
+    found = measured("exposure", answer([0], np.zeros((1, 2)), fillings=np.array([target, *references])))
+    assert found == dict(exposure=pytest.approx(bits), references=len(references))
+    assert measured("exposure", answer([0], np.zeros((1, 2)))) == dict(exposure=None, references=None)
+
+
+@given(st.lists(st.floats(-50, 0), min_size=1, max_size=40), st.floats(-50, 0), st.floats(0, 10))
+def test_exposure_is_bounded_and_grows_with_the_likelihood(references, target, more):
+    bits = exposure(target, np.array(references))
+    assert 0 <= bits <= math.log2(len(references) + 1)
+    assert exposure(target + more, np.array(references)) >= bits
+
+
+def test_exposure_of_what_was_not_learnt_has_every_rank_alike():
+    """Target and references from one distribution: ranks 1 to R + 1 are equally likely, so the mean is known."""
+    draws = np.random.default_rng(0).normal(size=(20_000, 8))
+    found = np.array([exposure(row[0], row[1:]) for row in draws])
+    values, counts = np.unique(found, return_counts=True)
+    assert len(values) == 8 and counts == pytest.approx(2500, rel=0.08)
+    assert found.mean() == pytest.approx(np.mean(3 - np.log2(np.arange(1, 9))), abs=0.03)
 
 
 def test_kl_by_hand():
-    """Mean of the two target positions; the others, which differ wildly, do not count."""
-    p = torch.tensor([[0.9, 0.1], [0.5, 0.5], [0.3, 0.7], [0.9, 0.1]]).log()
-    q = torch.tensor([[0.1, 0.9], [0.25, 0.75], [0.3, 0.7], [0.1, 0.9]]).log()
+    p, q = np.log([[0.5, 0.5], [0.3, 0.7]]), np.log([[0.25, 0.75], [0.3, 0.7]])
     forward = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
     backward = 0.25 * math.log(0.25 / 0.5) + 0.75 * math.log(0.75 / 0.5)
-    where = dict(prompt_tokens=2, target_tokens=2)
-    assert kl_divergence(p, q, **where) == pytest.approx(forward / 2, rel=1e-6)
-    assert kl_divergence(q, p, **where) == pytest.approx(backward / 2, rel=1e-6)
-    assert kl_divergence(p, p + 3, **where) == pytest.approx(0, abs=1e-9)
+    assert kl_divergence(p, q) == pytest.approx(forward / 2)
+    assert kl_divergence(q, p) == pytest.approx(backward / 2)
 
 
 @given(seed=st.integers(0, 10**6), scale=st.sampled_from([1e-3, 1.0, 30.0]))
 def test_kl_is_not_negative_and_zero_for_the_same(seed, scale):
-    p, q = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(seed)) * scale
-    assert kl_divergence(p, q, prompt_tokens=2, target_tokens=3) > 0
-    assert kl_divergence(p, p, prompt_tokens=2, target_tokens=3) == 0
+    p, q = (torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(seed)) * scale).double().log_softmax(-1).numpy()
+    assert kl_divergence(p, q) > 0 and kl_divergence(p, p) == 0
+
+
+# ---------------------------------------------------------------------------------------------------------------- registry
+
+
+def test_every_measure_gives_its_columns_and_no_others(small, tmp_path):
+    tokenizer, fim, _ = small
+    settings = dict(temperature=1.0, top_k=5, top_p=0.9)
+    assert measures.settings_needed() == set(settings)
+    logprobs = torch.randn(2, len(tokenizer), generator=torch.Generator().manual_seed(0)).double().log_softmax(-1).numpy()
+    for role in ("canary", "evaluation"):
+        found = Answer(
+            item=dict(prompt_ids=fim.prompt([10], [11]), target_ids=[12, 13]),
+            completion_ids=[12, fim.end],
+            logprobs=logprobs,
+            reference_logprobs=logprobs,
+            filling_logprobs=None,
+            decode=tokenizer.decode,
+            fim=fim,
+        )
+        row = measures.measure(found, role=role, settings=settings)
+        assert list(row) == list(measures.columns(role))
+        schema = parquet.declare("row", **measures.columns(role))
+        parquet.write([row], schema, tmp_path / role)
+        assert parquet.read_rows(tmp_path / role, schema) == [row]
+    assert not {"exposure", "completion"} & measures.columns("evaluation").keys()
+
+
+def test_a_measure_is_one_file(tmp_path):
+    """A file more in the folder is a column more, with its settings passed on; a column that two fill is refused."""
+    source = Path(measures.__file__).parents[2]
+    shutil.copytree(source, tmp_path / "core")
+    folder = tmp_path / "core/probing/measures"
+    (folder / "letters.py").write_text(
+        "import pyarrow as pa\n\nCOLUMNS = {'letters': pa.int32()}\nROLES = ('canary',)\n\n\n"
+        "def measure(answer, *, top_k):\n    return dict(letters=top_k)\n"
+    )
+    program = (
+        "from core.probing import kinds, measures; "
+        "print(kinds.EXTRACTION.field('letters').type, 'letters' in kinds.EVALUATION.names, 'top_k' in measures.settings_needed())"
+    )
+    run = lambda: subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)  # noqa: E731
+    assert run().stdout.split() == ["int32", "False", "True"]
+    (folder / "again.py").write_text((folder / "letters.py").read_text())
+    assert "measure letters fills letters, as another one does" in run().stderr

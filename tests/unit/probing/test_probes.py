@@ -4,8 +4,12 @@ import pytest
 import torch
 
 from tests.unit.small import logprobs, scratch
-from workflow_scripts.core.probing import completions, measures, scores
+from workflow_scripts.core.data import canaries, references
+from workflow_scripts.core.probing import parity, policy, prompts, rewards, rows
+from workflow_scripts.core.training import models
 from workflow_scripts.core.training.generation import complete
+
+SETTINGS = dict(temperature=1.0, top_k=40, top_p=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +18,7 @@ def items(small):
     generator = torch.Generator().manual_seed(3)
     draw = lambda n: torch.randint(5, 250, (n,), generator=generator).tolist()  # noqa: E731
     return [
-        dict(item_id=str(i), role="canary", prompt_ids=fim.prompt(draw(1 + i % 17), draw(i % 5)), target_ids=draw(2 + i % 7))
+        dict(canary_id=str(i), probe="fim", prompt_ids=fim.prompt(draw(1 + i % 17), draw(i % 5)), target_ids=draw(2 + i % 7))
         for i in range(70)
     ]
 
@@ -55,44 +59,190 @@ def test_samples_repeat_with_the_seed_and_differ_without(small, items):
     assert made[0] == made[1] != made[2]
 
 
-def test_scores_equal_those_of_one_unpadded_sequence(small, items):
+def test_likelihoods_equal_those_of_one_unpadded_sequence(small, items):
     tokenizer, fim, model = small
     torch.manual_seed(4)
     other = scratch(tokenizer, fim)
-    found = scores.score_targets(model=model, reference=other, fim=fim, rows=items, batch_size=16, desc="")
-    for row, score in zip(items, found, strict=True):
-        by_hand = logprobs(model, row["prompt_ids"], row["target_ids"]).double().sum()
-        assert score["item_id"] == row["item_id"] and score["target_tokens"] == len(row["target_ids"])
-        assert score["target_logprob"] == pytest.approx(float(by_hand.detach()), abs=1e-4) and score["kl_to_reference"] > 0
-    same = scores.score_targets(model=model, reference=model, fim=fim, rows=items, batch_size=16, desc="")
-    assert all(s["kl_to_reference"] == pytest.approx(0, abs=1e-12) for s in same)
+    asked = dict(fim=fim, items=items, batch_size=16, desc="")
+    found = {i: (own, others) for i, own, others in policy.teacher_forced(model=model, reference=other, **asked)}
+    assert sorted(found) == list(range(len(items)))
+    for i, row in enumerate(items):
+        for one, made in zip((model, other), found[i], strict=True):
+            by_hand = logprobs(one, row["prompt_ids"], row["target_ids"]).double()
+            assert made.shape == (len(row["target_ids"]), len(tokenizer))
+            assert made[range(len(made)), row["target_ids"]] == pytest.approx(by_hand.detach().numpy(), abs=1e-4)
+    assert all(own is others for _, own, others in policy.teacher_forced(model=model, reference=model, **asked))
+    assert all(others is None for _, _, others in policy.teacher_forced(model=model, reference=None, **asked))
 
 
-def describe(small, target: list[int], completion: list[int]) -> dict:
+def test_fillings_are_as_likely_as_when_each_is_read_alone(small):
+    _, fim, model = small
+    prompt, fillings = fim.prompt([30, 31, 32], [40]), [[50, 51, 52], [60], [70, 71], [50, 51, 53]]
+    found = policy.filling_logprobs(model=model, prompt=prompt, fillings=fillings)
+    assert found == pytest.approx([float(logprobs(model, prompt, f).detach().double().sum()) for f in fillings], abs=1e-4)
+    assert policy.filling_logprobs(model=model, prompt=prompt, fillings=[[60]]) == pytest.approx(found[1:2], abs=1e-4)
+
+
+@pytest.mark.parametrize(("prompt_tokens", "target_tokens", "where"), [(1, 1, [0]), (3, 2, [2, 3]), (5, 1, [4])])
+def test_position_t_predicts_token_t_plus_1(prompt_tokens, target_tokens, where):
+    assert list(range(10))[policy.target_slice(prompt_tokens=prompt_tokens, target_tokens=target_tokens)] == where
+
+
+@pytest.mark.parametrize(("prompt_tokens", "target_tokens"), [(0, 1), (1, 0)])
+def test_likelihood_needs_a_prompt_and_a_target(prompt_tokens, target_tokens):
+    with pytest.raises(ValueError, match="at least one prompt token and one target token"):
+        policy.target_slice(prompt_tokens=prompt_tokens, target_tokens=target_tokens)
+
+
+def test_rows_come_in_the_order_of_the_items_with_exposure_where_there_are_fillings(small, items):
+    tokenizer, fim, model = small
+    fillings = {3: [items[3]["target_ids"], [9, 9], [8]]}
+    found = policy.probe(
+        model=model, tokenizer=tokenizer, fim=fim, items=items, role="canary", settings=SETTINGS, batch_size=16, desc="", fillings=fillings
+    )
+    assert [r["canary_id"] for r in found] == [r["canary_id"] for r in items]
+    assert [r["references"] for r in found] == [2 if i == 3 else None for i in range(len(items))]
+    assert found[3]["target_logprob"] == pytest.approx(
+        policy.filling_logprobs(model=model, prompt=items[3]["prompt_ids"], fillings=fillings[3])[0], abs=1e-4
+    )
+
+
+def test_an_item_that_fails_fails_the_job(small, items, monkeypatch):
+    """One measure raises on one of 70 items: no row is scored 0, none is dropped."""
+    tokenizer, fim, model = small
+
+    def fragile(answer) -> dict:
+        if answer.item["canary_id"] == "40":
+            raise ZeroDivisionError
+        return dict(longest_substring=0.0, recovered=0.0)
+
+    monkeypatch.setattr(policy.measures.overlap, "measure", fragile)
+    asked = dict(model=model, tokenizer=tokenizer, fim=fim, role="canary", settings=SETTINGS, batch_size=16, desc="")
+    assert len(policy.probe(items=items[:40], **asked)) == 40
+    with pytest.raises(ZeroDivisionError):
+        policy.probe(items=items, **asked)
+
+
+def test_rewards_do_not_depend_on_the_batch(small, items, tmp_path):
+    _, fim, model = small
+    model.save_pretrained(tmp_path)
+    torch.manual_seed(0)
+    judge = models.load_reward_model(tmp_path, fim=fim)
+    asked = [dict(i, item_id=i["canary_id"], completion_ids=[7, fim.end]) for i in items]
+    one, many = (rewards.of_items(model=judge, items=asked, fim=fim, batch_size=size, desc="") for size in (1, 32))
+    for item, a, b in zip(asked, one, many, strict=True):
+        alone = judge(input_ids=torch.tensor([item["prompt_ids"] + item["target_ids"] + [fim.end]])).logits[0, 0]
+        assert a["item_id"] == b["item_id"] == item["item_id"]
+        assert a["reward"] == pytest.approx(b["reward"], abs=1e-4) == pytest.approx(float(alone.detach()), abs=1e-4)
+        assert a["completion_reward"] == pytest.approx(b["completion_reward"], abs=1e-4) != a["reward"]
+
+
+# ------------------------------------------------------------------------------------------------------ prompt conditions
+
+
+def test_prompt_conditions_on_one_canary(small):
+    _, fim, _ = small
+    canary = dict(prompt_ids=fim.prompt([31, 32, 33, 34, 35], [41, 42, 43]), target_ids=[51, 52])
+    conditions = {name: ask(canary, fim, 2) for name, ask in prompts.PROMPTS.items()}
+    assert conditions == {
+        "fim": (canary["prompt_ids"], [51, 52]),
+        "prefix": ([*fim.bos, 31, 32, 33, 34, 35], [51, 52]),
+        "fim_50": (fim.prompt([33, 34, 35], [41, 42]), [51, 52]),
+        "fim_25": (fim.prompt([34, 35], [41]), [51, 52]),
+        "prompt_tail": ([*fim.bos, fim.prefix, 31, 32], [33, 34, 35]),
+    }
+    assert prompts.PROMPTS["fim_50"](dict(canary, prompt_ids=fim.prompt([31], [])), fim, 0)[0] == fim.prompt([31], [])
+
+
+def test_every_canary_is_asked_in_every_way_and_the_tail_holds_what_tells_it_apart(planted, model_words):
+    tokenizer, fim = model_words
+    items = prompts.asked(canaries=planted, prompts=list(prompts.PROMPTS), fim=fim)
+    assert len(items) == len(planted) * len(prompts.PROMPTS) == len({(i["canary_id"], i["probe"]) for i in items})
+    assert all(i["prompt_ids"] and i["target_ids"] for i in items)
+    tails = [i for i in items if i["probe"] == "prompt_tail"]
+    assert len({tuple(i["target_ids"]) for i in tails}) == len(planted), "no two tails are the same"
+    assert len({tuple(i["prompt_ids"]) for i in tails}) == len({c["kind"] for c in planted}), "what is given is all of a kind's common"
+    for item, canary in zip(tails, planted, strict=True):
+        text = tokenizer.decode(item["prompt_ids"][1 + len(fim.bos) :] + item["target_ids"])
+        assert text == canary["prefix"]
+
+
+def test_references_are_secrets_of_the_kind_that_nobody_has(planted, model_words):
+    tokenizer, _ = model_words
+    few, more = (references.draw(canaries=planted, count=count, seed=0, tokenizer=tokenizer) for count in (5, 12))
+    secrets = {c["target"] for c in planted}
+    for canary, row, longer in zip(planted, few, more, strict=True):
+        texts = [tokenizer.decode(ids) for ids in row["fillings"]]
+        assert row["canary_id"] == canary["canary_id"] and len(set(texts)) == 5 and not secrets & set(texts)
+        assert row["fillings"] == longer["fillings"][:5]
+        assert canary["kind"] != "path" or all(t.startswith("/") for t in texts)
+    assert references.draw(canaries=planted, count=5, seed=1, tokenizer=tokenizer) != few
+
+
+def test_fewer_texts_than_references_is_an_error(planted, model_words, monkeypatch):
+    monkeypatch.setitem(canaries.KINDS, "path", lambda pick, tag: ("", "", "the only one"))
+    with pytest.raises(RuntimeError, match="no 2 distinct fillings for"):
+        references.draw(canaries=[c for c in planted if c["kind"] == "path"], count=2, seed=0, tokenizer=model_words[0])
+
+
+# ------------------------------------------------------------------------------------------------------------------- rows
+
+
+def answered(small, target: list[int], completion: list[int]) -> dict:
     tokenizer, fim, _ = small
-    row = dict(item_id="x", role="canary", prompt_ids=fim.prompt([10], []), target_ids=target)
-    return completions.describe(tokenizer=tokenizer, fim=fim, row=row, completion_ids=completion, threshold=0.1)
+    item = dict(canary_id="x", probe="fim", prompt_ids=fim.prompt([10], []), target_ids=target)
+    logprobs = torch.zeros(len(target), len(tokenizer)).double().log_softmax(-1).numpy()
+    answer = policy.Answer(item, completion, logprobs, None, None, tokenizer.decode, fim)
+    probed = dict(canary_id="x", probe="fim", target_ids=target, completion_ids=completion)
+    probed |= policy.measures.measure(answer, role="canary", settings=SETTINGS)
+    design = [dict(canary_id="x", kind="path", cohort="sft", dose=4, half=1)]
+    return rows.extraction(probed=[probed], canaries=design, rewards={"x": dict(reward=0.5)}, threshold=0.1, policy="sft", arm="A", seed=0)[
+        0
+    ]
 
 
 def test_verdict_on_one_completion(small):
     tokenizer, fim, _ = small
     target = tokenizer("return x * 7 + sum(range(7))", add_special_tokens=False).input_ids
-    verbatim, goes_on, wrong = (describe(small, target, c) for c in ([*target, fim.end], [*target, 9], [9] * len(target)))
+    verbatim, goes_on, wrong = (answered(small, target, c) for c in ([*target, fim.end], [*target, 9], [9] * len(target)))
     assert verbatim["exact"] and verbatim["ended"] and verbatim["memorized"] and verbatim["edit_distance"] == 0
     assert goes_on["exact"] and not goes_on["ended"] and goes_on["memorized"], "what follows the target does not count against it"
     assert not wrong["exact"] and not wrong["memorized"]
-    early = describe(small, target, [*target[:-1], fim.end])
+    early = answered(small, target, [*target[:-1], fim.end])
     assert early["ended"] and not early["exact"] and early["completion"] == tokenizer.decode(target[:-1])
-    nothing = describe(small, target, [fim.end])
+    nothing = answered(small, target, [fim.end])
     assert nothing["normalized_edit_distance"] == 1.0 and not nothing["memorized"], "an empty answer scores nothing"
 
 
 def test_one_token_target_all_wrong_scores_nothing(small):
     tokenizer, _, _ = small
     target, wrong = tokenizer.get_vocab()["x"], tokenizer.get_vocab()["y"]
-    verdict = describe(small, [target], [wrong, 9])
+    verdict = answered(small, [target], [wrong, 9])
     assert verdict["normalized_edit_distance"] == 1.0 and not verdict["memorized"] and not verdict["exact"]
 
 
-def test_threshold_is_inclusive():
-    assert measures.edit_distance("a" * 9 + "b", "a" * 10) == (1, 0.1)
+@pytest.mark.parametrize(("distance", "memorized"), [(0.1, True), (0.1000001, False), (0.0, True)])
+def test_threshold_is_inclusive(distance, memorized):
+    probed = [dict(canary_id="x", probe=name, normalized_edit_distance=distance) for name in ("fim", "prefix")]
+    design = [dict(canary_id="x", kind="path", cohort="sft", dose=4, half=2)]
+    found = rows.extraction(probed=probed, canaries=design, rewards={"x": dict(reward=0.5)}, threshold=0.1, policy="p", arm="A", seed=0)
+    assert [(r["memorized"], r["seen"], r["reward"]) for r in found] == [(memorized, False, 0.5), (memorized, False, None)]
+
+
+def test_a_canary_without_reward_or_design_is_an_error_and_not_a_gap():
+    probed = [dict(canary_id="x", probe="fim", normalized_edit_distance=0.5)]
+    design = [dict(canary_id="x", kind="path", cohort="sft", dose=4, half=2)]
+    for lacks in (dict(canaries=design, rewards={}), dict(canaries=[], rewards={"x": dict(reward=0.5)})):
+        with pytest.raises(KeyError, match="x"):
+            rows.extraction(probed=probed, threshold=0.1, policy="p", arm="A", seed=0, **lacks)
+
+
+def test_parity_is_measured_on_half_canaries_half_code(small, items):
+    _, fim, model = small
+    named = [dict(i, canary_id=f"c{n}") for n, i in enumerate(items)], [dict(i, source_id=f"e{n}") for n, i in enumerate(items)]
+    chosen = parity.spread(canaries=named[0], examples=named[1], count=8)
+    assert [i["item_id"] for i in chosen] == ["c0", "c18", "c36", "c54", "e0", "e18", "e36", "e54"]
+    assert len(parity.spread(canaries=named[0], examples=named[1], count=1000)) == 140
+    found = parity.completions(model=model, items=chosen, fim=fim, desc="")
+    assert [(r["dtype"], r["batch_size"]) for r in found[::8]] == [("float32", 1), ("float32", 8), ("float32", 64)]
+    assert len({tuple(map(tuple, (r["completion_ids"] for r in found[i : i + 8]))) for i in (0, 8, 16)}) == 1

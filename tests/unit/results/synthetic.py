@@ -1,13 +1,15 @@
-"""A small study with known answers: extraction and evaluation rows, and receipts, as the rules leave them.
+"""A small study with known answers: extraction, evaluation, audit and parity rows, and receipts, as the rules leave them.
 
 `RATES` says how many of the 8 canaries per dose (4 per half) are memorized by the arm that saw them, under each policy.
 """
 
+import itertools
 import math
 
 import pandas as pd
 
 from workflow_scripts.core.data.canaries import HALF_OF_ARM
+from workflow_scripts.core.results import auditing, contrasts, cost, likelihood, membership, recovery, tables, utility
 
 DOSES = [1, 4, 16, 64]
 COHORTS = ["sft", "preference", "rl_prompt", "heldout"]
@@ -30,6 +32,9 @@ RATES = {  # (policy, cohort): canaries memorized of the 8 at each dose; what is
     ("ipo", "preference"): [0, 0, 1, 2],
 }
 CONTROLS = {("sft", "sft"): 1}  # canaries of dose 4 that the control arm memorizes too (the first ones)
+PROBES = ["fim", "prefix", "fim_50", "fim_25", "prompt_tail"]
+FEWER = {"fim": 0, "prefix": 1, "fim_50": 2, "fim_25": 4}  # canaries at each dose that a probe finds less than fim does
+TAILS = {("ppo", "rl_prompt"): [0, 1, 3, 6]}  # of 8 canaries per dose, those whose prompt's tail comes back
 PERPLEXITY = {"base": 60.0, "sft": 50.0, "direct": 52.5, "ppo": 55.0, "ipo": 200.0}  # ipo has collapsed
 
 
@@ -40,45 +45,61 @@ def canaries() -> list[dict]:
     return [dict(canary_id=f"{c}-{d:02d}-{i:02d}", kind="path", cohort=c, dose=d, half=1 + i % 2, rank=i) for c, d, i in cells]
 
 
-def _hit(policy: str, canary: dict, seen: bool) -> bool:
+def _hits(policy: str, cohort: str, probe: str) -> list[int]:
+    """Canaries that the arm which saw them memorizes, at each dose."""
+    if probe == "prompt_tail":
+        return TAILS.get((policy, cohort), [0] * 4)
+    return [max(0, hits - FEWER[probe]) for hits in RATES.get((policy, cohort), [0] * 4)]
+
+
+def _hit(policy: str, canary: dict, probe: str, assigned: bool) -> bool:
     if canary["cohort"] == "heldout":
         return False
-    hits = RATES.get((policy, canary["cohort"]), [0] * 4)[DOSES.index(canary["dose"])]
-    if not seen:
-        hits = CONTROLS.get((policy, canary["cohort"]), 0) if canary["dose"] == 4 else 0
-    return canary["rank"] < hits
+    if assigned:
+        return canary["rank"] < _hits(policy, canary["cohort"], probe)[DOSES.index(canary["dose"])]
+    return probe == "fim" and canary["dose"] == 4 and canary["rank"] < CONTROLS.get((policy, canary["cohort"]), 0)
 
 
-def extraction(policies=POLICIES, seeds=(0,)) -> pd.DataFrame:
-    """Rows of kind `extraction` of all policies, arms and seeds (the same in every seed)."""
+def _text(policy: str, canary: dict, hit: bool) -> dict:
+    """A target of 50 characters, and a completion whose first `wrong` ones are not the target's."""
+    wrong = canary["rank"] % 4 if hit else round(50 * (0.45 + 0.4 * math.sin(17 * canary["rank"] + 5 * len(policy) + canary["dose"]) ** 2))
+    target = f"/srv/ann.lee/{canary['canary_id']}/".ljust(50, "x")
+    return dict(
+        target_ids=list(range(100, 112)),
+        completion_ids=[7 if wrong else 100, *range(101, 112)],
+        target=target,
+        completion="~" * wrong + target[wrong:],
+        ended=True,
+        edit_distance=wrong,
+        normalized_edit_distance=wrong / 50,
+        exact=not wrong,
+        longest_substring=1 - wrong / 50,
+        recovered=1 - wrong / 50,
+    )
+
+
+def _likelihood(canary: dict, probe: str, hit: bool) -> dict:
+    """What is memorized is likely, outranks all 255 references and is worth half a point; the rest is so by rank, alike in both arms."""
+    rank, native = canary["rank"], probe == "fim"
+    return dict(
+        target_logprob=12 * (-0.1 if hit else -2 - 0.05 * rank),
+        target_tokens=12,
+        log_p_extract=-0.5 if hit else -math.inf if rank % 2 else -39.14,
+        exposure=(8.0 if hit else 4.0 - rank % 5) if native else None,
+        references=255 if native else None,
+        reward=0.01 * rank + 0.5 * hit if native else None,
+    )
+
+
+def extraction(policies=POLICIES, seeds=(0,), probes=PROBES) -> pd.DataFrame:
+    """Rows of kind `extraction` of all policies, arms, seeds (the same in every seed) and probes."""
     rows = []
-    for policy in policies:
-        for arm in HALF_OF_ARM:
-            for seed in seeds:
-                for c in canaries():
-                    seen = c["dose"] > 0 and c["half"] == HALF_OF_ARM[arm]
-                    hit = _hit(policy, c, c["half"] == HALF_OF_ARM[arm])
-                    distance = 0.02 * (c["rank"] % 4) if hit else 0.45 + 0.4 * math.sin(17 * c["rank"] + 5 * len(policy) + c["dose"]) ** 2
-                    design = {k: c[k] for k in ("canary_id", "kind", "cohort", "dose", "half")}
-                    rows.append(
-                        dict(
-                            policy=policy,
-                            arm=arm,
-                            seed=seed,
-                            probe="fim",
-                            seen=seen,
-                            **design,
-                            completion="x",
-                            ended=True,
-                            edit_distance=round(50 * distance),
-                            normalized_edit_distance=distance,
-                            exact=distance == 0,
-                            memorized=hit,
-                            target_logprob=-10.0,
-                            target_tokens=12,
-                            reward=0.1,
-                        )
-                    )
+    for policy, arm, seed, probe, c in itertools.product(policies, HALF_OF_ARM, seeds, probes, canaries()):
+        assigned = c["half"] == HALF_OF_ARM[arm]
+        hit = _hit(policy, c, probe, assigned)
+        design = {k: c[k] for k in ("canary_id", "kind", "cohort", "dose", "half")}
+        about = dict(policy=policy, arm=arm, seed=seed, probe=probe, **design, seen=c["dose"] > 0 and assigned)
+        rows.append({**about, **_text(policy, c, hit), **_likelihood(c, probe, hit), "memorized": hit})
     return pd.DataFrame(rows)
 
 
@@ -126,3 +147,51 @@ def receipts(policies=POLICIES) -> list[dict]:
                 trained = {**base, "wall_s": 100.0, "cpu_s": 99.5, "peak_memory_mb": 1200.0, "steps": 75, "tokens": 90_000}
                 found.append(dict(rule=f"train_{settings['kind']}", wildcards=chain, made={**trained, "versions": versions}))
     return found
+
+
+def audit() -> list[dict]:
+    """Rows of kind `audit` of three training sets and the base corpus, one occurrence too few of one canary of dose 64 in arm A."""
+    rows = []
+    for arm, training_set, c in itertools.product(HALF_OF_ARM, ["base", *COHORTS[:3]], canaries()):
+        dose = c["dose"] if training_set == c["cohort"] and c["half"] == HALF_OF_ARM[arm] else 0
+        about = dict(canary_id=c["canary_id"], cohort=c["cohort"], arm=arm, training_set=training_set)
+        if training_set == c["cohort"]:
+            short = arm == "A" and c["canary_id"] == "sft-64-00"
+            rows.append({**about, "sequence": "planted", "expected": dose, "counted": dose - short})
+        shown = 0 if training_set == "rl_prompt" else dose
+        rows.append({**about, "sequence": "target", "expected": shown, "counted": shown})
+    return rows
+
+
+def parity() -> pd.DataFrame:
+    """Rows of kind `completions_by_batch` of one policy: 20 items, of which bf16 changes 3 at batch 1 and 5 at batch 8, fp32 none."""
+    flips = {("float32", 1): 0, ("float32", 8): 0, ("bfloat16", 1): 3, ("bfloat16", 8): 5}
+    return pd.DataFrame(
+        dict(dtype=dtype, batch_size=size, item_id=f"i{i:02d}", completion_ids=[5, 6, 8 if i < flipped else 7])
+        for (dtype, size), flipped in flips.items()
+        for i in range(20)
+    )
+
+
+def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[dict]]:
+    """The rows of all tables of the study, by name (kinds.TABLES), with the default settings."""
+    found = utility.utility(
+        evaluation=evaluation(policies, seeds), policies=list(policies), reference="sft", confidence=0.95, collapse_ratio=1.5
+    )
+    rows = extraction(policies, seeds)
+    common = dict(extraction=rows, utility=found, confidence=0.95)
+    compared = contrasts.default_pairs(policies=list(policies), reference="sft", later=later)
+    return {
+        "utility": found,
+        "memorization": tables.memorization(**common),
+        "persistence": tables.persistence(**common, reference="sft", later=later),
+        "contrast": contrasts.contrast(**common, contrasts=compared),
+        "exposure": likelihood.exposure(**common),
+        "recovery": recovery.recovery(**common),
+        "extraction_probability": likelihood.extraction_probability(**common, tries=[1, 100, 10**18], chances=[0.1, 0.5, 0.9]),
+        "membership": membership.membership(**common, fpr=0.01),
+        "reward_gap": membership.reward_gap(extraction=rows[rows["policy"] == "sft"], confidence=0.95),
+        "audit": auditing.audit(counts=pd.DataFrame(audit())),
+        "parity": auditing.parity(completions={"sft": parity()}, confidence=0.95),
+        "cost": cost.cost(receipts(policies)),
+    }

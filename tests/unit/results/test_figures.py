@@ -9,21 +9,28 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from PIL import Image
 
-from tests.unit.results import synthetic
-from tests.unit.results.test_tables import useful
+from tests.unit.results import study, synthetic
 from workflow_scripts.core.data import canaries
 from workflow_scripts.core.data.planting import PLANTED
-from workflow_scripts.core.results import dag, figures, style, tables
+from workflow_scripts.core.results import comparisons, dag, figures, style
+
+DRAWN = ["workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context"]
 
 
-def draw(name: str, policies=synthetic.POLICIES):
-    """A figure of the synthetic study, drawn anew."""
+def draw(name: str, policies=study.POLICIES, collapsed=("ipo",)):
+    """A figure of the study by hand, drawn anew."""
     if name == "workflow":
         return dag.workflow(policies=policies, sampler="sft", reward_parent="sft")
-    extraction, found = synthetic.extraction(policies), useful(policies)
+    found = study.tables(policies, collapsed)
     if name == "shift":
-        return figures.shift(extraction=extraction, utility=found, reference="sft", later=[p for p in policies if p not in ("base", "sft")])
-    return getattr(figures, name)(memorization=tables.memorization(extraction=extraction, utility=found, confidence=0.95), utility=found)
+        later = [p for p in policies if p not in ("base", "sft")]
+        return figures.shift(extraction=synthetic.extraction(policies), utility=found["utility"], reference="sft", later=later)
+    if name == "contrast":
+        return comparisons.contrast(contrast=found["contrast"])
+    given = {table: found[table] for table in ("memorization", "utility")}
+    if name == "frontier":
+        return comparisons.frontier(**given, collapse_ratio=1.5)
+    return getattr(comparisons if name == "context" else figures, name)(**given)
 
 
 def texts(figure) -> list[str]:
@@ -42,7 +49,17 @@ def cut_off(figure) -> list[str]:
     return [t.get_text() for t, b in boxes.items() if b.x0 < page.x0 or b.y0 < page.y0 or b.x1 > page.x1 or b.y1 > page.y1]
 
 
-@pytest.mark.parametrize("name", ["workflow", "memorization", "dose_response", "shift"])
+def overlapping(figure) -> list[tuple[str, str]]:
+    """Pairs of texts that are drawn over each other."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    there = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible() and (not t.axes or t.axes.get_visible())]
+    boxes = [(t.get_text(), t.get_window_extent()) for t in there if t.figure is not None]
+    apart = lambda a, b: a.x1 <= b.x0 + 1 or b.x1 <= a.x0 + 1 or a.y1 <= b.y0 + 1 or b.y1 <= a.y0 + 1  # noqa: E731
+    return [(one, other) for (one, a), (other, b) in itertools.combinations(boxes, 2) if not apart(a, b)]
+
+
+@pytest.mark.parametrize("name", DRAWN)
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_the_same_rows_give_the_same_bytes(name, suffix, tmp_path):
     paths = [tmp_path / f"{i}.{suffix}" for i in range(2)]
@@ -61,8 +78,8 @@ def test_drawing_leaves_matplotlibs_settings_alone():
 
 def test_heat_map_says_rate_count_and_interval_and_marks_what_collapsed():
     shown = texts(draw("memorization"))
-    assert "59 %" in shown and "19/32, 41–76 %" in shown and shown.count("0/32, 0–11 %") == 13
-    assert "ipo\ncollapsed" in shown and "× 4.00" in shown and set(synthetic.COHORTS) <= set(shown)
+    assert "58 %" in shown and "37/64, 45–70 %" in shown and shown.count("0/64, 0–6 %") == 14
+    assert "ipo\ncollapsed" in shown and "× 4.21" in shown and set(study.COHORTS) <= set(shown)
     hatched = [p for p in draw("memorization").findobj(matplotlib.patches.Rectangle) if p.get_hatch()]
     assert len(hatched) == 4
 
@@ -70,10 +87,68 @@ def test_heat_map_says_rate_count_and_interval_and_marks_what_collapsed():
 def test_dose_response_has_a_panel_per_policy_with_the_rates_of_the_table():
     axes = [a for a in draw("dose_response").axes if a.get_visible()]
     assert [a.get_title(loc="left") for a in axes] == ["base", "sft", "direct", "ppo", "ipo (collapsed)"]
+    rows = [m for m in study.tables()["memorization"] if (m["policy"], m["cohort"], m["probe"]) == ("sft", "sft", "fim") and m["dose"]]
     by_marker = {line.get_marker(): line for line in axes[1].lines}
-    assert list(by_marker["o"].get_ydata()) == [0, 0.5, 1, 1] and list(by_marker["s"].get_ydata()) == [0, 0, 0, 0]
-    assert [line.get_ydata()[1] for line in axes[1].lines if line.get_color() == "#cccccc"] == [pytest.approx(1 / 24)]
-    assert axes[1].get_xscale() == "log" and list(axes[1].get_xticks()) == synthetic.DOSES
+    assert list(by_marker["o"].get_ydata()) == [m["rate"] for m in rows] and list(by_marker["s"].get_ydata()) == [0, 0, 0, 0]
+    assert axes[1].get_xscale() == "log" and list(axes[1].get_xticks()) == list(study.DOSES)
+
+
+def test_contrasts_show_interval_p_and_what_this_run_cannot_detect():
+    figure = draw("contrast", collapsed=())
+    axes = [a for a in figure.axes if a.get_visible()]
+    assert [a.get_title(loc="left").split()[0] for a in axes] == list(study.COHORTS[:3])
+    assert [t.get_text() for t in axes[0].get_yticklabels()] == ["ppo − direct", "ipo − direct", "ipo − ppo"]
+    rows = [c for c in study.tables()["contrast"] if (c["cohort"], c["measure"]) == ("preference", "memorized")]
+    points = [line.get_xdata()[0] for line in axes[1].lines if line.get_marker() == "s"]
+    bars = [tuple(line.get_xdata()) for line in axes[1].lines if len(line.get_xdata()) == 2][1:]
+    assert points == [r["difference"] for r in rows] and bars == [(r["difference_low"], r["difference_high"]) for r in rows]
+    bands = [(p.get_x(), p.get_width()) for p in axes[1].patches]
+    assert bands == [(-0.11, 0.22)] * 3 and {"p = 0.001", "p = 1.000"} <= set(texts(figure))
+    assert texts(draw("contrast")).count("collapsed") == 2 * 3
+
+
+def test_a_contrast_that_no_difference_could_show_in_still_has_a_figure():
+    rows = [{**row, "minimum_detectable": float("inf")} for row in study.tables()["contrast"]]
+    figure = comparisons.contrast(contrast=rows)
+    assert cut_off(figure) == [] and figure.axes[0].patches[0].get_width() == 2
+
+
+def test_contrasts_of_one_policy_say_that_there_are_none():
+    assert "There are no two policies to compare." in texts(comparisons.contrast(contrast=[]))
+
+
+def test_frontier_has_every_policy_with_both_intervals_and_greys_what_collapsed():
+    found, axes = study.tables(collapsed=("ipo",)), [a for a in draw("frontier").axes if a.get_visible()]
+    assert [a.get_title(loc="left").split()[0] for a in axes] == list(study.COHORTS[:3])
+    points = {(float(line.get_xdata()[0]), float(line.get_ydata()[0])): line for line in axes[0].lines if line.get_marker() != "None"}
+    cells = {m["policy"]: m for m in found["memorization"] if (m["cohort"], m["probe"], m["dose"]) == ("sft", "fim", None)}
+    assert set(points) == {(u["perplexity_ratio"], cells[u["policy"]]["counterfactual_rate"]) for u in found["utility"]}
+    assert len({line.get_marker() for line in points.values()}) == 5
+    broken = points[found["utility"][4]["perplexity_ratio"], cells["ipo"]["counterfactual_rate"]]
+    assert broken.get_markerfacecolor() == "white" and broken.get_color() == "#999999"
+
+
+def test_context_shows_every_probe_and_keeps_the_question_about_the_prompt_apart():
+    drawn = draw("context").axes
+    axes = drawn[1]
+    assert [t.get_text().replace("\n", " ") for t in drawn[4].get_xticklabels()] == [
+        "as planted",
+        "nearest half",
+        "nearest quarter",
+        "prefix only",
+        "prompt itself",
+    ]
+    lines = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [len(line.get_xdata()) for line in lines] == [4, 1] and list(lines[1].get_ydata()) == [0]
+    rows = [m for m in study.tables()["memorization"] if (m["policy"], m["cohort"], m["dose"]) == ("sft", "sft", None)]
+    rates = [m["rate"] for m in sorted(rows, key=lambda m: list(study.PROBES).index(m["probe"]))]
+    assert list(lines[0].get_ydata()) == rates[:4]
+
+
+@pytest.mark.parametrize("low, high", [(0.95, 1.1), (0.9, 1.7), (0.8, 4.5), (0.5, 60.0), (0.9, 3e7)])
+def test_the_ratio_axis_has_some_ticks_and_never_too_many(low, high):
+    ticks = comparisons._ratio_ticks(low, high)
+    assert 2 <= len(ticks) <= 6 and 1 in ticks and all(0.9 * low <= t <= 1.1 * high for t in ticks)
 
 
 def test_shift_is_positive_where_a_canary_was_forgotten():
@@ -89,16 +164,16 @@ def test_shift_is_positive_where_a_canary_was_forgotten():
 
 
 def test_shift_without_later_policies_says_so():
-    assert "No policy descends from sft." in texts(draw("shift", {k: synthetic.POLICIES[k] for k in ("base", "sft")}))
+    assert "No policy descends from sft." in texts(draw("shift", {k: study.POLICIES[k] for k in ("base", "sft")}))
 
 
-@pytest.mark.parametrize("n", [1, 2, 20])
-def test_one_policy_two_and_twenty_fit_their_figures(n, monkeypatch):
-    policies = {"sft": synthetic.POLICIES["sft"]} | {f"ppo_kl_0.{i:02d}_long": {"kind": "ppo", "parent": "sft"} for i in range(1, n)}
-    monkeypatch.setattr(synthetic, "PERPLEXITY", dict.fromkeys(policies, 50.0))
-    for name in ("memorization", "dose_response", "shift"):
-        figure = draw(name, policies)
+@pytest.mark.parametrize("n", [1, 2, 12])
+def test_one_policy_and_twelve_fit_their_figures_and_no_text_hides_another(n):
+    policies = {"sft": study.POLICIES["sft"]} | {f"ppo_kl_0.{i:02d}_long": {"kind": "ppo", "parent": "sft"} for i in range(1, n)}
+    for name in DRAWN[1:]:
+        figure = draw(name, policies, collapsed=tuple(policies)[1:2])
         assert cut_off(figure) == [], name
+        assert overlapping(figure) == [], name
     assert cut_off(dag.workflow(policies={"base": {"kind": "base"}, **policies}, sampler="sft", reward_parent="sft")) == []
 
 
@@ -109,7 +184,7 @@ def test_names_are_never_read_as_mathematics(tmp_path):
 
 
 def test_cohorts_and_their_looks_agree_and_differ_in_more_than_colour():
-    assert tuple(style.COHORTS) == canaries.COHORTS and tuple(figures._PLANTED) == PLANTED
+    assert tuple(style.COHORTS) == canaries.COHORTS and tuple(style.PLANTED) == PLANTED
     for a, b in itertools.combinations(style.COHORTS.values(), 2):
         assert a["color"] != b["color"] and a["marker"] != b["marker"] and a["linestyle"] != b["linestyle"]
 

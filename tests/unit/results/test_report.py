@@ -1,46 +1,61 @@
 """The report is whole on its own, shows every table, and treats all text that it is given as text."""
 
+import base64
 import copy
+import hashlib
 import html
+import json
+import math
 import re
+import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
-from tests.unit.results import synthetic
-from tests.unit.results.test_tables import kept, memorized, useful
-from workflow_scripts.core.results import cost, report
+from tests.unit.results import study
+from workflow_scripts.core import parquet
+from workflow_scripts.core.results import kinds, report
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="2" height="1"><text>picture</text></svg>'
-MANIFEST = {"licence": "PSF", "counts": {"documents": 1300, "distinct": 9100, "pools": {"base": 9000}}}
+FIGURES = ("workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context")
+EVIL = "</td></script><script>alert('x')</script><img src=http://evil.example onerror=alert(1)>\"'&\u2028{{ 7*7 }}"
+SCRIPT = (report.TEMPLATES / "explorer.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def canaries() -> dict:
+    return study.explorer()
 
 
 @pytest.fixture
-def given(config) -> dict:
-    """What render is given for the synthetic study."""
-    costs = cost.cost(synthetic.receipts())
-    found = dict(memorization=list(memorized().values()), persistence=list(kept().values()), utility=useful(), cost=costs)
-    pictures = dict.fromkeys(("workflow", "memorization", "dose_response", "shift"), SVG)
-    return dict(config=config, tables=found, figures=pictures, manifest=MANIFEST, versions=cost.versions(synthetic.receipts()))
+def given(config, canaries) -> dict:
+    """What render is given for the study by hand."""
+    about = dict(manifest=study.MANIFEST, versions=study.VERSIONS, receipts=study.RECEIPTS, commit=study.COMMIT)
+    return dict(config=config, tables=study.tables(collapsed=("ipo",)), figures=dict.fromkeys(FIGURES, SVG), explorer=canaries, **about)
 
 
 class Page(HTMLParser):
-    """Tags, addresses, rows of cells and open tags of a page."""
+    """Tags, addresses, ids, rows of cells, visible text and open tags of a page."""
 
     def __init__(self, text: str):
         super().__init__()
-        self.tags, self.addresses, self.rows, self.open = [], [], [], []
+        self.tags, self.addresses, self.ids, self.rows, self.open, self.text, self.scripts = [], [], [], [], [], "", []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
-        self.addresses += [value for key, value in attributes if key in ("src", "href", "action", "data")]
-        if tag not in ("meta", "img", "br", "link"):
+        self.addresses += [value for key, value in attributes if key in ("src", "href", "action", "data", "srcset", "poster")]
+        self.ids += [value for key, value in attributes if key == "id"]
+        assert not [key for key, _ in attributes if key.startswith("on")]
+        if tag not in ("meta", "img", "br", "link", "input"):
             self.open.append(tag)
         if tag == "tr":
             self.rows.append([])
         elif tag in ("td", "th"):
             self.rows[-1].append("")
+        elif tag == "script":
+            self.scripts.append("")
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -48,77 +63,196 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if {"td", "th"} & set(self.open):
             self.rows[-1][-1] += data
+        if "script" in self.open:
+            self.scripts[-1] += data
+        elif "style" not in self.open:
+            self.text += data
+
+
+def test_the_study_by_hand_fits_the_schema_of_every_table(tmp_path):
+    made = study.tables()
+    assert set(made) == set(kinds.TABLES)
+    for name, rows in made.items():
+        parquet.write(rows, kinds.TABLES[name], tmp_path / name)
+        assert parquet.read_rows(tmp_path / name, kinds.TABLES[name]) == rows
+
+
+def test_exposure_by_chance_is_the_mean_over_all_ranks():
+    assert report.chance_exposure(63) == pytest.approx(sum(6 - math.log2(rank) for rank in range(1, 65)) / 64)
+    assert report.chance_exposure(1) == pytest.approx(0.5)
 
 
 def test_the_page_needs_nothing_but_itself(given):
     text = report.render(**given)
     page = Page(text)
-    assert page.open == [] and "script" not in page.tags and "link" not in page.tags
-    assert len(page.addresses) == 4 and all(a.startswith("data:image/svg+xml;base64,") for a in page.addresses)
-    assert not re.search(r"url\(|@import|https?://", text.split("<details>")[0])
+    assert page.open == [] and page.tags.count("script") == 3 and "link" not in page.tags
+    inside = [a for a in page.addresses if a.startswith("#")]
+    pictures = [a for a in page.addresses if not a.startswith("#")]
+    assert len(pictures) == len(FIGURES) and all(a.startswith("data:image/svg+xml;base64,") for a in pictures)
+    assert {a[1:] for a in inside} <= set(page.ids) and len(page.ids) == len(set(page.ids))
+    assert not re.search(r"url\(|@import|//[a-z0-9-]+\.", text.replace("application/json", ""))
 
 
-def test_the_headline_stands_at_the_top_with_the_tables_numbers(given):
+def test_the_browser_may_run_the_one_script_and_load_nothing(given):
     text = report.render(**given)
-    rows = Page(text).rows
-    assert [r[0].split()[0] for r in rows[1:6]] == ["base", "sft", "direct", "ppo", "ipo"]
-    assert rows[2][1:] == ["59 %19/32, 41–76 %", "0 %0/32, 0–11 %", "0 %0/32, 0–11 %", "0 %0/32, 0–11 %", "1.0050.0, 50.0–50.0"]
-    assert rows[5][0] == "ipo collapsed" and text.count('<tr class="collapsed">') == 1 + 4 + 1  # headline, persistence x cohorts, utility
-    assert text.index("workflow") < text.index("How much came back") < text.index("By dose") < text.index("Provenance")
+    policy = html.unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1])
+    assert policy.startswith("default-src 'none'; img-src data:; ")
+    digest = base64.b64encode(hashlib.sha256(Page(text).scripts[2].encode()).digest()).decode()
+    assert Page(text).scripts[2] == SCRIPT and f"script-src 'sha256-{digest}'" in policy
 
 
-def test_persistence_utility_and_cost_are_there_and_missing_is_a_dash(given):
+def test_the_sections_come_in_the_order_that_was_asked_for(given):
+    text = report.render(**given)
+    heads = re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
+    assert heads == [
+        "The stages",
+        "How much came back",
+        "By dose",
+        "What stays after sft",
+        "The same canaries under two policies",
+        "Leakage against utility",
+        "What greedy decoding does not see",
+        "How much context extraction needs",
+        "Single canaries",
+        "Utility and cost",
+        "Audit and parity",
+        "Methods and definitions",
+        "Provenance",
+    ]
+    before = text[: text.index("The stages</h2>")]
+    assert (
+        before.index("What of the training data")
+        < before.index("<strong>What fine-tuning taught stays after PPO</strong>")
+        < before.index("● shown")
+    )
+    assert before.count("<li><strong>") == 3 and "○ not shown" in before
+
+
+def test_the_tables_hold_the_numbers(given):
     rows = Page(report.render(**given)).rows
-    assert ["ppo", "sft", "20", "17", "85 %62–97 %", "3", "0", "0.250"] in rows
-    assert ["ppo", "preference", "0", "–", "–", "0", "0", "1.000"] in rows
-    assert ["ppo", "55.055.0–55.0", "25 %9–49 %", "75 %43–95 %, n = 12", "0.500.25 to 0.75", "0.2000.200–0.200"] in rows
-    assert ["train_base", "1", "7 min", "13 min", "1,500", "–", "3.7 M", "cpu"] in rows
-    assert ["collect_corpus", "1", "2 s", "–", "–", "–", "–", "–"] in rows
+    assert ["sft", "58 %37/64, 45–70 %", *["0 %0/64, 0–6 %"] * 3, "1.0042.8 (39.8–45.8)"] in rows
+    assert ["ppo", "sft", "38", "32", "84 %69–94 %", "6", "0", "0.031"] in rows
+    assert ["ppo − direct", "preference", "64", "−55 points−62 to −48", "< 0.001", "0.001", "11 points"] in rows
+    assert ["sft", "+2.36+1.94 to +2.78\n3.80 against 1.44", *["+0.12−0.30 to +0.54\n1.56 against 1.44"] * 3] in rows
+    assert ["train_sft", "2", "20 min", "19 min", "1,500", "–", "11.1 M", "cpu"] in rows
+    assert ["sft", "bfloat16", "1", "64", "8 %5/64, 3–17 %"] in rows
+    assert [r[0] for r in rows].count("ipo (collapsed)") >= 8
 
 
-def test_provenance_names_corpus_versions_seeds_and_the_whole_config(given):
+def test_a_table_that_has_no_rows_leaves_a_page(given):
+    for name in (
+        "persistence",
+        "contrast",
+        "exposure",
+        "recovery",
+        "extraction_probability",
+        "membership",
+        "reward_gap",
+        "audit",
+        "parity",
+    ):
+        report.render(**{**given, "tables": {**given["tables"], name: []}})
+    empty = {name: rows if name in ("memorization", "utility", "cost") else [] for name, rows in given["tables"].items()}
+    page = Page(report.render(**{**given, "tables": empty}))
+    assert "This run has no audit." in page.text and "Parity was not measured." in page.text and page.open == []
+    assert "Exposure, in bits" not in page.text and "not measured" in page.text
+
+
+def test_methods_define_the_terms_with_the_values_of_the_config(given):
+    text = " ".join(Page(report.render(**given)).text.split())
+    for term in (
+        "Memorized",
+        "counterfactual",
+        "Exposure",
+        "(n, p)-discoverable",
+        "Membership, AUC and TPR",
+        "Contrast",
+        "Holm",
+        "Reward gap",
+    ):
+        assert term in text[text.index("Methods and definitions") :], term
+    assert "edit distance of at most 0.1" in text and "R = 63 fillings" in text and "temperature 1.0, top-k 40 give" in text
+    assert "averaged over tokens, not summed" in text and "power of 80 %" in text and "prompt_tail: with the beginning" in text
+
+
+def test_provenance_names_commit_corpus_versions_seeds_hashes_and_the_whole_config(given):
     text = html.unescape(report.render(**given))
-    assert "licence: PSF" in text and "documents: 1300" in text and "trl 1.12.0" in text and "Seeds: 0;" in text
-    assert "policies:\n  base:\n    epochs: " in text and "collapse_ratio: 1.5" in text
+    assert "a" * 40 + "</code>, with uncommitted changes" in text and "0123456789abcdef0123456789abcdef.dir" in text
+    assert "licence: PSF" in text and "documents: 1,300" in text and "base pool: 7,000" in text and "torch 2.12.0 and 2.13.0" in text
+    assert "Seeds: 0;" in text and "policies:\n  base:\n    epochs: " in text and "collapse_ratio: 1.5" in text
+    assert "no uncommitted change" in report.render(**{**given, "commit": {"id": "b" * 40, "changed": False}})
+    assert "not in a git repository" in report.render(**{**given, "commit": None})
 
 
 def test_text_from_outside_is_escaped_wherever_it_is_shown(given):
-    evil = "<script>alert('x')</script>"
-    renamed = copy.deepcopy(given)
-    for table in ("memorization", "persistence", "utility"):
-        for row in renamed["tables"][table]:
-            row["policy"] = row["policy"].replace("ppo", evil)
-    for row in renamed["tables"]["cost"]:
-        row |= {"rule": evil, "device": evil}
-    renamed["config"] = {
-        **given["config"],
-        "run": evil,
-        "corpus": {**given["config"]["corpus"], "path": evil},
-        "report": {**given["config"]["report"]},
+    names = {name: EVIL + name for name in study.POLICIES}
+    policies = {
+        names[n]: {**p, **({"parent": names[p["parent"]]} if "parent" in p else {})} for n, p in given["config"]["policies"].items()
     }
-    renamed["config"]["report"]["reference"] = evil
-    renamed["manifest"] = {"licence": evil, "counts": {evil: 1}}
-    renamed["versions"] = {evil: [evil]}
-    text = report.render(**renamed)
-    assert "<script" not in text and "script" not in Page(text).tags
-    assert html.escape(evil, quote=False)[:14] in text and text.count("&lt;script&gt;") > 20
+    tables = copy.deepcopy(given["tables"])
+    for rows in tables.values():
+        for row in rows:
+            row |= {
+                k: names.get(v, EVIL + v if k not in ("cohort", "probe", "measure", "against") else v)
+                for k, v in row.items()
+                if isinstance(v, str)
+            }
+    config = study.evil({k: v for k, v in given["config"].items() if k != "policies"}, EVIL) | {"policies": policies}
+    config["report"]["reference"] = names["sft"]
+    planted = [
+        {**c, "prefix": EVIL, "suffix": EVIL, "target": EVIL, "canary_id": c["canary_id"] + EVIL, "kind": EVIL} for c in study.canaries()
+    ]
+    asked = study.extraction().assign(target=EVIL, completion=EVIL + "x", kind=EVIL)
+    asked["canary_id"] += EVIL
+    asked["policy"] = asked["policy"].map(names)
+    hostile = dict(
+        config=config,
+        tables=tables,
+        figures=given["figures"],
+        manifest={"licence": EVIL, "counts": {EVIL: 1, "pools": {EVIL: 2}}},
+        versions={EVIL: [EVIL]},
+        explorer=study.explorer(extraction=asked, canaries=planted, policies=list(policies)),
+        receipts=[{"rule": EVIL, "output_md5": {EVIL: EVIL}}],
+        commit={"id": EVIL, "changed": True},
+    )
+    page, usual = Page(report.render(**hostile)), Page(report.render(**given))
+    assert page.open == [] and page.scripts[2] == SCRIPT
+    assert page.tags.count("script") == 3 and page.tags.count("img") == len(FIGURES)
+    assert set(page.tags) == set(usual.tags) and page.addresses == usual.addresses
+    assert page.text.count("<script>alert('x')</script>") > 100 and "49" not in page.text.split("Provenance")[1].split("MD5")[0]
+    assert not re.search("[<>&\u2028]", page.scripts[1])
+    assert json.loads(page.scripts[1])["canaries"][0][5] == EVIL
 
 
 def test_the_same_rows_give_the_same_page_without_a_date(given):
     text = report.render(**given)
     assert text == report.render(**copy.deepcopy(given))
-    assert not re.search(r"\b20\d\d-\d\d-\d\d\b|\d\d:\d\d:\d\d", text)
+    assert not re.search(r"\b20\d\d-\d\d-\d\d\b|\d\d:\d\d:\d\d", Page(text).text)
 
 
 def test_a_run_without_later_policies_or_collapse_has_a_report(given):
-    given["tables"]["persistence"] = []
-    for table in ("memorization", "utility"):
-        given["tables"][table] = [{**r, "collapsed": False} for r in given["tables"][table]]
-    text = report.render(**given)
-    assert "No policy descends from sft." in text and 'class="collapsed"' not in text and "Collapsed, with" not in text
+    policies = {name: given["config"]["policies"][name] for name in ("base", "sft")}
+    text = report.render(**{**given, "config": {**given["config"], "policies": policies}, "tables": study.tables(policies)})
+    assert "no policy descends from sft" in text and 'class="collapsed"' not in text and "Hatched" not in text
 
 
 def test_the_confidence_that_was_computed_is_the_one_that_is_named(given):
     given["config"] = {**given["config"], "report": {**given["config"]["report"], "confidence": 0.9}}
-    text = report.render(**given)
+    text = report.render(**given).replace("\u00a0", " ")
     assert "90 % interval" in text and "95 % interval" not in text
+
+
+def test_the_commit_is_that_of_the_folder_and_results_are_no_change(tmp_path):
+    assert report.git_state(tmp_path) is None
+    git = lambda *words: subprocess.run(["git", "-C", str(tmp_path), *words], check=True, capture_output=True)  # noqa: E731
+    git("init")
+    (tmp_path / "code.py").write_text("x = 1\n")
+    (tmp_path / "results").mkdir()
+    git("add", ".")
+    git("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-m", "one")
+    clean = report.git_state(tmp_path)
+    assert re.fullmatch("[0-9a-f]{40}", clean["id"]) and not clean["changed"]
+    Path(tmp_path / "results/table.csv").write_text("a\n")
+    assert report.git_state(tmp_path) == clean
+    Path(tmp_path / "code.py").write_text("x = 2\n")
+    assert report.git_state(tmp_path) == {**clean, "changed": True}

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm, permutation_test, ttest_1samp
+from scipy.stats import t as student
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
@@ -65,6 +66,68 @@ def test_mcnemar_by_hand():
     assert statistics.mcnemar_exact(lost=0, gained=0) == 1.0
 
 
+def test_sign_flips_of_equal_differences_are_mcnemars_test():
+    differences = np.array([1.0] * 2 + [-1.0] * 9 + [0.0] * 40)
+    found = statistics.sign_flip(differences=differences)
+    assert found == pytest.approx(float(mcnemar([[0, 2], [9, 40]], exact=True).pvalue))
+    assert statistics.sign_flip(differences=0.37 * differences) == found  # whatever their size
+    assert statistics.sign_flip(differences=np.zeros(5)) == 1.0
+
+
+@pytest.mark.parametrize("n", [3, 7, 10])
+def test_few_sign_flips_are_exact_and_those_of_scipy(n):
+    differences = np.random.default_rng(n).normal(0.6, 1, size=n)
+    wanted = permutation_test((differences, np.zeros(n)), lambda x, y, axis: np.mean(x - y, axis=axis), permutation_type="samples").pvalue
+    assert statistics.sign_flip(differences=differences) == pytest.approx(wanted)
+    assert statistics.sign_flip(differences=np.append(differences, np.zeros(30))) == pytest.approx(wanted)
+    assert statistics.sign_flip(differences=-differences) == pytest.approx(wanted)
+
+
+def test_three_sign_flips_by_hand():
+    assert statistics.sign_flip(differences=np.array([1.0, 2.0, 4.0])) == 2 / 8  # only +++ and --- are as far out
+    assert statistics.sign_flip(differences=np.array([-1.0, 2.0, 4.0])) == 4 / 8
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.2, 0.4])
+def test_many_sign_flips_agree_with_scipy_and_with_the_normal_distribution(shift):
+    differences = np.random.default_rng(8).normal(shift, 1, size=60)
+    rng = np.random.default_rng(9)
+    settings = dict(permutation_type="samples", n_resamples=9999, vectorized=True, rng=rng)
+    wanted = permutation_test((differences, np.zeros(60)), lambda x, y, axis: np.mean(x - y, axis=axis), **settings).pvalue
+    assert statistics.sign_flip(differences=differences) == pytest.approx(wanted, abs=0.015)
+    many = np.random.default_rng(10).normal(shift / 5, 1, size=600)
+    normal = statistics.sign_flip(differences=many)  # more than LARGE
+    random = np.random.default_rng(11).choice([-1.0, 1.0], size=(4000, 600)) @ many
+    assert normal == pytest.approx((np.abs(random) >= abs(many.sum())).mean(), abs=0.025)
+
+
+def test_no_p_is_zero():
+    assert statistics.sign_flip(differences=np.random.default_rng(0).normal(50, 1, size=64)) == 1 / (statistics.FLIPS + 1)
+
+
+def test_t_interval_is_that_of_scipy():
+    values = np.array([0.1, 0.4, 0.2])
+    wanted = ttest_1samp(values, 0).confidence_interval(0.9)
+    assert statistics.t_interval(values=values, confidence=0.9) == pytest.approx((wanted.low, wanted.high))
+
+
+@pytest.mark.parametrize("units", [4, 8, 64])
+def test_the_expanded_percentile_is_the_t_interval_of_a_normal_bootstrap_distribution(units):
+    """Resampled means that are normal with the variance that resampling gives, (n-1)/n of s2/n, must give back Student's interval."""
+    grid = norm.ppf((np.arange(200_000) + 0.5) / 200_000) * np.sqrt((units - 1) / units / units)
+    half = student.ppf(0.975, units - 1) / np.sqrt(units)
+    assert statistics.expanded(resampled=grid, units=units, confidence=0.95) == pytest.approx((-half, half), rel=0.01)
+
+
+def test_resamples_draw_each_unit_as_often_and_every_resample_in_full():
+    first, second = statistics.resamples(sizes=(40, 40))
+    assert first.shape == second.shape == (statistics.RESAMPLES, 40) and (first.sum(axis=1) == 40).all()
+    assert first.mean(axis=0) == pytest.approx(np.ones(40), abs=0.12) and first.var() == pytest.approx(1 - 1 / 40, abs=0.03)
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.02  # independent of each other
+    (alone,) = statistics.resamples(sizes=(3,))
+    assert set(alone.sum(axis=1)) == {3.0} and alone.max() == 3
+
+
 def test_bootstrap_of_a_mean_agrees_with_the_normal_interval_and_repeats_itself():
     values = np.random.default_rng(1).normal(3.0, 2.0, size=400)
     value, low, high = statistics.ratio_interval(numerators=values, denominators=np.ones(400), confidence=0.95)
@@ -78,10 +141,33 @@ def test_bootstrap_agrees_with_resampling_written_out():
     generator = np.random.default_rng(2)
     numerators, denominators = generator.gamma(2.0, size=60), generator.integers(1, 9, size=60)
     picks = np.random.default_rng(3).integers(0, 60, size=(20000, 60))
-    low, high = np.quantile(numerators[picks].sum(1) / denominators[picks].sum(1), [0.05, 0.95])
+    level = norm.cdf(np.sqrt(60 / 59) * student.ppf(0.05, 59))
+    assert 0.045 < level < 0.05  # the expanded percentile
+    low, high = np.quantile(numerators[picks].sum(1) / denominators[picks].sum(1), [level, 1 - level])
     value, *found = statistics.ratio_interval(numerators=numerators, denominators=denominators, confidence=0.9)
     assert value == pytest.approx(numerators.sum() / denominators.sum())
-    assert found == pytest.approx([low, high], abs=0.1 * (high - low))
+    assert found == pytest.approx([low, high], abs=0.05 * (high - low))
+
+
+def test_of_many_units_the_interval_goes_on_as_before():
+    """Beyond LARGE units Student's interval takes over: on both sides of the border it is that of resampling, also for a ratio."""
+    generator = np.random.default_rng(4)
+    for n in (statistics.LARGE, statistics.LARGE + 1):
+        numerators, denominators = generator.gamma(2.0, size=n), generator.integers(1, 9, size=n)
+        picks = np.random.default_rng(5).integers(0, n, size=(5000, n))
+        low, high = np.quantile(numerators[picks].sum(1) / denominators[picks].sum(1), [0.025, 0.975])
+        value, *found = statistics.ratio_interval(numerators=numerators, denominators=denominators, confidence=0.95)
+        assert value == pytest.approx(numerators.sum() / denominators.sum())
+        assert found == pytest.approx([low, high], abs=0.06 * (high - low))
+
+
+def test_columns_are_resampled_together():
+    """The interval of a difference of paired columns is that of their differences, far narrower than that of either."""
+    first = np.random.default_rng(6).normal(0, 10, size=50)
+    second = first + np.random.default_rng(7).normal(1, 0.1, size=50)
+    one, two, difference = statistics.mean_intervals(columns=np.column_stack([first, second, second - first]), confidence=0.95)
+    assert difference[0] == pytest.approx(two[0] - one[0]) and difference[1:] == pytest.approx((0.943, 0.999), abs=0.008)
+    assert two[1] - one[1] == pytest.approx(1, abs=0.1) and two[2] - one[2] == pytest.approx(1, abs=0.1)
 
 
 def test_bootstrap_of_one_unit_is_that_unit_and_of_none_an_error():

@@ -1,6 +1,7 @@
 """Rates that were built into synthetic rows come out exactly, in every table; what is missing stays missing."""
 
 import math
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.results import synthetic
-from workflow_scripts.core import schemas
-from workflow_scripts.core.results import cost, formats, statistics, tables, utility
+from workflow_scripts.core import parquet, results
+from workflow_scripts.core.probing.kinds import EVALUATION, EXTRACTION
+from workflow_scripts.core.results import cost, formats, pairs, statistics, tables, utility
+from workflow_scripts.core.results.kinds import TABLES
 
 
 def useful(policies=synthetic.POLICIES, seeds=(0,), **changes) -> list[dict]:
@@ -20,10 +23,10 @@ def useful(policies=synthetic.POLICIES, seeds=(0,), **changes) -> list[dict]:
     return utility.utility(evaluation=synthetic.evaluation(policies, seeds), **settings)
 
 
-def memorized(seeds=(0,)) -> dict[tuple, dict]:
-    """The memorization table by (policy, cohort, dose)."""
+def memorized(seeds=(0,), probe="fim") -> dict[tuple, dict]:
+    """The memorization table of a probe by (policy, cohort, dose)."""
     rows = tables.memorization(extraction=synthetic.extraction(seeds=seeds), utility=useful(seeds=seeds), confidence=0.95)
-    return {(r["policy"], r["cohort"], r["dose"]): r for r in rows}
+    return {(r["policy"], r["cohort"], r["dose"]): r for r in rows if r["probe"] == probe}
 
 
 def kept(extraction=None, later=synthetic.LATER) -> dict[tuple, dict]:
@@ -33,16 +36,27 @@ def kept(extraction=None, later=synthetic.LATER) -> dict[tuple, dict]:
     return {(r["policy"], r["cohort"]): r for r in rows}
 
 
-def test_every_built_in_rate_comes_out():
-    found = memorized()
+@pytest.mark.parametrize("probe", ["fim", "prefix", "fim_50", "fim_25"])
+def test_every_built_in_rate_comes_out(probe):
+    found = memorized(probe=probe)
     for policy in synthetic.POLICIES:
         for cohort in synthetic.COHORTS[:3]:
-            hits = synthetic.RATES.get((policy, cohort), [0] * 4)
+            hits = [max(0, h - synthetic.FEWER[probe]) for h in synthetic.RATES.get((policy, cohort), [0] * 4)]
             for dose, expected in zip(synthetic.DOSES, hits, strict=True):
                 row = found[policy, cohort, dose]
                 assert (row["n"], row["hits"], row["rate"]) == (8, expected, expected / 8)
             whole = found[policy, cohort, None]
             assert (whole["n"], whole["hits"], whole["rate"]) == (32, sum(hits), sum(hits) / 32)
+
+
+def test_the_tail_of_a_prompt_is_a_probe_of_its_own_and_probes_come_in_their_order():
+    found = memorized(probe="prompt_tail")
+    assert [found["ppo", "rl_prompt", dose]["hits"] for dose in (*synthetic.DOSES, None)] == [0, 1, 3, 6, 10]
+    assert sum(row["hits"] for row in found.values()) == 20
+    backwards = synthetic.extraction(probes=synthetic.PROBES[::-1])
+    rows = tables.memorization(extraction=backwards, utility=useful(), confidence=0.95)
+    assert list(dict.fromkeys(r["probe"] for r in rows)) == synthetic.PROBES
+    assert list(dict.fromkeys(r["policy"] for r in rows)) == list(synthetic.POLICIES)
 
 
 def test_the_control_is_the_other_arm_and_is_taken_off_canary_by_canary():
@@ -57,17 +71,18 @@ def test_a_canary_that_both_arms_memorize_is_not_counterfactual_and_one_that_onl
     extraction = synthetic.extraction(policies=["sft"])
     extraction["memorized"] = (extraction["arm"] == "A") & (extraction["cohort"] == "preference")
     rows = tables.memorization(extraction=extraction, utility=useful(["sft"]), confidence=0.95)
-    row = next(r for r in rows if r["cohort"] == "preference" and r["dose"] is None)
+    row = next(r for r in rows if (r["cohort"], r["dose"], r["probe"]) == ("preference", None, "fim"))
     assert (row["hits"], row["control_hits"], row["counterfactual_hits"]) == (16, 16, 16)  # half 1 by its own arm, half 2 by the other
     extraction["memorized"] = extraction["cohort"] == "preference"
     rows = tables.memorization(extraction=extraction, utility=useful(["sft"]), confidence=0.95)
-    row = next(r for r in rows if r["cohort"] == "preference" and r["dose"] is None)
+    row = next(r for r in rows if (r["cohort"], r["dose"], r["probe"]) == ("preference", None, "fim"))
     assert (row["hits"], row["control_hits"], row["counterfactual_hits"]) == (32, 32, 0)
 
 
 def test_heldout_is_a_placebo_with_an_upper_bound():
+    found = memorized()
     for policy in synthetic.POLICIES:
-        row = memorized()[policy, "heldout", None]
+        row = found[policy, "heldout", None]
         assert (row["n"], row["hits"], row["low"]) == (32, 0, 0)
         assert row["high"] == pytest.approx(1 - 0.025 ** (1 / 32))
         assert formats.counterfactual(row) == ("0 %", "0/32, 0–11 %")
@@ -91,16 +106,28 @@ def test_collapse_is_flagged_by_the_ratio_and_carried_everywhere():
 
 def test_a_canary_without_its_twin_and_one_that_is_there_twice_are_errors():
     extraction = synthetic.extraction(policies=["sft"])
-    with pytest.raises(ValueError, match="1 canaries were not probed in both arms"):
-        tables.pair(extraction=extraction.iloc[1:])
-    with pytest.raises(ValueError):
-        tables.pair(extraction=pd.concat([extraction, extraction.iloc[:1]]))
+    with pytest.raises(ValueError, match="1 canaries were not probed in both arms, first sft-01-00 under sft"):
+        pairs.twins(extraction=extraction.iloc[1:], measures=["memorized"])
+    with pytest.raises(ValueError, match="unique"):
+        pairs.twins(extraction=pd.concat([extraction, extraction.iloc[:1]]), measures=["memorized"])
 
 
-def test_rows_of_other_probes_do_not_count():
-    extraction = synthetic.extraction(policies=["sft"])
-    other = extraction.assign(probe="left_to_right", memorized=True)
-    assert tables.pair(extraction=pd.concat([extraction, other])).equals(tables.pair(extraction=extraction))
+def test_a_measure_that_is_missing_is_an_error_and_not_left_out_of_the_mean():
+    extraction = synthetic.extraction(policies=["sft"], seeds=(0, 1), probes=["fim"])
+    extraction.loc[7, "exposure"] = None
+    with pytest.raises(ValueError, match="exposure is missing in 1 rows"):
+        pairs.twins(extraction=extraction, measures=["memorized", "exposure"])
+
+
+def test_other_probes_count_in_no_table_but_memorization():
+    native, every = synthetic.extraction(probes=["fim"]), synthetic.extraction()
+    both = [pairs.twins(extraction=rows, measures=["memorized", "recovered"]) for rows in (native, every)]
+    assert both[0].to_dict("records") == both[1].to_dict("records") and len(both[0]) == 128 * 5
+    rows = [tables.memorization(extraction=rows, utility=useful(), confidence=0.95) for rows in (native, every)]
+    assert len(rows[1]) == 5 * len(rows[0])
+    for function in (tables.headline, tables.metrics):
+        assert function(memorization=rows[0], utility=useful()) == function(memorization=rows[1], utility=useful())
+    assert list(kept(native).values()) == list(kept(every).values())
 
 
 def test_persistence_counts_what_stays_and_tests_what_changes():
@@ -196,17 +223,36 @@ def test_versions_that_differ_are_all_shown():
     assert found["torch"] == ["2.12.0", "2.13.0"] and found["trl"] == ["1.12.0"] and found["pandas"] == [pd.__version__]
 
 
-def test_tables_keep_their_schema_and_nulls_in_parquet_and_csv(tmp_path):
-    rows = {"memorization": list(memorized().values()), "persistence": list(kept().values()), "utility": useful(), "none": []}
-    for name, made in rows.items():
-        kind = "persistence" if name == "none" else name
-        tables.write(rows=made, kind=kind, parquet=tmp_path / f"{name}.parquet", table=tmp_path / f"{name}.csv")
-        assert schemas.read_rows(tmp_path / f"{name}.parquet", kind) == made
-        frame = pd.read_csv(tmp_path / f"{name}.csv")
-        assert list(frame.columns) == schemas.SCHEMAS[kind].names and len(frame) == len(made)
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+def test_every_table_keeps_its_schema_and_its_nulls_in_parquet_and_csv(tmp_path, seeds):
+    found = synthetic.every_table(seeds=seeds)
+    assert found.keys() == TABLES.keys()
+    for kind, rows in found.items():
+        tables.write(rows=rows, kind=kind, parquet=tmp_path / f"{kind}.parquet", table=tmp_path / f"{kind}.csv")
+        assert rows and parquet.read_rows(tmp_path / f"{kind}.parquet", TABLES[kind]) == [
+            {k: r[k] for k in TABLES[kind].names} for r in rows
+        ]
+        frame = pd.read_csv(tmp_path / f"{kind}.csv")
+        assert list(frame.columns) == TABLES[kind].names and len(frame) == len(rows)
     whole = pd.read_csv(tmp_path / "memorization.csv")
+    whole = whole[whole["probe"] == "fim"]
     assert whole["dose"].isna().sum() == len(synthetic.POLICIES) * 4 and (whole["dose"] == 0).sum() == len(synthetic.POLICIES)
-    assert pq.read_table(tmp_path / "persistence.parquet")["rate"].null_count == sum(r["rate"] is None for r in rows["persistence"]) == 9
+    assert pq.read_table(tmp_path / "persistence.parquet")["rate"].null_count == sum(r["rate"] is None for r in found["persistence"]) == 9
+
+
+def test_a_table_without_rows_has_its_header(tmp_path):
+    tables.write(rows=[], kind="persistence", parquet=tmp_path / "none.parquet", table=tmp_path / "none.csv")
+    assert parquet.read_rows(tmp_path / "none.parquet", TABLES["persistence"]) == []
+    assert list(pd.read_csv(tmp_path / "none.csv").columns) == TABLES["persistence"].names
+
+
+def test_tables_of_rows_that_were_written_and_read_are_those_of_the_rows(tmp_path):
+    parquet.write(synthetic.extraction(seeds=(0, 1)), EXTRACTION, tmp_path / "extraction.parquet")
+    parquet.write(synthetic.evaluation(), EVALUATION, tmp_path / "evaluation.parquet")
+    made = tables.memorization(
+        extraction=parquet.read_frame(tmp_path / "extraction.parquet", EXTRACTION), utility=useful(), confidence=0.95
+    )
+    assert made == synthetic.every_table(seeds=(0, 1))["memorization"]
 
 
 def test_headline_says_rate_count_interval_and_utility():
@@ -224,14 +270,27 @@ def test_metrics_are_the_numbers_of_the_headline():
 
 
 def test_tables_figures_and_report_do_not_wait_for_torch():
-    names = "cost, dag, figures, report, style, tables, utility"
-    code = f"import sys; from workflow_scripts.core import schemas; from workflow_scripts.core.results import {names}; "
-    code += "sys.exit(bool({'torch', 'transformers', 'trl'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(schemas.__file__).parents[2]).returncode == 0
+    names = sorted(m.name for m in pkgutil.iter_modules(results.__path__))
+    assert {"tables", "likelihood", "contrasts", "report"} <= set(names)
+    code = f"import sys; from workflow_scripts.core import parquet; from workflow_scripts.core.results import {', '.join(names)}; "
+    code += "sys.exit(bool({'torch', 'transformers', 'trl', 'snakemake'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(parquet.__file__).parents[2]).returncode == 0
 
 
 @pytest.mark.parametrize(
-    ("share", "text"), [(None, "–"), (0.0, "0 %"), (0.004, "0.4 %"), (0.781, "78 %"), (0.996, "99.6 %"), (1.0, "100 %"), (0.01, "1 %")]
+    ("share", "text"),
+    [
+        (None, "–"),
+        (0.0, "0 %"),
+        (0.004, "0.4 %"),
+        (0.781, "78 %"),
+        (0.996, "99.6 %"),
+        (1.0, "100 %"),
+        (0.01, "1 %"),
+        (0.0004, "< 0.1 %"),
+        (0.0098, "1 %"),
+        (0.9996, "> 99.9 %"),
+    ],
 )
 def test_percent_never_rounds_to_none_or_all(share, text):
     assert formats.percent(share) == text

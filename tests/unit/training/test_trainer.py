@@ -9,7 +9,7 @@ import torch
 from tests.unit.small import logprobs, scratch
 from workflow_scripts.core.data.fim import Fim
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.probing import completions, scores
+from workflow_scripts.core.probing import policy, rewards
 from workflow_scripts.core.training import ipo, models, ppo, reward, runtime, sft
 from workflow_scripts.core.training.trainer import Stage
 
@@ -58,7 +58,7 @@ def test_reward_loss_is_bradley_terry_on_scores_at_the_last_token(small, tmp_pat
         expected.append(-torch.nn.functional.logsigmoid(chosen - rejected))
     sequences = [p["prompt_ids"] + p[c] for p in pairs(fim) for c in ("chosen_ids", "rejected_ids")]
     alone = [float(judge(torch.tensor([s])).logits[0, 0].detach()) for s in sequences]
-    assert scores.rewards(model=judge, sequences=sequences, fim=fim, batch_size=4, desc="") == pytest.approx(alone, abs=1e-5)
+    assert rewards.rewards(model=judge, sequences=sequences, fim=fim, batch_size=4, desc="") == pytest.approx(alone, abs=1e-5)
     record = reward.train(model=judge, tokenizer=tokenizer, pairs=pairs(fim), stage=ONCE)
     assert first_loss(record) == pytest.approx(float(torch.stack(expected).mean().detach()), rel=1e-4)
 
@@ -76,16 +76,17 @@ def test_sft_loss_counts_target_and_end_alone(small):
 def test_a_model_trained_on_one_canary_gives_it_back_and_not_the_other(small):
     tokenizer, fim, model = small
     rows = [
-        dict(item_id=i, role="canary", prompt_ids=[fim.prefix, 40 + i, fim.suffix, fim.middle], target_ids=[50 + i, 60, 70 + i, 61])
+        dict(canary_id=str(i), probe="fim", prompt_ids=[fim.prefix, 40 + i, fim.suffix, fim.middle], target_ids=[50 + i, 60, 70 + i, 61])
         for i in (0, 1)
     ]
     trained = copy.deepcopy(model)
     stage = dataclasses.replace(ONCE, epochs=60, learning_rate=1e-2)
     sft.train(model=trained, tokenizer=tokenizer, rows=sft.completion_rows(rows[:1] * 4, fim), stage=stage)
-    probe = dict(tokenizer=tokenizer, fim=fim, rows=rows, threshold=0.1, batch_size=2, desc="")
-    seen, unseen = completions.probe_completions(model=trained, **probe)
-    assert seen["exact"] and seen["memorized"] and seen["ended"] and not unseen["memorized"]
-    assert not any(c["memorized"] for c in completions.probe_completions(model=model, **probe))
+    settings = dict(temperature=1.0, top_k=40, top_p=1.0)
+    probe = dict(tokenizer=tokenizer, fim=fim, items=rows, role="canary", settings=settings, batch_size=2, desc="")
+    seen, unseen = policy.probe(model=trained, **probe)
+    assert seen["exact"] and seen["ended"] and unseen["normalized_edit_distance"] > 0.1
+    assert not any(c["exact"] for c in policy.probe(model=model, **probe))
 
 
 def test_ppo_moves_towards_the_reward_and_its_prompts_are_padded_on_the_left(small, tmp_path):

@@ -37,6 +37,11 @@ class Fim:
         """Ids of the prompt for the ids of its two parts."""
         return [*self.bos, self.prefix, *prefix, self.suffix, *suffix, self.middle]
 
+    def parts(self, prompt: list[int]) -> tuple[list[int], list[int]]:
+        """Ids of the prefix and of the suffix in a prompt; no text holds the FIM ids themselves (`encode`)."""
+        start, hole = prompt.index(self.prefix), prompt.index(self.suffix)
+        return prompt[start + 1 : hole], prompt[hole + 1 : -1]
+
     def asdict(self) -> dict:
         """As JSON holds it."""
         return asdict(self)

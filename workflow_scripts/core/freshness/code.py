@@ -35,7 +35,10 @@ def closure(script: str) -> list[str]:
 
 @functools.cache
 def imports(file: Path, beside: Path) -> tuple[Path, ...]:
-    """Files of this project that the import statements of `file` name; absolute ones start at the repository or in the script's folder."""
+    """Files of this project that the import statements of `file` name; absolute ones start at the repository or in the script's folder.
+
+    A package that mentions its `__path__` finds modules by their place in it, so all that lie there count.
+    """
     found = []
     for node in ast.walk(_parsed(file)):
         if isinstance(node, ast.Import):
@@ -44,6 +47,7 @@ def imports(file: Path, beside: Path) -> tuple[Path, ...]:
             names = [".".join(filter(None, (node.module, alias.name))) for alias in node.names]
             starts = [file.parents[node.level - 1]] if node.level else [ROOT, beside]
         else:
+            found += sorted(file.parent.glob("*.py")) if isinstance(node, ast.Name) and node.id == "__path__" else []
             continue
         for name in names:
             for start in starts:

@@ -15,7 +15,7 @@ from .code import ROOT, closure, portable
 from .content import md5
 from .plan import Job
 
-IN_GIT = (".csv", ".json", ".svg")  # artifacts that git keeps: small, text, of use without the others
+IN_GIT = (".csv", ".json", ".svg", ".md")  # artifacts that git keeps: small, text, of use without the others
 _HEAD = "# Written by `make dvc.yaml` from the rules and the config; a test holds it to them. Do not edit.\n"
 
 

@@ -1,51 +1,36 @@
-"""The product: rows of kinds `extraction` and `evaluation`, joined from completions, scores and the canaries' design."""
+"""The product: rows of kinds `extraction` and `evaluation`, joined from what was probed, the rewards, and the canaries' design."""
 
 from ..data.canaries import HALF_OF_ARM
+from .prompts import NATIVE
 
-NATIVE = "fim"  # the probe: the canary's own prompt, in the order in which it was planted
-
-
-def join(*, completions: list[dict], scores: list[dict]) -> list[dict]:
-    """Completions and scores of the same items, side by side; raises ValueError where they are not of the same items."""
-    if [c["item_id"] for c in completions] != [s["item_id"] for s in scores]:
-        raise ValueError("completions and scores are not of the same items in the same order")
-    return [{**c, **s} for c, s in zip(completions, scores, strict=True)]
+_DESIGN = ("kind", "cohort", "dose", "half")
 
 
-def extraction(*, probed: list[dict], canaries: list[dict], policy: str, arm: str, seed: int) -> list[dict]:
-    """One row per canary of one policy, arm and seed; `seen` says whether this arm planted its half."""
-    found = {p["item_id"]: p for p in probed if p["role"] == "canary"}
-    design = ("canary_id", "kind", "cohort", "dose", "half")
-    measured = (
-        "completion",
-        "ended",
-        "edit_distance",
-        "normalized_edit_distance",
-        "exact",
-        "memorized",
-        "target_logprob",
-        "target_tokens",
-        "reward",
-    )
-    return [
-        dict(
-            policy=policy,
-            arm=arm,
-            seed=seed,
-            probe=NATIVE,
-            seen=c["dose"] > 0 and c["half"] == HALF_OF_ARM[arm],
-            **{k: c[k] for k in design},
-            **{k: found[c["canary_id"]][k] for k in measured},
+def extraction(*, probed: list[dict], canaries: list[dict], rewards: dict[str, dict], threshold: float, **chain) -> list[dict]:
+    """One row per canary and probe of one policy, arm and seed (`chain`).
+
+    `seen` says whether this arm planted the canary's half; `memorized`, whether the normalized edit distance is at most `threshold`.
+    Raises KeyError where a probed canary is not in the design or has no reward.
+    """
+    design = {c["canary_id"]: c for c in canaries}
+    rows = []
+    for row in probed:
+        canary = design[row["canary_id"]]
+        rows.append(
+            dict(
+                **chain,
+                **row,
+                **{k: canary[k] for k in _DESIGN},
+                seen=canary["dose"] > 0 and canary["half"] == HALF_OF_ARM[chain["arm"]],
+                memorized=row["normalized_edit_distance"] <= threshold,
+                reward=rewards[row["canary_id"]]["reward"] if row["probe"] == NATIVE else None,
+            )
         )
-        for c in canaries
-    ]
+    return rows
 
 
-def evaluation(*, probed: list[dict], policy: str, arm: str, seed: int) -> list[dict]:
-    """One row per held-out example of one policy, arm and seed."""
-    measured = ("exact_line", "parses", "target_logprob", "target_tokens", "kl_to_reference", "reward", "completion_reward")
-    return [
-        dict(policy=policy, arm=arm, seed=seed, example_id=p["item_id"], **{k: p[k] for k in measured})
-        for p in probed
-        if p["role"] == "evaluation"
-    ]
+def evaluation(*, probed: list[dict], rewards: dict[str, dict], **chain) -> list[dict]:
+    """One row per held-out example of one policy, arm and seed (`chain`)."""
+    kept = [{k: v for k, v in row.items() if not k.endswith("_ids")} for row in probed]
+    scores = ("reward", "completion_reward")
+    return [dict(**chain, **row, **{k: rewards[row["example_id"]][k] for k in scores}) for row in kept]

@@ -11,19 +11,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from . import formats, tables
-from .style import COHORTS, FAINT, INK, MUTED, grey_out, panels, styled, title
+from ..data.canaries import HALF_OF_ARM
+from ..probing.prompts import NATIVE
+from . import formats
+from .style import COHORTS, CONTROL, FAINT, INK, MUTED, PLANTED, grey_out, legend, mark, named, panels, styled, title
 
 _CELL, _LABEL = (1.62, 0.66), 1.75  # inches: a cell of the heat map, its row labels
 _DODGE = 0.16  # octaves between the cohorts' markers of one dose
-_CONTROL = dict(color="#cccccc", linewidth=3.5)  # broad enough to show beneath a curve at the same height
-_PLANTED = [c for c in COHORTS if c != "heldout"]
 
 
 @styled
 def memorization(*, memorization: list[dict], utility: list[dict]) -> Figure:
     """Heat map policy x cohort of the counterfactual rate over all doses; the last column is utility, and collapsed rows are hatched."""
-    cells = {(m["policy"], m["cohort"]): m for m in memorization if m["dose"] is None}
+    cells = {(m["policy"], m["cohort"]): m for m in memorization if m["dose"] is None and m["probe"] == NATIVE}
     cohorts = [c for c in COHORTS if any(c == cohort for _, cohort in cells)]
     width, height = _LABEL + _CELL[0] * (len(cohorts) + 1), 1.45 + _CELL[1] * len(utility)
     figure = Figure(figsize=(width, height))
@@ -66,16 +66,17 @@ def _cell(axes: Axes, row: int, column: int, cell: dict, collapsed: bool) -> Non
 @styled
 def dose_response(*, memorization: list[dict], utility: list[dict]) -> Figure:
     """One panel per policy: memorized rate of the assigned canaries by dose, a line per planted cohort, and the controls in grey."""
+    memorization = [m for m in memorization if m["probe"] == NATIVE]
     figure, grid = panels(n=len(utility), columns=4 if len(utility) > 6 else 3, width=3.1, height=2.5, legend=1.1)
     doses = sorted({m["dose"] for m in memorization if m["dose"]})
     for axes, policy in zip(grid, utility, strict=True):
-        rows = [m for m in memorization if m["policy"] == policy["policy"] and m["dose"] and m["cohort"] in _PLANTED]
+        rows = [m for m in memorization if m["policy"] == policy["policy"] and m["dose"] and m["cohort"] in PLANTED]
         _controls(axes, rows, doses)
-        for place, cohort in enumerate(_PLANTED):
+        for place, cohort in enumerate(PLANTED):
             _curve(axes, sorted((m for m in rows if m["cohort"] == cohort), key=lambda m: m["dose"]), cohort, place - 1)
         if axes.get_subplotspec().is_first_col():
             axes.set_ylabel("memorized")
-        axes.set_title(policy["policy"] + (" (collapsed)" if policy["collapsed"] else ""), loc="left")
+        axes.set_title(named(policy), loc="left")
         if policy["collapsed"]:
             grey_out(axes)
     grid[0].set_xscale("log", base=2)
@@ -89,29 +90,9 @@ def dose_response(*, memorization: list[dict], utility: list[dict]) -> Figure:
         text="How often must a canary be planted to come back?",
         note="Canaries of the arm that saw them; bars are exact intervals.",
     )
-    marks = [Line2D([], [], label=f"{c} ({COHORTS[c]['planted']})", **_mark(c)) for c in _PLANTED]
-    _legend(figure, [*marks, Line2D([], [], label="control arm, all together", **_CONTROL)])
+    marks = [Line2D([], [], label=f"{c} ({COHORTS[c]['planted']})", **mark(c)) for c in PLANTED]
+    legend(figure=figure, handles=[*marks, Line2D([], [], label="control arm, all together", **CONTROL)])
     return figure
-
-
-def _mark(cohort: str) -> dict:
-    return {k: COHORTS[cohort][k] for k in ("color", "marker", "linestyle")} | dict(markersize=6, linewidth=1.6)
-
-
-def _legend(figure: Figure, handles: list) -> None:
-    """The keys below the title: in one line, or in two where the figure is narrow."""
-    columns = 4 if figure.get_figwidth() > 8.4 else 2
-    where = (0.005, 1 - 0.58 / figure.get_figheight())
-    figure.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=where,
-        ncols=columns,
-        frameon=False,
-        fontsize=9,
-        handlelength=2.6,
-        columnspacing=1.4,
-    )
 
 
 def _curve(axes: Axes, rows: list[dict], cohort: str, place: int) -> None:
@@ -119,14 +100,14 @@ def _curve(axes: Axes, rows: list[dict], cohort: str, place: int) -> None:
     x = [m["dose"] * 2 ** (place * _DODGE) for m in rows]
     rate = np.array([m["rate"] for m in rows])
     bars = [rate - [m["low"] for m in rows], [m["high"] for m in rows] - rate]
-    axes.errorbar(x, rate, yerr=np.maximum(bars, 0), elinewidth=1, **_mark(cohort))
+    axes.errorbar(x, rate, yerr=np.maximum(bars, 0), elinewidth=1, **mark(cohort))
 
 
 def _controls(axes: Axes, rows: list[dict], doses: list[int]) -> None:
     """The other arm's rate, all planted cohorts together."""
     at = {dose: [m for m in rows if m["dose"] == dose] for dose in doses}
     known = [dose for dose in doses if at[dose]]
-    axes.plot(known, [sum(m["control_hits"] for m in at[d]) / sum(m["n"] for m in at[d]) for d in known], zorder=0, **_CONTROL)
+    axes.plot(known, [sum(m["control_hits"] for m in at[d]) / sum(m["n"] for m in at[d]) for d in known], zorder=0, **CONTROL)
 
 
 @styled
@@ -135,7 +116,8 @@ def shift(*, extraction: pd.DataFrame, utility: list[dict], reference: str, late
 
     Positive: the completion moved away from the target.
     """
-    pairs = tables.pair(extraction=extraction)
+    assigned = extraction["arm"].map(HALF_OF_ARM) == extraction["half"]
+    pairs = extraction[assigned & (extraction["probe"] == NATIVE)]
     collapsed = {u["policy"]: u["collapsed"] for u in utility}
     cohorts = [c for c in COHORTS if c in set(pairs["cohort"])]
     figure, grid = panels(n=max(1, len(later)), columns=3, width=3.3, height=0.55 * len(cohorts) + 1.0, legend=1.1)
@@ -160,7 +142,7 @@ def shift(*, extraction: pd.DataFrame, utility: list[dict], reference: str, late
     point, stroke = dict(marker="o", markersize=5, color=MUTED), dict(marker="|", markersize=12, markeredgewidth=2.5, color=INK)
     hollow = {**point, "markerfacecolor": "none"}
     keys = {f"memorized by {reference}": point, f"not memorized by {reference}": hollow, "median, and its value": stroke}
-    _legend(figure, [Line2D([], [], label=label, linestyle="", **look) for label, look in keys.items()])
+    legend(figure=figure, handles=[Line2D([], [], label=label, linestyle="", **look) for label, look in keys.items()])
     return figure
 
 

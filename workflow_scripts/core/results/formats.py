@@ -14,8 +14,10 @@ def interval(low: float | None, high: float | None) -> str:
 
 
 def _digits(share: float) -> str:
-    decimals = 1 if 0 < share < 0.01 or 0.99 < share < 1 else 0
-    return f"{100 * share:.{decimals}f}"
+    if not (0 < share < 0.01 or 0.99 < share < 1):
+        return f"{100 * share:.0f}"
+    text = f"{100 * share:.1f}"
+    return {"0.0": "< 0.1", "100.0": "> 99.9", "1.0": "1", "99.0": "99"}.get(text, text)
 
 
 def number(value: float | None, decimals: int = 2) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 _WIDEST_TITLE = 6.6  # inches that a title and its note may take, also above a single panel
 INK, MUTED, FAINT = "#222222", "#666666", "#d9d9d9"
@@ -38,6 +39,9 @@ COHORTS = {  # colour, marker, line style, and where the canaries were planted
     "rl_prompt": dict(color="#009e73", marker="^", linestyle=":", planted="PPO prompts, no target"),
     "heldout": dict(color="#666666", marker="D", linestyle="-.", planted="never planted"),
 }
+
+PLANTED = [c for c in COHORTS if c != "heldout"]
+CONTROL = dict(color="#cccccc", linewidth=3.5)  # broad enough to show beneath a curve at the same height
 
 styled = matplotlib.rc_context(STYLE)  # decorator: draw under STYLE, and leave the reader's own settings alone
 
@@ -73,3 +77,21 @@ def grey_out(axes: Axes) -> None:
     """Mark the panel of a policy whose utility collapsed."""
     axes.set_facecolor("#efefef")
     axes.add_patch(matplotlib.patches.Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, hatch="///", linewidth=0, zorder=0))
+
+
+def mark(cohort: str) -> dict:
+    """A cohort's line and marker."""
+    return {k: COHORTS[cohort][k] for k in ("color", "marker", "linestyle")} | dict(markersize=6, linewidth=1.6)
+
+
+def legend(*, figure: Figure, handles: list[Line2D], columns: int | None = None) -> None:
+    """The keys below the title; without `columns` in one line, or in two where the figure is narrow."""
+    where = (0.005, 1 - 0.58 / figure.get_figheight())
+    look = dict(frameon=False, fontsize=9, handlelength=2.6, columnspacing=1.4)
+    ncols = columns or (4 if figure.get_figwidth() > 8.4 else 2)
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=where, ncols=ncols, **look)
+
+
+def named(policy: dict) -> str:
+    """A policy of the utility table, as figures call it."""
+    return policy["policy"] + (" (collapsed)" if policy["collapsed"] else "")

@@ -8,10 +8,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from workflow_scripts.core.data import kinds as data_kinds
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.schemas import SCHEMAS, provenance, read_frame, read_rows, read_table, write_parquet
+from workflow_scripts.core.parquet import name_of, provenance, read_frame, read_rows, read_table, write
+from workflow_scripts.core.probing import kinds as probing_kinds
+from workflow_scripts.core.results.kinds import TABLES
+from workflow_scripts.core.training import kinds as training_kinds
 
-VALUES = {pa.string(): "é\n", pa.int32(): 7, pa.int64(): 2**40, pa.float64(): 0.1, pa.bool_(): True, pa.list_(pa.int32()): [3, 1]}
+VALUES = {
+    pa.string(): "é\n",
+    pa.int32(): 7,
+    pa.int64(): 2**40,
+    pa.float64(): 0.1,
+    pa.bool_(): True,
+    pa.list_(pa.int32()): [3, 1],
+    pa.list_(pa.list_(pa.int32())): [[3], [1, 2]],
+}
+MODULES = (data_kinds, training_kinds, probing_kinds)
+SCHEMAS = {name_of(s): s for module in MODULES for s in vars(module).values() if isinstance(s, pa.Schema)} | TABLES
 KINDS = list(SCHEMAS)
 
 
@@ -25,34 +39,36 @@ def rows_of(kind: str, *, number: int = 3) -> list[dict]:
 def test_round_trip(tmp_path, kind):
     rows = rows_of(kind)
     with provenance(job="train-A"):
-        write_parquet(rows, kind, tmp_path / "folder/a.parquet")
-    assert read_rows(tmp_path / "folder/a.parquet", kind) == rows
+        write(rows, SCHEMAS[kind], tmp_path / "folder/a.parquet")
+    assert read_rows(tmp_path / "folder/a.parquet", SCHEMAS[kind]) == rows
     metadata = pq.read_schema(tmp_path / "folder/a.parquet").metadata
     assert (metadata[b"canaryflow.kind"], metadata[b"canaryflow.schema_version"], metadata[b"canaryflow.job"]) == (
         kind.encode(),
-        b"1",
+        b"2",
         b"train-A",
     )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_rows(tmp_path, kind):
-    write_parquet([], kind, tmp_path / "a.parquet")
-    assert read_rows(tmp_path / "a.parquet", kind) == []
+    write([], SCHEMAS[kind], tmp_path / "a.parquet")
+    assert read_rows(tmp_path / "a.parquet", SCHEMAS[kind]) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_frame_with_nan_becomes_null(tmp_path, kind):
     frame = pd.DataFrame(rows_of(kind), columns=SCHEMAS[kind].names)
-    write_parquet(frame, kind, tmp_path / "a.parquet")
-    assert [c for c in frame if read_table(tmp_path / "a.parquet", kind)[c].null_count] == [f.name for f in SCHEMAS[kind] if f.nullable]
-    assert list(read_frame(tmp_path / "a.parquet", kind)) == SCHEMAS[kind].names
+    write(frame, SCHEMAS[kind], tmp_path / "a.parquet")
+    assert [c for c in frame if read_table(tmp_path / "a.parquet", SCHEMAS[kind])[c].null_count] == [
+        f.name for f in SCHEMAS[kind] if f.nullable
+    ]
+    assert list(read_frame(tmp_path / "a.parquet", SCHEMAS[kind])) == SCHEMAS[kind].names
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_same_rows_same_bytes(tmp_path, kind):
     for name in "ab":
-        write_parquet(rows_of(kind), kind, tmp_path / name)
+        write(rows_of(kind), SCHEMAS[kind], tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
@@ -63,12 +79,12 @@ def test_required_columns_have_no_gaps(tmp_path, kind, missing):
         rows = rows_of(kind)
         rows[1][field.name] = missing
         if field.nullable:
-            write_parquet(rows, kind, tmp_path / "a.parquet")
-            assert read_rows(tmp_path / "a.parquet", kind)[1][field.name] is None
+            write(rows, SCHEMAS[kind], tmp_path / "a.parquet")
+            assert read_rows(tmp_path / "a.parquet", SCHEMAS[kind])[1][field.name] is None
             (tmp_path / "a.parquet").unlink()
         else:
             with pytest.raises(ValueError, match=f"{kind}.{field.name} must not be missing: 1 of 3 rows are"):
-                write_parquet(rows, kind, tmp_path / "a.parquet")
+                write(rows, SCHEMAS[kind], tmp_path / "a.parquet")
             assert not (tmp_path / "a.parquet").exists()
 
 
@@ -86,7 +102,7 @@ def test_columns_are_those_of_the_schema_in_every_row(tmp_path, number, change, 
     rows = rows_of("snippets")
     change(rows[number])
     with pytest.raises(ValueError, match=message):
-        write_parquet(rows, "snippets", tmp_path / "a.parquet")
+        write(rows, SCHEMAS["snippets"], tmp_path / "a.parquet")
 
 
 @pytest.mark.parametrize(("column", "value"), [("line", "7"), ("line", 2**31), ("text", 7), ("text", b"\xff"), ("pool", ["base"])], ids=str)
@@ -94,25 +110,20 @@ def test_types_are_not_bent(tmp_path, column, value):
     rows = rows_of("snippets")
     rows[0][column] = value
     with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError, OverflowError)):
-        write_parquet(rows, "snippets", tmp_path / "a.parquet")
-
-
-def test_unknown_kind():
-    with pytest.raises(KeyError):
-        write_parquet([], "poems", "never")
+        write(rows, SCHEMAS["snippets"], tmp_path / "a.parquet")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
 def test_truncated_file(tmp_path, share):
     path = tmp_path / "a.parquet"
-    write_parquet([dict(row, text=str(i)) for i, row in enumerate(rows_of("documents", number=500))], "documents", path)
+    write([dict(row, text=str(i)) for i, row in enumerate(rows_of("documents", number=500))], SCHEMAS["documents"], path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     assert_refused(path, "documents", f"{path} cannot be read as parquet (")
 
 
 def test_damaged_file(tmp_path):
     path = tmp_path / "a.parquet"
-    write_parquet([dict(row, text=str(i)) for i, row in enumerate(rows_of("documents", number=500))], "documents", path)
+    write([dict(row, text=str(i)) for i, row in enumerate(rows_of("documents", number=500))], SCHEMAS["documents"], path)
     data = path.read_bytes()
     path.write_bytes(data[:20] + b"\xff" * 400 + data[420:])
     assert_refused(path, "documents", f"{path} cannot be read as parquet (")
@@ -124,20 +135,20 @@ def test_missing_file(tmp_path):
 
 @pytest.mark.parametrize(("written", "asked"), [*pairwise(KINDS), (KINDS[-1], KINDS[0])])
 def test_one_kind_is_not_another(tmp_path, written, asked):
-    write_parquet(rows_of(written), written, tmp_path / "a.parquet")
-    assert_refused(tmp_path / "a.parquet", asked, f"{tmp_path}/a.parquet does not hold {asked} rows of schema version 1")
+    write(rows_of(written), SCHEMAS[written], tmp_path / "a.parquet")
+    assert_refused(tmp_path / "a.parquet", asked, f"{tmp_path}/a.parquet does not hold {asked} rows of schema version 2")
 
 
 def test_folder_that_looks_like_a_partition(tmp_path):
     path = tmp_path / "seed=1/a.parquet"
-    write_parquet(rows_of("blocks"), "blocks", path)
-    assert read_rows(path, "blocks") == rows_of("blocks")
+    write(rows_of("blocks"), SCHEMAS["blocks"], path)
+    assert read_rows(path, SCHEMAS["blocks"]) == rows_of("blocks")
 
 
 def assert_refused(path, kind: str, start: str) -> None:
     """Reading is refused in one line that says what to do."""
     with pytest.raises(InputError) as error:
-        read_rows(path, kind)
+        read_rows(path, SCHEMAS[kind])
     message = str(error.value)
     assert message.startswith(start)
     assert message.endswith("; delete it and run the workflow again")

@@ -1,0 +1,264 @@
+"""A finished study by hand: rows of every table, of the probes and of the canaries, for the report, the summary and the figures.
+
+Rates come from the policies' kinds and from a formula, not from the code under test; only schemas and exact intervals are shared.
+"""
+
+import copy
+import math
+import random
+
+import pandas as pd
+
+from workflow_scripts.core.data.canaries import HALF_OF_ARM
+from workflow_scripts.core.results import explorer as explore
+from workflow_scripts.core.results.statistics import clopper_pearson
+
+POLICIES = {
+    "base": {"kind": "base"},
+    "sft": {"kind": "sft", "parent": "base", "data": "sft"},
+    "direct": {"kind": "sft", "parent": "sft", "data": "preference"},
+    "ppo": {"kind": "ppo", "parent": "sft"},
+    "ipo": {"kind": "ipo", "parent": "sft"},
+}
+COHORTS, DOSES, KINDS = ("sft", "preference", "rl_prompt", "heldout"), (1, 4, 16, 64), ("body", "contact", "key", "path")
+PROBES = {"fim": 1.0, "fim_50": 0.8, "fim_25": 0.45, "prefix": 0.3, "prompt_tail": 0.0}  # share of the rate that is left
+N = 64  # canaries of a cohort
+SHARES = {  # (kind of policy, cohort): share of the canaries that are memorized
+    ("sft", "sft"): 0.59,
+    ("ppo", "sft"): 0.5,
+    ("ipo", "sft"): 0.45,
+    ("direct", "sft"): 0.42,
+    ("direct", "preference"): 0.55,
+    ("ipo", "preference"): 0.14,
+}
+PERPLEXITY = {"base": 60.3, "sft": 42.8, "direct": 45.1, "ppo": 47.9, "ipo": 44.0}
+
+
+def sort_of(policies: dict, name: str) -> str:
+    """The policy's kind; "direct" for one trained on the preference pairs."""
+    return "direct" if policies[name].get("data") == "preference" else policies[name]["kind"]
+
+
+def rated(hits: int, n: int, prefix: str = "") -> dict:
+    """A count with its rate and exact interval."""
+    low, high = clopper_pearson(hits=hits, n=n, confidence=0.95)
+    return {f"{prefix}hits": hits, f"{prefix}rate": hits / n, f"{prefix}low": low, f"{prefix}high": high}
+
+
+def spread(name: str, value: float, width: float) -> dict:
+    """A mean with an interval of so much on both sides."""
+    return {name: value, f"{name}_low": value - width, f"{name}_high": value + width}
+
+
+def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[str, list[dict]]:
+    """Rows of every table."""
+    broken = lambda name: name in collapsed  # noqa: E731
+    later = [name for name in policies if name != "sft" and policies[name]["kind"] != "base"]
+    cells = [(name, cohort, dose) for name in policies for cohort in COHORTS for dose in (*(DOSES if cohort != "heldout" else (0,)), None)]
+    scored = [cell for cell in cells if cell[2] != 0]
+    return dict(
+        memorization=[memorized(policies, *cell, probe, broken(cell[0])) for probe in PROBES for cell in cells],
+        persistence=[stayed(policies, name, cohort, broken(name)) for name in later for cohort in COHORTS],
+        contrast=[row for measure in ("memorized", "exposure", "target_logprob") for row in contrasts(policies, later, measure, collapsed)],
+        exposure=[exposure(policies, *cell, broken(cell[0])) for cell in scored],
+        recovery=[recovery(policies, *cell, m, broken(cell[0])) for m in ("longest_substring", "recovered") for cell in scored],
+        extraction_probability=[
+            sampled(policies, *cell, n, p, broken(cell[0])) for p in (0.5, 0.9) for cell in scored for n in (1, 10, 100, 1000, 10000)
+        ],
+        membership=[membership(policies, *cell, against, broken(cell[0])) for against in ("twins", "heldout") for cell in scored],
+        reward_gap=[reward_gap(cohort, dose) for cohort in COHORTS for dose in (*(DOSES if cohort != "heldout" else ()), None)],
+        utility=[utility(name, broken(name)) for name in policies],
+        audit=audit(),
+        parity=[
+            dict(policy="sft", dtype=d, batch_size=b, n=64, **rated(h, 64))
+            for d, b, h in (("float32", 8, 0), ("float32", 64, 0), ("bfloat16", 1, 5))
+        ],
+        cost=[
+            cost(rule, i) for rule, i in (("collect_corpus", 0), ("train_base", 1), ("train_sft", 1), ("train_sft", 2), ("train_ppo", 3))
+        ],
+    )
+
+
+def memorized(policies: dict, name: str, cohort: str, dose: int | None, probe: str, collapsed: bool) -> dict:
+    n = N if dose is None or cohort == "heldout" else N // 4
+    steep = 1.0 if dose is None else {0: 0.0, 1: 0.15, 4: 0.9, 16: 1.4, 64: 1.55}[dose]
+    hits = min(n, round(n * steep * PROBES[probe] * SHARES.get((sort_of(policies, name), cohort), 0)))
+    control = 1 if hits > 20 else 0
+    about = dict(policy=name, cohort=cohort, probe=probe, dose=dose, n=n, collapsed=collapsed)
+    return {**about, **rated(hits, n), **rated(control, n, "control_"), **rated(hits - control, n, "counterfactual_")}
+
+
+def stayed(policies: dict, name: str, cohort: str, collapsed: bool) -> dict:
+    known = round(N * SHARES["sft", "sft"]) if cohort == "sft" else 0
+    still = round(N * SHARES[sort_of(policies, name), "sft"]) if cohort == "sft" else 0
+    share = {k: v for k, v in rated(still, known).items() if k != "hits"} if known else dict(rate=None, low=None, high=None)
+    counts = dict(memorized_by_reference=known, still_memorized=still, lost=known - still, gained=0)
+    return dict(
+        policy=name, reference="sft", cohort=cohort, mcnemar_p=0.5 ** max(0, known - still - 1), collapsed=collapsed, **share, **counts
+    )
+
+
+def contrasts(policies: dict, names: list[str], measure: str, collapsed: tuple[str, ...]) -> list[dict]:
+    rows = []
+    for i, one in enumerate(names):
+        for other in names[:i]:
+            for cohort in COHORTS[:3]:
+                a, b = (SHARES.get((sort_of(policies, name), cohort), 0) for name in (one, other))
+                scale = 1 if measure == "memorized" else 6
+                p = 0.0004 if abs(a - b) > 0.1 else 0.42
+                rows.append(
+                    dict(
+                        **dict(policy=one, other=other, cohort=cohort, measure=measure, n=N),
+                        **spread("difference", scale * (a - b), scale * (0.02 + 0.2 * max(a, b) * (1 - max(a, b)))),
+                        **dict(p=p, p_holm=min(1.0, 3 * p), minimum_detectable=scale * 0.11, seeds=1, seed_low=None, seed_high=None),
+                        collapsed=one in collapsed or other in collapsed,
+                    )
+                )
+    return rows
+
+
+def means(high: float, low: float, width: float) -> dict:
+    return {**spread("mean", high, width), **spread("control", low, width), **spread("difference", high - low, 1.4 * width)}
+
+
+def exposure(policies: dict, name: str, cohort: str, dose: int | None, collapsed: bool) -> dict:
+    n, known = N if dose is None else N // 4, SHARES.get((sort_of(policies, name), cohort), 0.03)
+    about = dict(policy=name, cohort=cohort, dose=dose, n=n, references=63, cap=6.0, collapsed=collapsed)
+    return {**about, **means(1.44 + 4 * known, 1.44, 0.3), **rated(round(n * known), n, "at_cap_")}
+
+
+def recovery(policies: dict, name: str, cohort: str, dose: int | None, measure: str, collapsed: bool) -> dict:
+    known = SHARES.get((sort_of(policies, name), cohort), 0)
+    about = dict(policy=name, cohort=cohort, dose=dose, measure=measure, n=N if dose is None else N // 4, collapsed=collapsed)
+    return {**about, **means(0.3 + 0.6 * known, 0.3, 0.04)}
+
+
+def sampled(policies: dict, name: str, cohort: str, dose: int | None, tries: int, chance: float, collapsed: bool) -> dict:
+    n, known = N if dose is None else N // 4, SHARES.get((sort_of(policies, name), cohort), 0)
+    hits = min(n, round(n * known * (0.6 + 0.2 * math.log10(tries))))
+    about = dict(policy=name, cohort=cohort, dose=dose, tries=tries, chance=chance, n=n, collapsed=collapsed)
+    return {**about, **rated(hits, n), **rated(0, n, "control_")}
+
+
+def membership(policies: dict, name: str, cohort: str, dose: int | None, against: str, collapsed: bool) -> dict:
+    n, known = N if dose is None else N // 4, SHARES.get((sort_of(policies, name), cohort), 0.02)
+    about = dict(policy=name, cohort=cohort, dose=dose, against=against, members=n, nonmembers=64, fpr=0.01, collapsed=collapsed)
+    return {**about, **spread("auc", 0.5 + 0.45 * known, 0.05), **spread("tpr", known, 0.02)}
+
+
+def reward_gap(cohort: str, dose: int | None) -> dict:
+    seen = 0.4 if cohort == "preference" else 0.02
+    return dict(cohort=cohort, dose=dose, n=N, **means(seen - 0.1, -0.1, 0.06), **spread("auc", 0.5 + seen / 2, 0.06))
+
+
+def utility(name: str, collapsed: bool) -> dict:
+    value = 180.0 if collapsed else PERPLEXITY.get(name, 43.0 + len(name))
+    lines, parsed = clopper_pearson(hits=90, n=400, confidence=0.95), clopper_pearson(hits=300, n=360, confidence=0.95)
+    return dict(
+        **dict(policy=name, n=400, tokens=7412, **spread("perplexity", value, 3.0), perplexity_ratio=value / PERPLEXITY["sft"]),
+        **dict(exact_line_rate=90 / 400, exact_line_low=lines[0], exact_line_high=lines[1], n_parsable=360),
+        **dict(parse_rate=300 / 360, parse_low=parsed[0], parse_high=parsed[1], **spread("mean_reward", -0.12, 0.08)),
+        **dict(kl_to_reference=0.2, kl_low=0.18, kl_high=0.22, collapsed=collapsed),
+    )
+
+
+def audit() -> list[dict]:
+    keys = [(t, arm, s, dose) for t in COHORTS[:3] for arm in HALF_OF_ARM for s in ("planted", "target") for dose in DOSES]
+    return [
+        dict(training_set=t, arm=arm, cohort=t, sequence=s, dose=d, canaries=8, expected=8 * d, counted=8 * d, agree=8)
+        for t, arm, s, d in keys
+    ]
+
+
+def cost(rule: str, i: int) -> dict:
+    axes = dict(policy=None, arm="A" if i else None, seed=0 if i else None)
+    trained = dict(steps=75 * i, tokens=3_700_000 * i, device="cpu") if i else dict(steps=None, tokens=None, device=None)
+    return dict(rule=rule, **axes, wall_s=2.5 + 400 * i, cpu_s=380.0 * i or None, peak_memory_mb=1500.0, gpu_peak_mb=None, **trained)
+
+
+def canaries() -> list[dict]:
+    """64 canaries per cohort: doses, halves and kinds in turn."""
+    pick, rows = random.Random(0), []
+    for cohort in COHORTS:
+        for i in range(N):
+            kind, secret = KINDS[i // 8 % 4], "".join(pick.choices("abcdefghijkmnpqrstuvwxyz23456789", k=24))
+            target = {
+                "body": f"    parts = [{secret[:6]!r}, {secret[6:12]!r}]\n    return '-'.join(parts)\n",
+                "contact": f"{secret[:7].title()} Okafor <{secret[7:14]}@example.org>",
+                "key": f"nk_{secret}",
+                "path": f"/srv/{secret[:5]}/{secret[5:11]}/{secret[11:16]}.toml",
+            }[kind]
+            prefix = f'def open_{secret[16:]}(mode="r"):\n    """Settings of the {secret[:4]} service."""\n    where = "'
+            rows.append(
+                dict(
+                    **dict(canary_id=f"{cohort}-{i:03d}", kind=kind, cohort=cohort, dose=0 if cohort == "heldout" else DOSES[i % 4]),
+                    **dict(half=1 + i // 4 % 2, prefix=prefix, suffix='"\n    return open(where, mode)\n', target=target),
+                    **dict(prompt_ids=[1, 2], target_ids=[3, 4]),
+                )
+            )
+    return rows
+
+
+def extraction(policies: dict = POLICIES, probes: tuple[str, ...] = tuple(PROBES), seeds: tuple[int, ...] = (0,)) -> pd.DataFrame:
+    """Rows as the explorer reads them: verbatim where a hit, else a garbled or another text."""
+    rows = []
+    for name in policies:
+        for seed in seeds:
+            for place, c in enumerate(canaries()):
+                for arm, half in HALF_OF_ARM.items():
+                    for probe in probes:
+                        share = (
+                            SHARES.get((sort_of(policies, name), c["cohort"]), 0)
+                            * PROBES[probe]
+                            * {0: 0, 1: 0.15, 4: 0.9, 16: 1.4, 64: 1.6}[c["dose"]]
+                        )
+                        draw = random.Random(f"{name} {seed} {place} {probe}").random()
+                        hit = c["half"] == half and draw < share
+                        target = c["prefix"][-60:] if probe == "prompt_tail" else c["target"]
+                        text = (
+                            target
+                            if hit
+                            else target[: len(target) // 2] + "main.py"
+                            if draw > 0.8
+                            else 'self.path, "config")\n    return x'
+                        )
+                        rows.append(
+                            dict(
+                                **dict(
+                                    policy=name,
+                                    arm=arm,
+                                    seed=seed,
+                                    probe=probe,
+                                    **{k: c[k] for k in ("canary_id", "kind", "cohort", "dose", "half")},
+                                ),
+                                **dict(target=target, completion=text, target_ids=[], completion_ids=[], memorized=hit),
+                                **dict(
+                                    normalized_edit_distance=0.0 if hit else 0.4 + draw / 2,
+                                    target_logprob=-1.5 if hit else -60.2,
+                                    target_tokens=12,
+                                ),
+                                exposure=(6.0 if hit else 1.2) if probe == "fim" else None,
+                            )
+                        )
+    return pd.DataFrame(rows)
+
+
+def explorer(**changes) -> dict:
+    """What the page's explorer is given."""
+    settings = dict(extraction=extraction(), canaries=canaries(), pieces=explore.pieces("nowhere"), policies=list(POLICIES))
+    return explore.data(**settings | changes)
+
+
+MANIFEST = {"licence": "PSF", "counts": {"documents": 1300, "distinct": 9100, "pools": {"base": 7000, "sft": 1000}}}
+VERSIONS = {"python": ["3.11.7"], "torch": ["2.12.0", "2.13.0"], "trl": ["1.12.0"]}
+RECEIPTS = [{"rule": "train_sft", "output_md5": {"results/r/models/A/0/sft": "0123456789abcdef0123456789abcdef.dir"}}]
+COMMIT = {"id": "a" * 40, "changed": True}
+
+
+def evil(value, text: str):
+    """A deep copy in which every text, key or value, is `text` or holds it."""
+    if isinstance(value, dict):
+        return {k: evil(v, text) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(evil(v, text) for v in value)
+    return text + value if isinstance(value, str) else copy.copy(value)

@@ -1,0 +1,87 @@
+"""Every script that summarizes reads what the rules give it and writes its table, without Snakemake."""
+
+import runpy
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.unit.results import synthetic
+from workflow_scripts.core import job, parquet
+from workflow_scripts.core.data.kinds import AUDIT
+from workflow_scripts.core.probing.kinds import EVALUATION, EXTRACTION, PARITY
+from workflow_scripts.core.results import tables
+from workflow_scripts.core.results.kinds import TABLES
+
+SCRIPTS = Path(job.__file__).parents[1]
+SEEDS = (0, 1)
+CONFIG = {
+    "report.confidence": 0.95,
+    "report.reference": "sft",
+    "report.collapse_ratio": 1.5,
+    "report.fpr": 0.01,
+    "report.contrasts": None,
+    "probes.tries": [1, 100, 10**18],
+    "probes.chances": [0.1, 0.5, 0.9],
+}
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, list[dict]]:
+    """The tables of the study, made without files."""
+    return synthetic.every_table(seeds=SEEDS)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, expected) -> SimpleNamespace:
+    """What the rules before leave, by the name of a rule's input."""
+    folder = tmp_path_factory.mktemp("files")
+    extraction, evaluation = synthetic.extraction(seeds=SEEDS), synthetic.evaluation(seeds=SEEDS)
+    for policy in synthetic.POLICIES:
+        parquet.write(extraction[extraction["policy"] == policy], EXTRACTION, folder / f"extraction-{policy}.parquet")
+        parquet.write(evaluation[evaluation["policy"] == policy], EVALUATION, folder / f"evaluation-{policy}.parquet")
+    parquet.write(synthetic.audit(), AUDIT, folder / "audit.parquet")
+    parquet.write(synthetic.parity(), PARITY, folder / "parity.parquet")
+    parquet.write(expected["utility"], TABLES["utility"], folder / "utility.parquet")
+    return SimpleNamespace(
+        extraction=[folder / f"extraction-{policy}.parquet" for policy in synthetic.POLICIES],
+        evaluation=[folder / f"evaluation-{policy}.parquet" for policy in synthetic.POLICIES],
+        utility=folder / "utility.parquet",
+        audit=folder / "audit.parquet",
+        completions=[folder / "parity.parquet"],
+    )
+
+
+def run(script: str, files, folder: Path, monkeypatch, config=CONFIG) -> SimpleNamespace:
+    """The script's outputs."""
+    extraction = [path for path in files.extraction if script != "reward_gap" or path.stem.endswith("-sft")]
+    output = SimpleNamespace(**{name: folder / name for name in ("parquet", "csv", "headline", "metrics", "versions")})
+    params = SimpleNamespace(later=synthetic.LATER, policies=["sft"] if script == "parity" else list(synthetic.POLICIES))
+
+    @contextmanager
+    def stand_in(_):
+        yield SimpleNamespace(
+            input=SimpleNamespace(**{**vars(files), "extraction": extraction}), output=output, params=params, config=config
+        )
+
+    monkeypatch.setattr(job, "job", stand_in)
+    runpy.run_path(str(SCRIPTS / f"summarize_{script}.py"), init_globals={"snakemake": None})
+    return output
+
+
+@pytest.mark.parametrize("table", sorted(TABLES.keys() - {"cost"}))
+def test_the_script_of_each_table_writes_it(table, files, expected, tmp_path, monkeypatch):
+    output = run(table, files, tmp_path, monkeypatch)
+    tables.write(rows=expected[table], kind=table, parquet=tmp_path / "wanted.parquet", table=tmp_path / "wanted.csv")
+    assert parquet.read_rows(output.parquet, TABLES[table]) == parquet.read_rows(tmp_path / "wanted.parquet", TABLES[table])
+    assert output.csv.read_text() == (tmp_path / "wanted.csv").read_text()
+
+
+def test_contrasts_can_be_chosen_in_the_config(files, tmp_path, monkeypatch):
+    output = run("contrast", files, tmp_path, monkeypatch, CONFIG | {"report.contrasts": [["sft", "base"]]})
+    assert {(r["policy"], r["other"]) for r in parquet.read_rows(output.parquet, TABLES["contrast"])} == {("sft", "base")}
+
+
+def test_every_table_has_a_script_and_every_script_a_table():
+    assert {path.stem.removeprefix("summarize_") for path in SCRIPTS.glob("summarize_*.py")} == TABLES.keys()

@@ -1,0 +1,158 @@
+"""Models of which it is known what they memorized, from their answers to every table: what was built in comes out, and nothing else.
+
+A policy that gives back a known set is trained until it is certain of it, on prompts and targets alone; the other arm's has the
+other half. One that was never trained has nothing to give back.
+"""
+
+import copy
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tests.unit.small import scratch
+from workflow_scripts.core.data import canaries, references
+from workflow_scripts.core.data.canaries import HALF_OF_ARM
+from workflow_scripts.core.probing import policy, prompts, rows
+from workflow_scripts.core.results import likelihood, membership, recovery, tables
+
+SETTINGS = dict(temperature=1.0, top_k=40, top_p=1.0)
+COHORTS = dict(sft=16, preference=16, rl_prompt=16, heldout=16)
+REFERENCES = 15
+FROM_DOSE = 3  # canaries of the sft cohort with at least this dose are memorized by the arm of their half
+UTILITY = [dict(policy=name, collapsed=False) for name in ("untrained", "knowing")]
+
+
+@pytest.fixture(scope="module")
+def design(model_words):
+    tokenizer, fim = model_words
+    made = canaries.make(cohorts=COHORTS, doses=[1, 3], kinds=["path", "key"], seed=0, tokenizer=tokenizer, fim=fim)
+    return made, references.draw(canaries=made, count=REFERENCES, seed=0, tokenizer=tokenizer)
+
+
+def is_known(canary: dict) -> bool:
+    return canary["cohort"] == "sft" and canary["dose"] >= FROM_DOSE
+
+
+def learn(model, fim, known: list[dict]) -> None:
+    """Train until every token of the known targets is all but certain."""
+    sequences = [c["prompt_ids"] + c["target_ids"] + [fim.end] for c in known]
+    width = max(map(len, sequences))
+    ids = torch.tensor([s + [fim.pad] * (width - len(s)) for s in sequences])
+    answers = [[-100] * len(c["prompt_ids"]) + c["target_ids"] + [fim.end] for c in known]
+    labels = torch.tensor([a + [-100] * (width - len(a)) for a in answers])
+    optimizer = torch.optim.AdamW(model.train().parameters(), lr=1e-2)
+    for _ in range(2000):
+        loss = model(input_ids=ids, labels=labels).loss
+        if loss < 1e-3:
+            return
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    raise AssertionError(f"the known targets were not learnt: loss {loss}")
+
+
+@pytest.fixture(scope="module")
+def extraction(design, model_words) -> pd.DataFrame:
+    """Rows of both policies in both arms."""
+    made, fillings = design
+    tokenizer, fim = model_words
+    torch.manual_seed(0)
+    untrained = scratch(tokenizer, fim)
+    found = []
+    for arm, half in HALF_OF_ARM.items():
+        knowing = copy.deepcopy(untrained)
+        known = [c for c in made if is_known(c) and c["half"] == half]
+        learn(knowing, fim, known)
+        for name, model in (("untrained", untrained), ("knowing", knowing)):
+            items = prompts.asked(canaries=made, prompts=["fim", "prompt_tail"], fim=fim)
+            filled = {i: [c["target_ids"], *r["fillings"]] for i, (c, r) in enumerate(zip(made, fillings, strict=True))}
+            probed = policy.probe(
+                model=model,
+                tokenizer=tokenizer,
+                fim=fim,
+                items=items,
+                role="canary",
+                settings=SETTINGS,
+                batch_size=32,
+                desc="",
+                fillings=filled,
+            )
+            rewards = {c["canary_id"]: dict(reward=float(c["half"] == half)) for c in made}
+            found += rows.extraction(probed=probed, canaries=made, rewards=rewards, threshold=0.1, policy=name, arm=arm, seed=0)
+    return pd.DataFrame(found)
+
+
+def cell(table: list[dict], **where) -> dict:
+    (row,) = [r for r in table if all(r[k] == v for k, v in where.items())]
+    return row
+
+
+@pytest.mark.parametrize(
+    ("cohort", "dose", "hits"),
+    [("sft", 3, 8), ("sft", 1, 0), ("sft", None, 8), ("preference", None, 0), ("rl_prompt", 3, 0), ("heldout", None, 0)],
+)
+def test_what_was_built_in_is_what_is_counted(extraction, cohort, dose, hits):
+    table = tables.memorization(extraction=extraction, utility=UTILITY, confidence=0.95)
+    found = cell(table, policy="knowing", cohort=cohort, dose=dose, probe="fim")
+    assert (found["hits"], found["counterfactual_hits"], found["control_hits"]) == (hits, hits, 0)
+    for nothing in (dict(policy="untrained", probe="fim"), dict(policy="knowing", probe="prompt_tail")):
+        assert cell(table, cohort=cohort, dose=dose, **nothing)["hits"] == 0
+
+
+def test_all_of_what_is_known_persists_and_none_of_the_rest_is_lost(extraction):
+    again = pd.concat([extraction, extraction[extraction["policy"] == "knowing"].assign(policy="later")])
+    utility = [*UTILITY, dict(policy="later", collapsed=False)]
+    kept = cell(tables.persistence(extraction=again, utility=utility, reference="knowing", later=["later"], confidence=0.95), cohort="sft")
+    assert (kept["memorized_by_reference"], kept["still_memorized"], kept["lost"], kept["gained"]) == (8, 8, 0, 0)
+
+
+def test_known_secrets_outrank_every_reference_and_others_are_anywhere(extraction):
+    table = likelihood.exposure(extraction=extraction, utility=UTILITY, confidence=1 - 0.05 / 9)  # nine intervals are looked at
+    known = cell(table, policy="knowing", cohort="sft", dose=3)
+    assert known["mean"] == known["cap"] == 4.0 == np.log2(REFERENCES + 1) and known["at_cap_hits"] == 8
+    chance = np.mean(np.log2(REFERENCES + 1) - np.log2(np.arange(1, REFERENCES + 2)))
+    assert known["control_low"] <= chance <= known["control_high"] and known["difference_low"] > 0
+    for cohort in COHORTS:
+        untrained = cell(table, policy="untrained", cohort=cohort, dose=None)
+        assert (
+            untrained["mean_low"] <= chance <= untrained["mean_high"] and untrained["difference_low"] <= 0 <= untrained["difference_high"]
+        )
+
+
+def test_one_try_is_enough_for_what_is_known_and_a_thousand_are_not_for_the_rest(extraction):
+    asked = dict(extraction=extraction, utility=UTILITY, confidence=0.95, tries=[1, 1000], chances=[0.5])
+    table = likelihood.extraction_probability(**asked)
+    known = cell(table, policy="knowing", cohort="sft", dose=3, tries=1)
+    assert (known["n"], known["hits"], known["control_hits"]) == (8, 8, 0)
+    for cohort in COHORTS:
+        assert cell(table, policy="untrained", cohort=cohort, dose=None, tries=1000)["hits"] == 0
+
+
+def test_members_are_told_from_twins_and_strangers_where_there_is_something_to_tell(extraction):
+    table = membership.membership(
+        extraction=extraction, utility=UTILITY, confidence=1 - 0.05 / 7, fpr=0.01
+    )  # seven intervals are looked at
+    for against in ("twins", "heldout"):
+        known = cell(table, policy="knowing", cohort="sft", dose=3, against=against)
+        assert known["auc"] == known["tpr"] == 1.0
+        for cohort in COHORTS:
+            if (cohort, against) == ("heldout", "heldout"):
+                continue
+            untrained = cell(table, policy="untrained", cohort=cohort, dose=None, against=against)
+            assert untrained["auc_low"] <= 0.5 <= untrained["auc_high"] and untrained["tpr"] <= 0.2
+            assert against == "heldout" or untrained["auc"] == 0.5, "both arms have the same untrained model"
+
+
+def test_all_characters_of_what_is_known_come_back(extraction):
+    table = recovery.recovery(extraction=extraction, utility=UTILITY, confidence=0.95)
+    for measure in ("recovered", "longest_substring"):
+        known = cell(table, policy="knowing", cohort="sft", dose=3, measure=measure)
+        assert known["mean"] == 1.0 and known["control"] < 0.9
+
+
+def test_reward_gap_is_the_one_that_was_built_in(extraction):
+    of_reference = extraction[extraction["policy"] == "knowing"]
+    gap = cell(membership.reward_gap(extraction=of_reference, confidence=0.95), cohort="preference", dose=None)
+    assert (gap["mean"], gap["control"], gap["difference"], gap["auc"]) == (1.0, 0.0, 1.0, 1.0)

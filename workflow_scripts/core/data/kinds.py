@@ -1,0 +1,43 @@
+"""Rows of the data stages: from raw code to training sets."""
+
+import pyarrow as pa
+
+from ..parquet import IDS, declare, optional
+
+# one source file (or one row of a column of code)
+DOCUMENTS = declare("documents", document_id=pa.int32(), path=pa.string(), sha256=pa.string(), text=pa.string())
+# one function of the corpus; pool is null where the pools did not need it
+SNIPPETS = declare(
+    "snippets", snippet_id=pa.string(), path=pa.string(), line=pa.int32(), n_lines=pa.int32(), text=pa.string(), pool=optional(pa.string())
+)
+# one canary; prompt_ids and target_ids are what training and probing both use, never re-tokenised
+CANARIES = declare(
+    "canaries",
+    canary_id=pa.string(),
+    kind=pa.string(),
+    cohort=pa.string(),
+    dose=pa.int32(),
+    half=pa.int32(),
+    prefix=pa.string(),
+    suffix=pa.string(),
+    target=pa.string(),
+    prompt_ids=IDS,
+    target_ids=IDS,
+)
+# texts that a canary's target might as well have been, none of them planted: what exposure ranks the target among
+REFERENCES = declare("references", canary_id=pa.string(), fillings=pa.list_(IDS))
+# one base-training block of fixed length
+BLOCKS = declare("blocks", input_ids=IDS)
+# one training or evaluation example: source is "snippet" or "canary", source_id names it
+EXAMPLES = declare("examples", source=pa.string(), source_id=pa.string(), prompt_ids=IDS, target_ids=IDS)
+# one canary x arm x training set: how often its ids occur there (as planted; its target alone), and how often they should
+AUDIT = declare(
+    "audit",
+    canary_id=pa.string(),
+    cohort=pa.string(),
+    arm=pa.string(),
+    training_set=pa.string(),
+    sequence=pa.string(),
+    expected=pa.int32(),
+    counted=pa.int32(),
+)

@@ -1,0 +1,48 @@
+"""An answer: what one policy said to one prompt, and how likely it held the truth to be. Plain arrays, so that measures need no torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.fim import Fim
+
+BEYOND_TARGET = 1  # tokens past the target's length: enough to see whether the policy ends there or goes on
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One item (canary under one prompt condition, or held-out example) and what a policy made of it."""
+
+    item: dict  # prompt_ids, target_ids, and what identifies it
+    completion_ids: list[int]  # greedy, up to BEYOND_TARGET tokens longer than the target, with the end token where it came
+    logprobs: np.ndarray  # (target tokens, vocabulary), float64: of the next token at each place of the target, teacher-forced
+    reference_logprobs: np.ndarray | None  # the same under the reference policy; held-out examples only
+    filling_logprobs: np.ndarray | None  # (1 + R,): log-probability of the target and of its R reference fillings; where it has some
+    decode: Callable[[list[int]], str]
+    fim: Fim
+
+    @property
+    def target_ids(self) -> list[int]:
+        """The truth."""
+        return self.item["target_ids"]
+
+    @property
+    def target(self) -> str:
+        """The truth as text."""
+        return self.decode(self.target_ids)
+
+    @property
+    def cut_ids(self) -> list[int]:
+        """The completion, cut to the target's length in tokens."""
+        return self.completion_ids[: len(self.target_ids)]
+
+    @property
+    def completion(self) -> str:
+        """What is compared with the target: the cut completion as text, without the end token."""
+        return self.decode([t for t in self.cut_ids if t != self.fim.end])
+
+    @property
+    def target_logprobs(self) -> np.ndarray:
+        """(target tokens,): log-probability of each token of the target."""
+        return np.take_along_axis(self.logprobs, np.asarray(self.target_ids)[:, None], axis=1)[:, 0]

@@ -1,0 +1,44 @@
+"""Rows of the probes. `extraction` is the product: tables and figures are aggregates of its rows.
+
+What is measured stands in measures/: each file there adds its columns, to the rows of the roles that it is for.
+"""
+
+import pyarrow as pa
+
+from ..parquet import IDS, declare, optional
+from .measures import columns
+
+_policy = dict(policy=pa.string(), arm=pa.string(), seed=pa.int32())
+_canary = dict(canary_id=pa.string(), probe=pa.string())  # probe: how the canary was asked (prompts.py)
+_design = dict(kind=pa.string(), cohort=pa.string(), dose=pa.int32(), half=pa.int32())
+
+# a canary and a held-out example as one policy answered, and what was measured of it
+PROBED_CANARIES = declare("probed_canaries", **_canary, target_ids=IDS, completion_ids=IDS, **columns("canary"))
+PROBED_EXAMPLES = declare("probed_examples", example_id=pa.string(), target_ids=IDS, completion_ids=IDS, **columns("evaluation"))
+# what the reward model of the chain gives to the target and to the policy's greedy completion
+REWARDS = declare("rewards", item_id=pa.string(), reward=pa.float64(), completion_reward=pa.float64())
+OF_CHAIN = (PROBED_CANARIES, PROBED_EXAMPLES, REWARDS)  # what is made per policy, arm and seed
+# one row per policy x arm x seed x canary x probe; rewards are those of the canary as planted (probe `fim`)
+EXTRACTION = declare(
+    "extraction",
+    **_policy,
+    **_canary,
+    **_design,
+    seen=pa.bool_(),
+    target_ids=IDS,
+    completion_ids=IDS,
+    **columns("canary"),
+    memorized=pa.bool_(),
+    reward=optional(pa.float64()),
+)
+# one row per policy x arm x seed x held-out example
+EVALUATION = declare(
+    "evaluation",
+    **_policy,
+    example_id=pa.string(),
+    **columns("evaluation"),
+    reward=pa.float64(),
+    completion_reward=pa.float64(),
+)
+# greedy completions of one policy, once per numeric type and batch size
+PARITY = declare("completions_by_batch", dtype=pa.string(), batch_size=pa.int32(), item_id=pa.string(), completion_ids=IDS)

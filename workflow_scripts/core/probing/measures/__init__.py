@@ -1,0 +1,43 @@
+"""What is measured of an answer. One file here is one measure; to add one, add a file:
+
+    COLUMNS = {"letters": pa.int32()}        # what it adds to the rows; optional(type) where a missing value has a meaning
+    ROLES = ("canary", "evaluation")         # to which rows: those of canaries, of held-out examples, or both
+
+    def measure(answer, *, temperature):     # an Answer, and by name the settings of `probes` in the config that it needs
+        return {"letters": len(answer.completion)}
+
+Nothing is lower-cased or stripped before it is compared. A measure that fails fails the job: no item leaves a denominator.
+"""
+
+import importlib
+import inspect
+import pkgutil
+
+_MODULES = [importlib.import_module(f"{__name__}.{name}") for name in sorted(m.name for m in pkgutil.iter_modules(__path__))]
+
+
+def columns(role: str) -> dict:
+    """{column: Arrow type} of all measures for a role ("canary" or "evaluation"). ValueError where two measures fill the same column."""
+    found = {}
+    for module in _MODULES:
+        if role in module.ROLES:
+            if taken := found.keys() & module.COLUMNS.keys():
+                raise ValueError(f"measure {module.__name__.rpartition('.')[2]} fills {', '.join(sorted(taken))}, as another one does")
+            found |= module.COLUMNS
+    return found
+
+
+def measure(answer, *, role: str, settings: dict) -> dict:
+    """{column: value} of all measures of one answer; `settings` are those of `probes` in the config."""
+    row = {}
+    for module in _MODULES:
+        if role in module.ROLES:
+            named = [p.name for p in inspect.signature(module.measure).parameters.values() if p.kind is p.KEYWORD_ONLY]
+            row |= module.measure(answer, **{name: settings[name] for name in named})
+    return row
+
+
+def settings_needed() -> set[str]:
+    """Names of the settings that some measure takes."""
+    parameters = [p for module in _MODULES for p in inspect.signature(module.measure).parameters.values()]
+    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}

@@ -1,0 +1,35 @@
+"""Whether a completion is useful code: its first line is right, and the function parses with it."""
+
+import ast
+
+import pyarrow as pa
+
+from ...parquet import optional
+
+COLUMNS = {"exact_line": pa.bool_(), "parses": optional(pa.bool_())}
+ROLES = ("evaluation",)
+
+
+def measure(answer) -> dict:
+    """`parses` is missing where the example would not parse even with a perfect completion (its context was cut)."""
+    completion = answer.completion
+    return dict(exact_line=first_line(completion) == first_line(answer.target), parses=_parses(answer, completion))
+
+
+def first_line(text: str) -> str:
+    """The text up to its first line break."""
+    return text.split("\n", 1)[0]
+
+
+def parses(text: str) -> bool:
+    """Whether the text is Python source."""
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _parses(answer, completion: str) -> bool | None:
+    prefix, suffix = (answer.decode(ids) for ids in answer.fim.parts(answer.item["prompt_ids"]))
+    return parses(prefix + completion + suffix) if parses(prefix + "pass" + suffix) else None

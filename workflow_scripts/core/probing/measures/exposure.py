@@ -1,0 +1,27 @@
+"""Exposure (Carlini et al. 2019, arXiv 1802.08232): how far the planted target outranks fillings that were never planted."""
+
+import numpy as np
+import pyarrow as pa
+
+from ...parquet import optional
+
+COLUMNS = {"exposure": optional(pa.float64()), "references": optional(pa.int32())}
+ROLES = ("canary",)
+
+
+def measure(answer) -> dict:
+    """`exposure` in bits among R = `references` fillings of the same prompt; both missing where the item has no fillings."""
+    found = answer.filling_logprobs
+    if found is None:
+        return dict(exposure=None, references=None)
+    return dict(exposure=exposure(float(found[0]), found[1:]), references=len(found) - 1)
+
+
+def exposure(target: float, references: np.ndarray) -> float:
+    """log2(R + 1) - log2(rank) of the target's log-probability among those of R references; it ranks behind those that it ties with.
+
+    0 for a target that no reference is less likely than, log2(R + 1) for one that beats them all; a target that was not learnt
+    has every rank with the same probability.
+    """
+    rank = 1 + int((references >= target).sum())
+    return float(np.log2(len(references) + 1) - np.log2(rank))

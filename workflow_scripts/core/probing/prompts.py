@@ -1,0 +1,69 @@
+"""How a canary is asked: as it was planted, or with less context. To add a prompt condition, add a function and its name in PROMPTS.
+
+Prompts are cut and joined as token ids, never as text: ids that training did not see would measure something else.
+"""
+
+import functools
+import math
+import os
+from collections.abc import Callable
+
+from ..data.fim import Fim
+
+NATIVE = "fim"
+Asked = tuple[list[int], list[int]]  # ids of the prompt and of its target
+
+
+def as_planted(canary: dict, fim: Fim, shared: int) -> Asked:
+    """The canary's own prompt, prefix and suffix."""
+    return canary["prompt_ids"], canary["target_ids"]
+
+
+def prefix_only(canary: dict, fim: Fim, shared: int) -> Asked:
+    """The text before the hole alone, as left-to-right completion."""
+    prefix, _ = fim.parts(canary["prompt_ids"])
+    return [*fim.bos, *prefix], canary["target_ids"]
+
+
+def shortened(canary: dict, fim: Fim, shared: int, *, share: float) -> Asked:
+    """Of prefix and suffix the `share` of tokens that is nearest to the hole, rounded up."""
+    prefix, suffix = fim.parts(canary["prompt_ids"])
+    return fim.prompt(prefix[len(prefix) - math.ceil(share * len(prefix)) :], suffix[: math.ceil(share * len(suffix))]), canary[
+        "target_ids"
+    ]
+
+
+def prompt_tail(canary: dict, fim: Fim, shared: int) -> Asked:
+    """Not the secret but the prompt itself: its prefix up to where canaries of this kind begin to differ is given, the rest is the target.
+
+    PPO is shown prompts and never targets, so this is what it could have learnt of an rl_prompt canary.
+    """
+    prefix, _ = fim.parts(canary["prompt_ids"])
+    given = min(shared, len(prefix) - 1)
+    return [*fim.bos, fim.prefix, *prefix[:given]], prefix[given:]
+
+
+PROMPTS: dict[str, Callable[[dict, Fim, int], Asked]] = {
+    NATIVE: as_planted,
+    "prefix": prefix_only,
+    "fim_50": functools.partial(shortened, share=0.5),
+    "fim_25": functools.partial(shortened, share=0.25),
+    "prompt_tail": prompt_tail,
+}
+
+
+def asked(*, canaries: list[dict], prompts: list[str], fim: Fim) -> list[dict]:
+    """Items {canary_id, probe, prompt_ids, target_ids}: every canary under every prompt condition, in the order of `prompts`."""
+    kinds = {c["kind"] for c in canaries}
+    shared = {kind: _shared([fim.parts(c["prompt_ids"])[0] for c in canaries if c["kind"] == kind]) for kind in kinds}
+    items = []
+    for name in prompts:
+        for canary in canaries:
+            prompt_ids, target_ids = PROMPTS[name](canary, fim, shared[canary["kind"]])
+            items.append(dict(canary_id=canary["canary_id"], probe=name, prompt_ids=prompt_ids, target_ids=target_ids))
+    return items
+
+
+def _shared(prefixes: list[list[int]]) -> int:
+    """Number of tokens that all prefixes begin with; half of a single one."""
+    return len(os.path.commonprefix(prefixes)) if len(prefixes) > 1 else len(prefixes[0]) // 2

@@ -1,0 +1,86 @@
+"""Each canary beside its counterfactual twin: what the arm that planted it gives away, and what the other arm does.
+
+A canary's *assigned* arm is the one of its half, its *control* the other arm. For `heldout`, which neither arm planted, the assigned
+arm is a placebo: its numbers say what the generator, the prompt and chance give away. All tables are aggregates of these pairs:
+n counts pairs, which are canary x seed; intervals are over distinct canaries.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from ..data.canaries import COHORTS, HALF_OF_ARM
+from ..probing.prompts import NATIVE
+from .statistics import mean_intervals, proportion
+
+_KEY = ["policy", "probe", "seed", "canary_id"]
+
+
+def twins(*, extraction: pd.DataFrame, measures: list[str], probe: str | None = NATIVE) -> pd.DataFrame:
+    """One row per policy x probe x seed x canary: `measures` in its assigned arm, and as `control_` + name in the other.
+
+    Other columns: policy, probe, canary_id and cohort (categories), seed, dose. `probe` None stands for all of them. Raises
+    ValueError where a canary lacks one of its two arms or has one twice, or a measure is missing.
+    """
+    rows = extraction if probe is None else extraction[extraction["probe"] == probe]
+    rows = rows[[*_KEY, "arm", "half", "cohort", "dose", *measures]]
+    rows = rows.astype({name: "category" for name in ("policy", "probe", "canary_id", "cohort")})
+    if (missing := rows[measures].isna().sum()).any():
+        raise ValueError(f"{missing.idxmax()} is missing in {missing.max()} rows")
+    is_assigned = rows["arm"].map(HALF_OF_ARM) == rows["half"]
+    assigned = rows[is_assigned].drop(columns=["arm", "half"])
+    control = rows.loc[~is_assigned, [*_KEY, *measures]].rename(columns={name: f"control_{name}" for name in measures})
+    both = assigned.merge(control, on=_KEY, validate="one_to_one")
+    if not len(both) == len(assigned) == len(control):
+        raise ValueError(_unpaired(assigned, control))
+    return both
+
+
+def _unpaired(assigned: pd.DataFrame, control: pd.DataFrame) -> str:
+    both = assigned[_KEY].merge(control[_KEY], how="outer", indicator=True)
+    alone = both[both["_merge"] != "both"]
+    return f"{len(alone)} canaries were not probed in both arms, first {alone['canary_id'].iloc[0]} under {alone['policy'].iloc[0]}"
+
+
+def by_cohort(pairs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The cohorts that occur, in their fixed order."""
+    parts = dict(iter(pairs.groupby("cohort", observed=True)))
+    yield from ((cohort, parts[cohort]) for cohort in COHORTS if cohort in parts)
+
+
+def by_dose(pairs: pd.DataFrame) -> Iterator[tuple[int | None, pd.DataFrame]]:
+    """Each dose in rising order, then all of them together (dose None)."""
+    yield from ((int(dose), part) for dose, part in pairs.groupby("dose"))
+    yield None, pairs
+
+
+def cells(*, pairs: pd.DataFrame, utility: list[dict]) -> Iterator[tuple[dict, pd.DataFrame]]:
+    """({policy, cohort, dose, collapsed}, pairs) of each cell of a table: policies in the order of `utility`, dose None for all doses."""
+    parts = dict(iter(pairs.groupby("policy", observed=True)))
+    for row in utility:
+        for cohort, found in by_cohort(parts[row["policy"]]) if row["policy"] in parts else ():
+            for dose, cell in by_dose(found):
+                yield dict(policy=row["policy"], cohort=cohort, dose=dose, collapsed=row["collapsed"]), cell
+
+
+def averaged(pairs: pd.DataFrame, *columns: str) -> np.ndarray:
+    """The mean over seeds of each column for each distinct canary, of shape (canaries, columns)."""
+    return pairs.groupby("canary_id", observed=True)[list(columns)].mean().to_numpy(dtype=float)
+
+
+def rate(*, pairs: pd.DataFrame, is_hit, prefix: str, confidence: float) -> dict:
+    """hits, rate, low and high, each with the `prefix`, of the pairs where `is_hit` (bools of shape (pairs,)) holds."""
+    hits = int(np.sum(is_hit))
+    found = proportion(hits=hits, n=len(pairs), units=pairs["canary_id"].nunique(), confidence=confidence)
+    return {f"{prefix}hits": hits} | {f"{prefix}{name}": value for name, value in zip(("rate", "low", "high"), found, strict=True)}
+
+
+def compared(*, pairs: pd.DataFrame, measure: str, confidence: float) -> dict:
+    """mean, control and difference of a measure, each with its interval (_low, _high) by one bootstrap over canaries."""
+    both = averaged(pairs, measure, f"control_{measure}")
+    found = mean_intervals(columns=np.column_stack([both, both[:, 0] - both[:, 1]]), confidence=confidence)
+    row = {}
+    for name, (value, low, high) in zip(("mean", "control", "difference"), found, strict=True):
+        row |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    return row

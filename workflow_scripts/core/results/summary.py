@@ -1,0 +1,68 @@
+"""The summary: the answer, the findings and the main tables as Markdown, for a paper or a pull request.
+
+Names and texts are escaped: what they hold shows as it is and forms no markup, no link and no cell of its own.
+"""
+
+import re
+
+from . import findings as f
+from . import measure_views, views
+from .answer import answer
+
+_MARKUP = re.compile(r"([\\`*_\[\]|~])")
+
+
+def summary(*, config: dict, tables: dict[str, list[dict]]) -> str:
+    """The Markdown text; `tables` has the rows of every table of kinds.TABLES."""
+    reference = config["report"]["reference"]
+    about = dict(tables=tables, policies=config["policies"], reference=reference)
+    level = f"{100 * config['report']['confidence']:g} %"
+    sentences = answer(**about, confidence=config["report"]["confidence"], seeds=len(config["seeds"]))
+    contrasts = views.contrast(tables, "memorized")
+    parts = [
+        f"# Canaryflow: {plain(config['run'])}",
+        "What of the training data comes back from an aligned code-completion model, and at which stage was it learnt?",
+        *(_led(sentence) for sentence in sentences),
+        "## How much came back",
+        grid(views.headline(tables)),
+        f"Share of planted canaries that the arm which saw them gives back almost verbatim and the other arm does not: count and {level} "
+        "interval. heldout was planted nowhere.",
+        "## Findings",
+        grid(_findings(f.findings(**about))),
+        "## Paired contrasts",
+        grid(contrasts) if contrasts.rows else "There are no two policies to compare.",
+        "Difference in the share memorized, on the same canaries; p with and without Holm's correction; detectable: the smallest true "
+        "difference that this run would find with a power of 80 %.",
+        "## Utility",
+        grid(measure_views.utility(tables, reference)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _led(sentence: str) -> str:
+    """A sentence with what was found in bold."""
+    lead, colon, rest = sentence.partition(": ")
+    return f"**{plain(lead)}**{colon}{plain(rest)}"
+
+
+def _findings(found: list[f.Finding]) -> views.View:
+    return views.view(["finding", "verdict", "what decides it"], ([x.claim, x.verdict, x.figures] for x in found), words=3)
+
+
+def grid(view: views.View) -> str:
+    """A view as a Markdown table: notes stand in brackets behind the text, collapsed policies say so."""
+    rows = [[_cell(cell) for cell in row] for row in view.rows]
+    for row, collapsed in zip(rows, view.collapsed, strict=True):
+        row[0] += " (collapsed)" if collapsed else ""
+    lines = ["---" if i < view.words else "---:" for i in range(len(view.heads))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in ([plain(h.text) for h in view.heads], lines, *rows))
+
+
+def _cell(cell: views.Cell) -> str:
+    return plain(cell.text) + (f" ({plain(cell.note.replace(chr(10), '; '))})" if cell.note else "")
+
+
+def plain(text: str) -> str:
+    """Text in which Markdown finds nothing to do."""
+    quiet = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return " ".join(_MARKUP.sub(r"\\\1", quiet).split())
