@@ -4,8 +4,6 @@ Needs: results/{run}/models, planted.  Makes: results/{run}/probes, extraction, 
 Steps: reference fillings, answers of every policy, their rewards, rows of all arms and seeds in one file per policy; batch parity.
 """
 
-PROBED = "results/{{run}}/probes/{arm}/{seed}/{{policy}}/"  # of one policy, in all chains
-
 
 rule sample_references:
     """Secrets that were never planted, for each canary: what exposure ranks its own secret among."""
@@ -89,9 +87,9 @@ rule collect_extraction:
     """One row per canary x probe x arm x seed of a policy, and the same for held-out code."""
     input:
         canaries="results/{run}/planted/canaries.parquet",
-        probed_canaries=expand(PROBED + "canaries.parquet", arm=ARMS, seed=SEEDS),
-        probed_examples=expand(PROBED + "examples.parquet", arm=ARMS, seed=SEEDS),
-        rewards=expand(PROBED + "rewards.parquet", arm=ARMS, seed=SEEDS),
+        probed_canaries=expand("results/{{run}}/probes/{arm}/{seed}/{{policy}}/canaries.parquet", arm=ARMS, seed=SEEDS),
+        probed_examples=expand("results/{{run}}/probes/{arm}/{seed}/{{policy}}/examples.parquet", arm=ARMS, seed=SEEDS),
+        rewards=expand("results/{{run}}/probes/{arm}/{seed}/{{policy}}/rewards.parquet", arm=ARMS, seed=SEEDS),
     output:
         extraction="results/{run}/extraction/{policy}.parquet",
         evaluation="results/{run}/evaluation/{policy}.parquet",

@@ -7,7 +7,8 @@ against utility, prompt conditions; the report and its summary.
 
 DRAWN = ("kind", "parent", "data")  # of a policy, what the picture of the workflow shows
 SHOWN = [key for key in config if key not in ("resources", "rerun_on_version_of")]  # the rest changes no number
-TEMPLATES = [ancient(str(path)) for path in sorted(Path(workflow.basedir, "workflow_scripts/core/results/templates").iterdir())]
+PAGE = Path(workflow.basedir, "workflow_scripts/core/results/templates/report.html.j2")
+TEMPLATES = [ancient(str(path)) for path in sorted({PAGE, *PAGE.parent.iterdir()})]  # the page and what it includes
 
 
 rule plot_workflow:

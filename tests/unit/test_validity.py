@@ -5,6 +5,8 @@ other half. One that was never trained has nothing to give back.
 """
 
 import copy
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,36 @@ from workflow_scripts.core.data.canaries import HALF_OF_ARM
 from workflow_scripts.core.probing import policy, prompts, rows
 from workflow_scripts.core.results import likelihood, membership, recovery, tables
 
+# mistakes found in public tools, and the tests that fail where one of them is made here
+MISTAKES = {
+    "likelihood slice off by one between prompt and target": (
+        "unit/probing/test_probes.py::test_likelihoods_equal_those_of_one_unpadded_sequence",
+        "unit/probing/test_probes.py::test_position_t_predicts_token_t_plus_1",
+    ),
+    "an all-wrong answer scores, as for a target of one token": (
+        "unit/probing/test_probes.py::test_one_token_target_all_wrong_scores_nothing",
+    ),
+    "case, indentation or punctuation stripped before matching": ("unit/probing/test_measures.py::test_edit_distance",),
+    "(n, p) outside log space": ("unit/results/test_likelihood.py::test_it_is_one_minus_q_to_the_n_in_a_hundred_digits",),
+    "members compared with ordinary text": (
+        "unit/test_validity.py::test_members_are_told_from_twins_and_strangers_where_there_is_something_to_tell",
+    ),
+    "a truncated output taken as done": (
+        "unit/test_parquet.py::test_truncated_file",
+        "workflow/test_during_a_run.py::test_killed_job_leaves_nothing_that_counts",
+    ),
+    "downstream stages started although upstream failed": ("workflow/test_during_a_run.py::test_nothing_follows_a_stage_that_failed",),
+    "a failed sample scored as 0 or skipped": ("unit/probing/test_probes.py::test_an_item_that_fails_fails_the_job",),
+    "IPO on summed log-ratios without saying so": (
+        "unit/training/test_trainer.py::test_ipo_loss_is_the_formula_with_log_ratios_averaged_over_tokens",
+    ),
+    "the shape of a batch changes the answer": (
+        "unit/probing/test_probes.py::test_greedy_completions_are_the_same_at_batch_1_8_and_64",
+        "unit/results/test_auditing.py::test_parity_counts_items_that_change",
+    ),
+    "the same poison in two stages": ("unit/data/test_canaries.py::test_cohorts_are_disjoint_and_as_large_as_asked",),
+    "canaries that were never in the batches": ("unit/data/test_audit.py::test_the_other_arm_fails_in_every_cohort",),
+}
 SETTINGS = dict(temperature=1.0, top_k=40, top_p=1.0)
 COHORTS = dict(sft=16, preference=16, rl_prompt=16, heldout=16)
 REFERENCES = 15
@@ -82,6 +114,14 @@ def extraction(design, model_words) -> pd.DataFrame:
             rewards = {c["canary_id"]: dict(reward=float(c["half"] == half)) for c in made}
             found += rows.extraction(probed=probed, canaries=made, rewards=rewards, threshold=0.1, policy=name, arm=arm, seed=0)
     return pd.DataFrame(found)
+
+
+@pytest.mark.parametrize("tests", MISTAKES.values(), ids=MISTAKES)
+def test_every_mistake_has_its_test(tests):
+    for test in tests:
+        file, name = test.split("::")
+        source = (Path(__file__).parents[1] / file).read_text(encoding="utf-8")
+        assert re.search(rf"^def {name}\(", source, re.MULTILINE), f"{test} is not there"
 
 
 def cell(table: list[dict], **where) -> dict:

@@ -14,6 +14,10 @@ OF_ROWS = {
     f"summarize_{table}" for table in ("memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership")
 }
 OF_ROWS |= {"summarize_recovery"}
+OF_CONFIDENCE = "summarize_[!ac]* summarize_contrast"  # patterns: the tables that hold intervals
+OF_POLICIES = (
+    "summarize_utility summarize_m* summarize_persistence summarize_co* summarize_ex* summarize_recovery"  # and those with a row of each
+)
 TABLES = OF_ROWS | {f"summarize_{table}" for table in ("utility", "reward_gap", "audit", "parity", "cost")}
 
 

@@ -22,6 +22,8 @@ ROLES = ("canary",)
 def measure(answer):
     return dict(letters=len(answer.completion))
 """
+MEASURES = ("code", "completion", "divergence", "exposure", "extraction", "likelihood", "overlap")
+PROBING = ("answer", "kinds", "policy", *(f"measures/{name}" for name in MEASURES))
 TABLES_AND_FIGURES = "summarize_* plot_memorization plot_dose_response plot_shift"
 DAG = stages.dag()
 
@@ -65,7 +67,7 @@ SETTINGS = {
         edit(CONFIG, "ppo: {kind: ppo, parent: sft}", "ppo: {kind: ppo, parent: sft, kl_coef: 0.1}"),
     ),
     "confidence of the intervals": (
-        "summarize_[!ac]* summarize_contrast",
+        stages.OF_CONFIDENCE,
         "summarize_utility-tiny is stale: config report.confidence: 0.95 -> 0.9",
         edit(CONFIG, "confidence: 0.95", "confidence: 0.9"),
     ),
@@ -183,6 +185,11 @@ CODE = {
         "module core/probing/measures/overlap.py",
         note(f"{CORE}/probing/measures/overlap.py"),
     ),
+    "more modules than anybody wants to read about": (
+        "probe_*",
+        "; and 2 more changes",
+        lambda r: [r.append(f"{CORE}/probing/{name}.py") for name in PROBING],
+    ),
     "a measure more": (
         "probe_*",
         "module core/probing/measures/letters.py",
@@ -191,7 +198,7 @@ CODE = {
     "a table's columns": (TABLES_AND_FIGURES, "module core/results/kinds.py", note(f"{CORE}/results/kinds.py")),
     "module of IPO": ("train_ipo-*", "module core/training/ipo.py", note(f"{CORE}/training/ipo.py")),
     "module of the drawing style": (
-        "plot_* render_report",
+        "plot_* render_*",
         "render_report-tiny is stale: module core/results/style.py",
         note(f"{CORE}/results/style.py"),
     ),
@@ -411,7 +418,7 @@ POLICIES = {
         "*-ppo_kl_0_1 plot_workflow",
         edit(CONFIG, IPO, IPO + "  ppo_kl_0_1: {kind: ppo, parent: sft, kl_coef: 0.1}\n"),
     ),
-    "removed": (stages.dag(policies(ipo=None)), "summarize_* plot_workflow plot_shift", edit(CONFIG, IPO, "")),
+    "removed": (stages.dag(policies(ipo=None)), f"{stages.OF_POLICIES} plot_workflow plot_shift", edit(CONFIG, IPO, "")),
     "renamed": (
         stages.dag(policies(ppo=None, tuned=("ppo", "sft"))),
         "*-tuned plot_workflow",
@@ -432,7 +439,7 @@ POLICIES = {
         "*-1 *-1-* collect_extraction-*",
         edit(CONFIG, "seeds: [0] ", "seeds: [0, 1] "),
     ),
-    "set to null": (stages.dag(policies(ipo=None)), "summarize_* plot_workflow plot_shift", edit(CONFIG, IPO, "  ipo: null\n")),
+    "set to null": (stages.dag(policies(ipo=None)), f"{stages.OF_POLICIES} plot_workflow plot_shift", edit(CONFIG, IPO, "  ipo: null\n")),
     "of another parent": (
         stages.dag(policies(direct=("sft", "base"))),
         "train_sft-*-direct plot_workflow",

@@ -12,8 +12,8 @@ from tests.workflow import stages
 from tests.workflow.repository import Repository
 from tests.workflow.scenarios import CONFIG, RESULTS, rows
 
-TABLES = stages.behind(stages.dag(), "summarize_utility summarize_memorization summarize_persistence")
-TABLE_FILES = {f"{RESULTS}/tables/{table}.parquet" for table in ("utility", "memorization", "persistence")}
+TABLES = stages.behind(stages.dag(), stages.OF_CONFIDENCE)
+TABLE_FILES = {f"{RESULTS}/tables/{job.removeprefix('summarize_')}.parquet" for job in TABLES}
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ from tests.workflow.repository import Repository
 from tests.workflow.scenarios import CONFIG, CORE, SCRIPTS
 
 CHEAP = ("summarize_", "plot_", "render_")  # stages that run for seconds
-OVER_ALL = "summarize_* plot_workflow plot_shift"
+OVER_ALL = f"{stages.OF_POLICIES} plot_workflow plot_shift"
 IPO, DIRECT = "  ipo: {kind: ipo, parent: sft}\n", "  direct: {kind: sft, parent: sft, data: preference}\n"
 
 EDITS = {  # title: (file, old text, new text, the stages that it makes stale themselves)
-    "confidence": (CONFIG, "confidence: 0.95", "confidence: 0.9", "summarize_utility summarize_memorization summarize_persistence"),
-    "collapse": (CONFIG, "collapse_ratio: 1.5", "collapse_ratio: 3.0", "summarize_utility"),
+    "confidence": (CONFIG, "confidence: 0.95", "confidence: 0.9", stages.OF_CONFIDENCE),
+    "collapse": (CONFIG, "collapse_ratio: 1.5", "collapse_ratio: 3.0", "summarize_utility plot_frontier"),
     "distance": (CONFIG, "memorized_distance: 0.1", "memorized_distance: 0.2", "collect_extraction-*"),
     "kl": (CONFIG, "    kl_coef: 0.05", "    kl_coef: 0.1", "train_ppo-*"),
     "beta": (CONFIG, "    beta: 0.5", "    beta: 0.6", "train_ipo-*"),
@@ -36,7 +36,7 @@ EDITS = {  # title: (file, old text, new text, the stages that it makes stale th
     "shift param": ("rules/report.smk", "        later=LATER,\n", "        later=[*LATER],\n        dpi=9,\n", "plot_shift"),
     "template": (f"{CORE}/results/templates/report.html.j2", "</html>", "</html>\n<!-- end -->", "render_report"),
 }
-SHOWN = {CONFIG, f"{CORE}/results/style.py", f"{CORE}/results/cost.py"}  # what the report shows or imports
+SHOWN = {CONFIG, f"{CORE}/results/style.py", f"{CORE}/results/cost.py"}  # what the report and the summary show or import
 
 
 def touch_some(repository, dice):
@@ -68,7 +68,7 @@ class Expected:
     def touching(self, job: str, edits) -> set[str]:
         """Those of the edits that a stage itself depends on."""
         named = {e for e in edits if any(fnmatchcase(job, pattern) for pattern in EDITS[e][3].split())}
-        return named | {e for e in edits if job == "render_report" and EDITS[e][0] in SHOWN}
+        return named | {e for e in edits if job.startswith("render_") and EDITS[e][0] in SHOWN}
 
     def jobs(self) -> set[str]:
         reads = self.reads()

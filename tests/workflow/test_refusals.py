@@ -6,7 +6,6 @@ from tests.workflow.scenarios import rows
 
 REPORT, EXTRACT = "rules/report.smk", "rules/extract.smk"
 PICTURE, SCRIPT = "results/tiny/figures/workflow.svg", "workflow_scripts/plot_workflow.py"
-TEMPLATE = 'ancient(f"{workflow.basedir}/workflow_scripts/core/results/templates/report.html.j2")'
 INSIDE = "with job(snakemake) as j:\n"
 
 IN_RULES = {
@@ -21,8 +20,8 @@ IN_RULES = {
         ),
     ),
     "a source file that is not ancient()": (
-        "report.html.j2 is no rule's output; wrap it in ancient()",
-        lambda r: r.edit(REPORT, f"TEMPLATE = {TEMPLATE}", f"TEMPLATE = {TEMPLATE[8:-1]}"),
+        "explorer.html.j2 is no rule's output; wrap it in ancient()",
+        lambda r: r.edit(REPORT, "[ancient(str(path)) for", "[str(path) for"),
     ),
     "an artifact that is ancient()": (
         "rule render_report: its input results/tiny/tables/versions.json is an artifact; take ancient() off",
@@ -32,7 +31,7 @@ IN_RULES = {
         "report.html.j2 is not there; restore it",
         lambda r: r.remove("workflow_scripts/core/results/templates/report.html.j2"),
     ),
-    "a key that the config lacks": ("KeyError: 'props'", lambda r: r.edit(EXTRACT, 'config=keys("probes"),', 'config=keys("props"),')),
+    "a key that the config lacks": ("KeyError: 'props'", lambda r: r.edit(EXTRACT, 'keys("probes.batch_size"),', 'keys("props"),')),
 }
 
 

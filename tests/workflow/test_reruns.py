@@ -24,7 +24,7 @@ def damage(path):
 
 CHEAP = {
     "confidence of the intervals": (
-        "summarize_utility summarize_memorization summarize_persistence",
+        stages.OF_CONFIDENCE,
         edit(CONFIG, "confidence: 0.95", "confidence: 0.9"),
     ),
     "the template, with a time in the future": (
@@ -121,7 +121,7 @@ def test_edit_run_revert(repository):
 @pytest.mark.slow
 def test_one_target_and_then_the_rest(repository):
     repository.edit(CONFIG, "confidence: 0.95", "confidence: 0.9")
-    affected = stages.behind(DAG, "summarize_utility summarize_memorization summarize_persistence")
+    affected = stages.behind(DAG, stages.OF_CONFIDENCE)
     assert repository.execute(f"{RESULTS}/tables/utility.csv") == {"summarize_utility"}
     assert repository.execute() == affected - {"summarize_utility"}
     assert repository.execute() == set()

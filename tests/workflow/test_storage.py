@@ -130,7 +130,7 @@ def test_save_leaves_everything_clean_and_dvc_agrees_with_the_receipts(saved):
 
 def test_a_clone_shows_results_without_weights(clone):
     kept = {path.suffix for path in (clone.folder / R).rglob("*") if path.is_file()}
-    assert kept == {".json", ".csv", ".svg"} and (clone.folder / R / "tables/headline.csv").read_text().startswith("policy,")
+    assert kept == {".json", ".csv", ".svg", ".md"} and (clone.folder / R / "tables/headline.csv").read_text().startswith("policy,")
     assert sum(path.stat().st_size for path in (clone.folder / R).rglob("*") if path.is_file()) < 3e6
 
 
@@ -236,7 +236,7 @@ def test_a_rebuild_that_was_interrupted_goes_on(clone):
 def test_the_corpus_is_an_artifact_like_any_other(pulled):
     receipt = pulled.repository.receipt("collect_corpus")
     receipt.write_text(receipt.read_text().replace('"python": "3.', '"python": "2.'))
-    assert pulled.repository.plan() == {"summarize_cost", "render_report"}  # which show the versions
+    assert pulled.repository.plan() == {"summarize_cost", "render_report", "render_summary"}  # which show the versions
     assert pulled.repository.plan("--forcerun", "collect_corpus") == set(DAG) - {"plot_workflow"}
 
 

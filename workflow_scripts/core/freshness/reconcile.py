@@ -26,6 +26,7 @@ from .storage import in_git
 
 FRESH, STALE = SCRATCH / "fresh", SCRATCH / "stale"
 REBUILD = "CANARYFLOW_REBUILD"
+SAID = 8  # changes that a run names of one job: after an update of the whole project nobody reads them all
 
 
 def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str]) -> Plan | None:
@@ -155,7 +156,9 @@ def _explain(jobs: list[Job]) -> None:
     """Say what changed, per stale job; of what was never made here Snakemake itself says that it is missing."""
     for job in jobs:
         if job.reasons and (job.recorded or any(Path(path).exists() for path in job.outputs)):
-            print(f"canaryflow: {job.name} is stale: {'; '.join(job.reasons)}", file=sys.stderr, flush=True)
+            more = f"; and {len(job.reasons) - SAID} more changes" if len(job.reasons) > SAID + 1 else ""
+            said = job.reasons[: SAID if more else None]
+            print(f"canaryflow: {job.name} is stale: {'; '.join(said)}{more}", file=sys.stderr, flush=True)
 
 
 def _ask_for_lost_sources(jobs: list[Job]) -> None:
