@@ -17,7 +17,7 @@ from tests.unit.small import scratch
 from workflow_scripts.core.data import canaries, references
 from workflow_scripts.core.data.canaries import HALF_OF_ARM
 from workflow_scripts.core.probing import policy, prompts, rows
-from workflow_scripts.core.results import likelihood, membership, recovery, tables
+from workflow_scripts.core.results import contrasts, likelihood, membership, recovery, tables
 
 # mistakes found in public tools, and the tests that fail where one of them is made here
 MISTAKES = {
@@ -146,6 +146,14 @@ def test_all_of_what_is_known_persists_and_none_of_the_rest_is_lost(extraction):
     utility = [*UTILITY, dict(policy="later", collapsed=False)]
     kept = cell(tables.persistence(extraction=again, utility=utility, reference="knowing", later=["later"], confidence=0.95), cohort="sft")
     assert (kept["memorized_by_reference"], kept["still_memorized"], kept["lost"], kept["gained"]) == (8, 8, 0, 0)
+
+
+def test_the_policies_differ_by_what_one_of_them_knows(extraction):
+    table = contrasts.contrast(extraction=extraction, utility=UTILITY, contrasts=[("knowing", "untrained")], confidence=0.95)
+    for cohort in COHORTS:
+        row = cell(table, cohort=cohort, measure="memorized")
+        assert (row["n"], row["difference"]) == (16, 0.5 if cohort == "sft" else 0.0)
+        assert (row["p"] < 0.01) == (row["difference_low"] > 0) == (cohort == "sft")
 
 
 def test_known_secrets_outrank_every_reference_and_others_are_anywhere(extraction):
