@@ -64,9 +64,9 @@ def test_tables_figures_logs_and_benchmarks(run):
     assert not list(results.rglob(".tmp-*"))
 
 
-def test_page_opens_with_dag_and_headline_table_and_asks_for_nothing(run):
+def test_page_opens_with_answer_and_dag_and_asks_for_nothing(run):
     page = (run.folder / "results/tiny/report.html").read_text()
-    assert 0 < page.index("data:image/svg+xml") < page.index("<table")
+    assert 0 < page.index("<h1") < page.index("fine-tuning set") < page.index("data:image/svg+xml")
     assert not re.findall(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="(?!data:)', page)
 
 
@@ -87,7 +87,7 @@ def test_snakemake_report(run):
 
 
 def test_same_config_and_seed_give_the_same_bytes(run, tmp_path):
-    targets = [f"results/tiny/extraction/{policy}.parquet" for policy in ("ppo", "ipo")]
+    targets = [f"results/tiny/probes/A/0/{policy}/canaries.parquet" for policy in ("ppo", "ipo")]
     result = Workflow(tmp_path)(*targets)
     assert result.returncode == 0, result.stderr[-2000:]
     made = sorted(p.relative_to(tmp_path) for p in (tmp_path / "results").rglob("*.parquet"))

@@ -17,11 +17,12 @@ from tests.workflow import servers
 from tests.workflow.conftest import ROOT
 from tests.workflow.repository import Repository
 from tests.workflow.stages import behind, dag
+from workflow_scripts.core.results import kinds
 
 R = "results/tiny"
 DAG = dag()
 MODEL = f"{R}/models/A/0/sft"
-TABLES = [f"{R}/tables/{table}.parquet" for table in ("memorization", "persistence", "utility", "cost")]
+TABLES = [f"{R}/tables/{table}.parquet" for table in kinds.TABLES]
 
 
 class Shelf:
@@ -286,6 +287,7 @@ def test_a_colleague_pulls_what_the_other_built(saved, tmp_path):
     assert theirs.repository.plan() == set()
 
 
+@pytest.mark.slow
 def test_branches_take_their_artifacts_along(saved, tmp_path):
     copy = saved.fork(tmp_path / "copy")
     copy("git", "checkout", "--quiet", "-b", "stricter")
@@ -358,7 +360,7 @@ def remote(request, tmp_path):
         yield options
 
 
-@pytest.mark.parametrize("remote", REMOTES, indirect=True)
+@pytest.mark.parametrize("remote", ["folder", "s3", pytest.param("ssh", marks=pytest.mark.slow)], indirect=True)
 def test_remotes_give_back_what_was_pushed(saved, remote, tmp_path):
     copy = saved.fork(tmp_path / "copy")
     copy.remote(**remote)

@@ -88,7 +88,9 @@ IN_TEXT = {
     "priority of a rule": edit(REPORT, "rule plot_shift:\n", "rule plot_shift:\n    priority: 3\n"),
     "docstring of a rule": edit(TRAIN, '"""IPO on the same preference pairs, without a reward model."""', '"""IPO."""'),
     "comment of a rule": edit(TRAIN, "rule train_ipo:\n", "# by Azar et al.\nrule train_ipo:\n"),
-    "a rule reformatted": edit("rules/extract.smk", '    params:\n        config=keys("probes"),', '    params: config = keys("probes")'),
+    "a rule reformatted": edit(
+        "rules/extract.smk", '    params:\n        config=keys("probes.parity_items"),', '    params: config = keys("probes.parity_items")'
+    ),
     "log of a rule": edit(TRAIN, IPO_LOG, IPO_LOG.replace("train_ipo", "ipo")),
     "benchmark of a rule": edit(REPORT, SHIFT_TIMES, SHIFT_TIMES.replace("plot_shift", "shift")),
     "a comment in the Snakefile": note("Snakefile"),
