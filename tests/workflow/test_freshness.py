@@ -204,7 +204,7 @@ CODE = {
     ),
     "module of the statistics": (TABLES_AND_FIGURES, "module core/results/statistics.py", note(f"{CORE}/results/statistics.py")),
     "a package's __init__": (
-        "probe_*",
+        "probe_* summarize_*",
         "module core/probing/__init__.py",
         note(f"{CORE}/probing/__init__.py"),
     ),
