@@ -7,11 +7,11 @@ from workflow_scripts.core.job import job
 
 with job(snakemake) as j:
     canaries = parquet.read_rows(j.input.canaries, kinds.CANARIES)
-    base = [block["input_ids"] for block in parquet.read_rows(j.input.base, kinds.BLOCKS)]
     rows = []
     for number, arm in enumerate(j.params.arms):
+        base = audit.token_ids(parquet.batches(j.input.base, kinds.BLOCKS, ["input_ids"]))
         sets = {
-            name: [e["prompt_ids"] + e["target_ids"] for e in parquet.read_rows(j.input[name][number], kinds.EXAMPLES)]
+            name: audit.token_ids(parquet.batches(j.input[name][number], kinds.EXAMPLES, ["prompt_ids", "target_ids"]))
             for name in planting.PLANTED
         }
         rows += audit.audit(canaries=canaries, arm=arm, training_sets={"base": base, **sets})

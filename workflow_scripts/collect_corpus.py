@@ -9,5 +9,5 @@ from workflow_scripts.core.job import job
 
 with job(snakemake) as j:
     documents, manifest = corpus.collect(**{key.removeprefix("corpus."): value for key, value in j.config.items()})
-    parquet.write(documents, kinds.DOCUMENTS, j.output.documents)
+    parquet.write(documents, kinds.DOCUMENTS, j.output.documents)  # reads them; the manifest is complete after it
     Path(j.output.manifest).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

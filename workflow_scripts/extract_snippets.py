@@ -4,24 +4,24 @@ import json
 from pathlib import Path
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import kinds, snippets
+from workflow_scripts.core.data import corpus, kinds, snippets
 from workflow_scripts.core.job import job
 
 with job(snakemake) as j:
     settings = {key.removeprefix("corpus."): value for key, value in j.config.items()}
     manifest = json.loads(Path(j.input.manifest).read_text(encoding="utf-8"))
-    found, skipped = snippets.extract(
-        documents=parquet.read_rows(j.input.documents, kinds.DOCUMENTS), **{k: settings[k] for k in ("min_lines", "max_lines", "max_chars")}
-    )
+    documents = parquet.iterate(j.input.documents, kinds.DOCUMENTS, ["path", "text"])
+    found, skipped = snippets.extract(documents=documents, **{k: settings[k] for k in ("min_lines", "max_lines", "max_chars")})
     distinct, removed = snippets.without_duplicates(snippets=found, threshold=settings["near_duplicate_similarity"])
-    pooled = snippets.split(snippets=distinct, pools=settings["pools"], seed=settings["seed"])
+    folder = Path(j.output.snippets).parent
+    pooled = snippets.split(snippets=distinct, pools=settings["pools"], seed=settings["seed"], folder=folder)
     parquet.write(pooled, kinds.SNIPPETS, j.output.snippets)
     manifest["counts"] |= {
-        "functions": len(found),
+        "functions": len(pooled) + sum(removed.values()),
         **removed,
-        "distinct": len(distinct),
+        "distinct": len(pooled),
         "not_parsable": len(skipped),
         "pools": settings["pools"],
     }
-    manifest["skipped"] += skipped
+    manifest["skipped"] = [*manifest["skipped"], *skipped][: corpus.LISTED]
     Path(j.output.manifest).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

@@ -5,5 +5,6 @@ from workflow_scripts.core.data import kinds, tokenizer
 from workflow_scripts.core.job import job
 
 with job(snakemake) as j:
-    texts = [s["text"] for s in parquet.read_rows(j.input.snippets, kinds.SNIPPETS) if s["pool"] == "base"]
+    snippets = parquet.iterate(j.input.snippets, kinds.SNIPPETS, ["text", "pool"])
+    texts = (s["text"] for s in snippets if s["pool"] == "base")
     tokenizer.make(model={key.removeprefix("model."): value for key, value in j.config.items()}, texts=texts, path=j.output.tokenizer)

@@ -10,7 +10,7 @@ import pytest
 
 from workflow_scripts.core.data import kinds as data_kinds
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.parquet import name_of, provenance, read_frame, read_rows, read_table, write
+from workflow_scripts.core.parquet import BATCH_ROWS, iterate, name_of, provenance, read_frame, read_rows, read_table, write
 from workflow_scripts.core.probing import kinds as probing_kinds
 from workflow_scripts.core.results.kinds import TABLES
 from workflow_scripts.core.training import kinds as training_kinds
@@ -62,7 +62,7 @@ def test_frame_with_nan_becomes_null(tmp_path, kind):
     assert [c for c in frame if read_table(tmp_path / "a.parquet", SCHEMAS[kind])[c].null_count] == [
         f.name for f in SCHEMAS[kind] if f.nullable
     ]
-    assert list(read_frame(tmp_path / "a.parquet", SCHEMAS[kind])) == SCHEMAS[kind].names
+    assert list(read_frame([tmp_path / "a.parquet"], SCHEMAS[kind])) == SCHEMAS[kind].names
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -145,11 +145,76 @@ def test_folder_that_looks_like_a_partition(tmp_path):
     assert read_rows(path, SCHEMAS["blocks"]) == rows_of("blocks")
 
 
+def numbered(number: int) -> list[dict]:
+    """Rows of kind `documents` that differ."""
+    return [dict(document_id=i, path=f"{i}.py", sha256="é", text=str(i) * 9) for i in range(number)]
+
+
+@pytest.mark.parametrize("number", [0, 1, BATCH_ROWS, 3 * BATCH_ROWS + 5])
+def test_rows_that_come_one_by_one_give_the_same_bytes(tmp_path, number):
+    rows, schema = numbered(number), SCHEMAS["documents"]
+    write(rows, schema, tmp_path / "list")
+    write(iter(rows), schema, tmp_path / "iterator")
+    write(pd.DataFrame(rows, columns=schema.names), schema, tmp_path / "frame")
+    plain = {"canaryflow.kind": "documents", "canaryflow.schema_version": "2"}
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema).replace_schema_metadata(plain), tmp_path / "plain", compression="zstd")
+    assert len({(tmp_path / name).read_bytes() for name in ("list", "iterator", "frame", "plain")}) == 1
+
+
+@pytest.mark.parametrize(("group_bytes", "groups"), [(1, 9), (2**40, 1)])
+def test_row_groups_are_of_bounded_size(tmp_path, monkeypatch, group_bytes, groups):
+    monkeypatch.setattr("workflow_scripts.core.parquet.GROUP_BYTES", group_bytes)
+    rows = numbered(9 * BATCH_ROWS)
+    write(iter(rows), SCHEMAS["documents"], tmp_path / "a.parquet")
+    assert pq.read_metadata(tmp_path / "a.parquet").num_row_groups == groups
+    assert read_rows(tmp_path / "a.parquet", SCHEMAS["documents"]) == rows == list(iterate(tmp_path / "a.parquet", SCHEMAS["documents"]))
+
+
+def test_written_rows_are_not_held(tmp_path):
+    class Watched(dict):
+        alive = most = 0
+
+        def __init__(self, *values):
+            super().__init__(*values)
+            Watched.alive += 1
+            Watched.most = max(Watched.most, Watched.alive)
+
+        def __del__(self):
+            Watched.alive -= 1
+
+    write((Watched(row) for row in numbered(5 * BATCH_ROWS)), SCHEMAS["documents"], tmp_path / "a.parquet")
+    assert Watched.most <= 2 * BATCH_ROWS + 1
+
+
+def test_rows_that_fail_leave_no_file(tmp_path):
+    with pytest.raises(InputError, match="too few"):
+        write(failing(), SCHEMAS["documents"], tmp_path / "a.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def failing():
+    """Rows of which the last cannot be made."""
+    yield from numbered(2 * BATCH_ROWS)
+    raise InputError("too few")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_iterating_gives_the_rows(tmp_path, kind):
+    write(rows_of(kind, number=BATCH_ROWS + 3), SCHEMAS[kind], tmp_path / "a.parquet")
+    assert list(iterate(tmp_path / "a.parquet", SCHEMAS[kind])) == rows_of(kind, number=BATCH_ROWS + 3)
+
+
+def test_iterating_over_some_columns(tmp_path):
+    write(numbered(3), SCHEMAS["documents"], tmp_path / "a.parquet")
+    assert next(iterate(tmp_path / "a.parquet", SCHEMAS["documents"], ["path", "document_id"])) == dict(path="0.py", document_id=0)
+
+
 def assert_refused(path, kind: str, start: str) -> None:
-    """Reading is refused in one line that says what to do."""
-    with pytest.raises(InputError) as error:
-        read_rows(path, SCHEMAS[kind])
-    message = str(error.value)
-    assert message.startswith(start)
-    assert message.endswith("; delete it and run the workflow again")
-    assert len(message.splitlines()) == 1
+    """Reading is refused in one line that says what to do, be it at once or row by row."""
+    for read in (read_rows, lambda *about: list(iterate(*about))):
+        with pytest.raises(InputError) as error:
+            read(path, SCHEMAS[kind])
+        message = str(error.value)
+        assert message.startswith(start)
+        assert message.endswith("; delete it and run the workflow again")
+        assert len(message.splitlines()) == 1

@@ -4,6 +4,7 @@ Each stage declares its kinds in its own kinds.py, so that a new column re-runs 
 are a pure function of the rows: the same config and seed give the same file.
 """
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +17,8 @@ from .errors import InputError
 
 SCHEMA_VERSION = "2"
 IDS = pa.list_(pa.int32())  # token ids exactly as the models saw them in training
+BATCH_ROWS = 1024  # rows that are Python objects at one time
+GROUP_BYTES = 2**26  # of Arrow data in one row group
 
 
 def declare(name: str, /, **columns) -> pa.Schema:
@@ -48,14 +51,47 @@ def provenance(**entries: str) -> Iterator[None]:
 
 
 def write(rows, schema: pa.Schema, path) -> None:
-    """Write `rows` (list of dicts or DataFrame) as parquet of a kind, validated against its schema.
+    """Write `rows` (any iterable of dicts, or a DataFrame) as parquet of a kind, validated against its schema.
 
-    The file's key-value metadata hold its kind, the schema version and the provenance of the job. Raises pa.ArrowInvalid or
-    ValueError where a row does not fit: a missing value in a required column is an error, never 0.
+    Rows are taken as they come and never held all at once: a row group is written as soon as it is full. The file's key-value
+    metadata hold its kind, the schema version and the provenance of the job. Raises pa.ArrowInvalid or ValueError where a row
+    does not fit, and then leaves no file: a missing value in a required column is an error, never 0.
     """
+    metadata = {"canaryflow.kind": name_of(schema), "canaryflow.schema_version": SCHEMA_VERSION, **_written_by.get({})}
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with pq.ParquetWriter(path, schema.with_metadata(metadata), compression="zstd") as file:
+            for group in _groups(rows, schema):
+                file.write_table(group.replace_schema_metadata(metadata))
+    except BaseException:
+        Path(path).unlink(missing_ok=True)
+        raise
+
+
+def _groups(rows, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows as tables of about GROUP_BYTES, an empty one where there are none."""
+    waiting, size, dicts = [_table([], schema)], 0, _dicts(rows)
+    while batch := list(itertools.islice(dicts, BATCH_ROWS)):
+        waiting.append(_table(batch, schema))
+        size += waiting[-1].nbytes
+        if size >= GROUP_BYTES:
+            yield pa.concat_tables(waiting).combine_chunks()
+            waiting, size = [], 0
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()
+
+
+def _dicts(rows) -> Iterator[dict]:
+    if hasattr(rows, "iloc"):
+        for start in range(0, len(rows), BATCH_ROWS):
+            yield from rows.iloc[start : start + BATCH_ROWS].to_dict("records")
+    else:
+        yield from rows
+
+
+def _table(rows: list[dict], schema: pa.Schema) -> pa.Table:
+    """The rows as a table of the schema; raises where one does not fit."""
     kind = name_of(schema)
-    if not isinstance(rows, list):
-        rows = rows.to_dict("records")
     for keys in {frozenset(row): None for row in rows}:
         missing, extra = set(schema.names) - keys, keys - set(schema.names)
         if missing or extra:
@@ -66,9 +102,7 @@ def write(rows, schema: pa.Schema, path) -> None:
             raise ValueError(f"{kind}.{field.name} must not be missing: {table[field.name].null_count} of {len(table)} rows are")
         if pa.types.is_integer(field.type) and any(isinstance(v := _null(r[field.name]), float) and v % 1 for r in rows):
             raise ValueError(f"{kind}.{field.name} must hold whole numbers")  # arrow would cut them off in silence
-    metadata = {"canaryflow.kind": kind, "canaryflow.schema_version": SCHEMA_VERSION, **_written_by.get({})}
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
+    return table
 
 
 def _null(value):
@@ -76,13 +110,14 @@ def _null(value):
     return None if isinstance(value, float) and value != value else value
 
 
-def read_table(path, schema: pa.Schema) -> pa.Table:
-    """Read a parquet file of a kind; raises InputError where it is another kind or not whole."""
+def read_table(path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
+    """Read a parquet file of a kind, all of it or only `columns`; raises InputError where it is another kind or not whole."""
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            found, table = file.schema_arrow, file.read(columns)
     except (OSError, pa.ArrowInvalid) as e:
         raise InputError(f"{path} cannot be read as parquet ({e}); delete it and run the workflow again") from e
-    if table.schema.remove_metadata() != schema.remove_metadata():
+    if found.remove_metadata() != schema.remove_metadata():
         raise InputError(
             f"{path} does not hold {name_of(schema)} rows of schema version {SCHEMA_VERSION}; delete it and run the workflow again"
         )
@@ -94,6 +129,22 @@ def read_rows(path, schema: pa.Schema) -> list[dict]:
     return read_table(path, schema).to_pylist()
 
 
-def read_frame(path, schema: pa.Schema):
-    """The rows of a parquet file as a pandas DataFrame."""
-    return read_table(path, schema).to_pandas()
+def read_frame(paths, schema: pa.Schema, columns: list[str] | None = None):
+    """The rows of parquet files of one kind, one file after the other, as a pandas DataFrame of `columns` (default: all)."""
+    return pa.concat_tables([read_table(path, schema, columns) for path in paths]).to_pandas()
+
+
+def batches(path, schema: pa.Schema, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """A parquet file of a kind, all of it or only `columns`, by BATCH_ROWS rows; raises InputError as `read_table` does."""
+    read_table(path, schema, [])  # refuses another kind, and a file without its end
+    try:
+        with pq.ParquetFile(path, buffer_size=2**20) as file:
+            yield from file.iter_batches(BATCH_ROWS, columns=columns)
+    except (OSError, pa.ArrowInvalid) as e:
+        raise InputError(f"{path} cannot be read as parquet ({e}); delete it and run the workflow again") from e
+
+
+def iterate(path, schema: pa.Schema, columns: list[str] | None = None) -> Iterator[dict]:
+    """The rows of a parquet file as dicts of `columns` (default: all), with a batch of them in memory at a time."""
+    for batch in batches(path, schema, columns):
+        yield from batch.to_pylist()

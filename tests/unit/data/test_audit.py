@@ -5,8 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import SHAPE
-from workflow_scripts.core.data.audit import audit, count, failures
+from workflow_scripts.core import parquet
+from workflow_scripts.core.data import audit as audit_module
+from workflow_scripts.core.data.audit import audit, count, count_all, failures, join, token_ids
 from workflow_scripts.core.data.fim import encode
+from workflow_scripts.core.data.kinds import EXAMPLES
 from workflow_scripts.core.data.planting import PLANTED, blocks, examples, plant
 
 
@@ -21,7 +24,7 @@ def training_sets(planted, stdlib_snippets, model_words):
         )
         sets = {"base": [b["input_ids"] for b in base]}
         for cohort in PLANTED:
-            code = examples(snippets=stdlib_snippets, pool=cohort, tokenizer=words, fim=fim, seed=0, **SHAPE)
+            code = list(examples(snippets=stdlib_snippets, pool=cohort, tokenizer=words, fim=fim, seed=0, **SHAPE))
             rows = plant(examples=code, canaries=planted, cohort=cohort, arm=arm, seed=0)
             sets[cohort] = [r["prompt_ids"] + r["target_ids"] for r in rows]
         return sets
@@ -141,6 +144,31 @@ def test_count(sequences, needle, hits):
     assert count(sequences=sequences, needle=needle) == hits
 
 
+def test_needles_of_all_lengths_are_counted_in_one_reading():
+    sequences = [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], [1, 2, 3, 4, 5, 6, 7, 8, 9, 11], [1, 2]]
+    needles = [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], [1, 2, 3, 4, 5, 6, 7, 8, 9], [9], [1, 2], [10, 1], [11], [12], [1, 2]]
+    assert count_all(sequences=iter(sequences), needles=needles) == [1, 2, 2, 3, 0, 1, 0, 3]
+    long = [n for n in needles if len(n) > 8]  # longer than what is hashed, and alike in it
+    assert count_all(sequences=sequences, needles=long) == [1, 2]
+    assert count_all(sequences=sequences, needles=[]) == []
+
+
+def test_sequences_are_joined_whole_and_a_few_at_a_time(monkeypatch):
+    monkeypatch.setattr(audit_module, "CHUNK", 4)
+    read = []
+    sequences = ([i] * length for i, length in enumerate([1, 2, 9, 0, 1]) if read.append(i) is None)
+    first = next(chunks := join(sequences))
+    assert (first.tolist(), read) == ([0, -1, 1, 1, -1], [0, 1])
+    assert [c.tolist() for c in chunks] == [[2] * 9 + [-1], [-1, 4, -1]]
+
+
+def test_ids_of_arrow_rows_are_those_of_its_columns(tmp_path):
+    rows = [dict(source="snippet", source_id=str(i), prompt_ids=list(range(i % 5)), target_ids=[7] * (i % 3)) for i in range(3000)]
+    parquet.write(rows, EXAMPLES, tmp_path / "a.parquet")
+    found = token_ids(parquet.batches(tmp_path / "a.parquet", EXAMPLES, ["prompt_ids", "target_ids"]))
+    assert [ids.tolist() for ids in found] == [r["prompt_ids"] + r["target_ids"] for r in rows]
+
+
 def test_an_empty_needle_is_an_error():
     with pytest.raises(ValueError, match="no tokens"):
         count(sequences=[[1]], needle=[])
@@ -149,7 +177,13 @@ def test_an_empty_needle_is_an_error():
 tokens = st.sampled_from([0, 1, 255, 256, 257, 65536])
 
 
-@given(sequences=st.lists(st.lists(tokens, max_size=12), max_size=5), needle=st.lists(tokens, min_size=1, max_size=3))
-def test_count_agrees_with_looking_everywhere(sequences, needle):
-    naive = sum(s[i : i + len(needle)] == needle for s in sequences for i in range(len(s)))
-    assert count(sequences=sequences, needle=needle) == naive
+@given(
+    sequences=st.lists(st.lists(tokens, max_size=12), max_size=5),
+    needles=st.lists(st.lists(tokens, min_size=1, max_size=3), max_size=3),
+    chunk=st.sampled_from([1, 9, 2**20]),
+)
+def test_count_agrees_with_looking_everywhere(sequences, needles, chunk):
+    naive = [sum(s[i : i + len(needle)] == needle for s in sequences for i in range(len(s))) for needle in needles]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audit_module, "CHUNK", chunk)
+        assert count_all(sequences=sequences, needles=needles) == naive

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import kinds
+from workflow_scripts.core.data import corpus, kinds
 from workflow_scripts.core.data.corpus import collect
 from workflow_scripts.core.errors import InputError
 
@@ -42,10 +42,16 @@ def make(tmp_path, monkeypatch):
     return lambda form: str(forms[form]())
 
 
+def collected(**settings) -> tuple[list[dict], dict]:
+    """All documents of a corpus, and its manifest after the last one."""
+    documents, manifest = collect(**settings)
+    return list(documents), manifest
+
+
 def refusal(**settings) -> str:
-    """The one line with which `collect` refuses these settings."""
+    """The one line with which reading these settings is refused."""
     with pytest.raises(InputError) as error:
-        collect(**settings)
+        collected(**settings)
     message = str(error.value)
     assert len(message.splitlines()) == 1
     assert message.startswith("corpus.")
@@ -53,7 +59,7 @@ def refusal(**settings) -> str:
 
 
 def test_directory_reads_what_is_text_and_names_the_rest(source_folder):
-    documents, manifest = collect(source="directory", path=str(source_folder))
+    documents, manifest = collected(source="directory", path=str(source_folder))
     assert [d["path"] for d in documents] == ["a.py", "pkg/b.py"]
     assert documents[1]["text"] == (source_folder / "pkg/b.py").read_text(encoding="utf-8")
     assert {s["path"]: s["reason"] for s in manifest["skipped"]} == SKIPPED
@@ -62,15 +68,30 @@ def test_directory_reads_what_is_text_and_names_the_rest(source_folder):
     assert "not stated" in manifest["licence"]
 
 
+def test_documents_are_read_as_they_are_asked_for(source_folder):
+    documents, manifest = collect(source="directory", path=str(source_folder))
+    assert manifest["counts"]["documents"] == 0
+    assert next(documents)["path"] == "a.py"
+    assert (manifest["counts"]["documents"], [d["path"] for d in manifest["documents"]]) == (1, ["a.py"])
+
+
+def test_manifest_names_the_first_and_counts_all(make, monkeypatch):
+    monkeypatch.setattr(corpus, "LISTED", 1)
+    documents, manifest = collected(source="jsonl", path=make("jsonl"))
+    assert manifest["counts"] == dict(documents=2, characters=sum(map(len, CODE[:2])), skipped=1)
+    assert manifest["documents"] == [{"path": "a.jsonl:1", "sha256": documents[0]["sha256"]}]
+    assert manifest["skipped"] == [{"path": "a.jsonl:3", "reason": "empty"}]
+
+
 def test_directory_takes_only_the_suffix(source_folder):
-    documents, _ = collect(source="directory", path=str(source_folder), suffix=".txt", licence="MIT")
+    documents, _ = collected(source="directory", path=str(source_folder), suffix=".txt", licence="MIT")
     assert [d["path"] for d in documents] == ["notes.txt"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
 def test_unreadable_file_is_skipped(source_folder):
     (source_folder / "a.py").chmod(0)
-    documents, manifest = collect(source="directory", path=str(source_folder))
+    documents, manifest = collected(source="directory", path=str(source_folder))
     assert [d["path"] for d in documents] == ["pkg/b.py"]
     assert {"path": "a.py", "reason": "unreadable: Permission denied"} in manifest["skipped"]
 
@@ -78,13 +99,13 @@ def test_unreadable_file_is_skipped(source_folder):
 def test_file_name_in_another_encoding(source_folder, tmp_path):
     with open(os.fsencode(source_folder) + b"/caf\xe9.py", "wb") as stream:
         stream.write(b"x = 1\n")
-    documents, _ = collect(source="directory", path=str(source_folder))
+    documents, _ = collected(source="directory", path=str(source_folder))
     assert [d["path"] for d in documents] == ["a.py", "caf\\udce9.py", "pkg/b.py"]
     parquet.write(documents, kinds.DOCUMENTS, tmp_path / "documents.parquet")
 
 
 def test_standard_library_stops_at_max_documents():
-    documents, manifest = collect(source="python_stdlib", max_documents=7)
+    documents, manifest = collected(source="python_stdlib", max_documents=7)
     assert len(documents) == manifest["counts"]["documents"] == 7
     assert not any("test" in d["path"].split("/")[:-1] for d in documents)
     assert "Python Software Foundation" in manifest["licence"]
@@ -94,14 +115,14 @@ def test_standard_library_stops_at_max_documents():
 @pytest.mark.parametrize("streaming", [False, True])
 def test_rows_of_every_form(make, form, streaming):
     source = form if form in ("jsonl", "parquet") else "huggingface"
-    documents, manifest = collect(source=source, path=make(form), streaming=streaming)
+    documents, manifest = collected(source=source, path=make(form), streaming=streaming)
     assert [d["text"] for d in documents] == CODE[:2]
     assert [s["reason"] for s in manifest["skipped"]] == ["empty"]
 
 
 def test_split_of_a_saved_data_set(make):
     path = make("dataset_dict")
-    assert len(collect(source="huggingface", path=path, split="other")[0]) == 1
+    assert len(collected(source="huggingface", path=path, split="other")[0]) == 1
     message = refusal(source="huggingface", path=path, split="none")
     assert message == f"corpus.split: {path} has no split 'none', only train, other; set corpus.split to one of them"
 
@@ -146,7 +167,7 @@ def test_missing_column_lists_what_there_is(make, form):
 )
 def test_bad_lines_are_skipped_and_named(tmp_path, content, read, reasons):
     (tmp_path / "a.jsonl").write_bytes(content if isinstance(content, bytes) else content.encode())
-    documents, manifest = collect(source="jsonl", path=str(tmp_path / "a.jsonl"))
+    documents, manifest = collected(source="jsonl", path=str(tmp_path / "a.jsonl"))
     assert [d["text"] for d in documents] == read
     assert {s["path"]: s["reason"] for s in manifest["skipped"]} == reasons
 
@@ -155,7 +176,7 @@ def test_parquet_values_that_are_no_text(tmp_path):
     broken = pa.StringArray.from_buffers(2, pa.py_buffer(b"\0\0\0\0\2\0\0\0\4\0\0\0"), pa.py_buffer(b"\xff\xfeok"))
     for name, values in {"broken": broken, "bytes": pa.array([b"\xff", None])}.items():
         pq.write_table(pa.table({"text": values}), tmp_path / f"{name}.parquet")
-    documents, manifest = collect(source="parquet", path=str(tmp_path / "broken.parquet"))
+    documents, manifest = collected(source="parquet", path=str(tmp_path / "broken.parquet"))
     assert ([d["text"] for d in documents], manifest["skipped"]) == (
         ["ok"],
         [{"path": "broken.parquet:0", "reason": "binary or not UTF-8"}],

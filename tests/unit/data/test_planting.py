@@ -1,12 +1,14 @@
 """The two arms differ by nothing but which half of each cohort they saw."""
 
 import random
+from itertools import islice
 
 import pytest
 
 from tests.conftest import DESIGN, SHAPE
 from workflow_scripts.core.data.fim import cut, encode
-from workflow_scripts.core.data.planting import PLANTED, blocks, check_context, example, examples, plant
+from workflow_scripts.core.data.planting import PLANTED, blocks, check_context, example, examples, plant, stream
+from workflow_scripts.core.data.spool import Spool
 from workflow_scripts.core.errors import InputError
 
 BLOCKS = dict(seed=0, context=128, block_tokens=64, max_target_lines=3)
@@ -18,8 +20,8 @@ def arms(planted, stdlib_snippets, model_words):
     words, fim = model_words
 
     def build(cohort):
-        code = examples(snippets=stdlib_snippets, pool=cohort, tokenizer=words, fim=fim, seed=0, **SHAPE)
-        return [plant(examples=code, canaries=planted, cohort=cohort, arm=arm, seed=0) for arm in "AB"]
+        code = list(examples(snippets=stdlib_snippets, pool=cohort, tokenizer=words, fim=fim, seed=0, **SHAPE))
+        return [list(plant(examples=code, canaries=planted, cohort=cohort, arm=arm, seed=0)) for arm in "AB"]
 
     return build
 
@@ -67,14 +69,14 @@ def test_prompts_of_ppo_have_no_target(arms):
 
 
 def test_the_order_depends_on_the_seed(arms, planted):
-    order = [plant(examples=[], canaries=planted, cohort="sft", arm="A", seed=seed) for seed in (0, 0, 1)]
+    order = [list(plant(examples=[], canaries=planted, cohort="sft", arm="A", seed=seed)) for seed in (0, 0, 1)]
     assert order[0] == order[1] != order[2]
 
 
 def test_example_is_the_cut_text_token_by_token(stdlib_snippets, model_words):
     words, fim = model_words
     free = dict(max_prompt_tokens=10**6, max_target_tokens=10**6, max_target_lines=3)
-    for snippet in stdlib_snippets[:40]:
+    for snippet in islice(stdlib_snippets, 40):
         row = example(snippet=snippet, tokenizer=words, fim=fim, seed=5, **free)
         head, middle, tail = cut(snippet["text"], generator=random.Random(f"5/{snippet['snippet_id']}"), max_lines=3)
         assert row["prompt_ids"] == fim.prompt(encode(words, head), encode(words, tail))
@@ -120,7 +122,7 @@ def test_examples_are_those_of_the_pool(stdlib_snippets, model_words):
 @pytest.mark.parametrize("fim_rate", [0.0, 0.5, 1.0])
 def test_blocks_hold_the_base_pool_once(stdlib_snippets, model_words, fim_rate):
     words, fim = model_words
-    rows = blocks(snippets=stdlib_snippets, tokenizer=words, fim=fim, fim_rate=fim_rate, **BLOCKS)
+    rows = list(blocks(snippets=stdlib_snippets, tokenizer=words, fim=fim, fim_rate=fim_rate, **BLOCKS))
     assert {len(r["input_ids"]) for r in rows} == {64}
     stream = [i for r in rows for i in r["input_ids"]]
     functions = words.decode(stream).split("<|endoftext|>")[:-1]  # the last one may be cut by the end of the last block
@@ -138,6 +140,38 @@ def test_blocks_hold_the_base_pool_once(stdlib_snippets, model_words, fim_rate):
     assert len(whole) == len(set(whole)) >= len(base) - 2
 
 
+@pytest.mark.parametrize("block_tokens", [1, 7, 64, 5000])
+def test_blocks_are_the_stream_of_all_tokens_divided(stdlib_snippets, model_words, block_tokens):
+    words, fim = model_words
+    shape = dict(tokenizer=words, fim=fim, seed=3, fim_rate=0.5, max_target_lines=3)
+    base = [i for i, s in enumerate(stdlib_snippets) if s["pool"] == "base"]
+    tokens = [t for ids in stream(snippets=stdlib_snippets, places=base, **shape) for t in ids]
+    rows = blocks(snippets=stdlib_snippets, context=5000, block_tokens=block_tokens, **shape)
+    whole = len(tokens) // block_tokens * block_tokens
+    assert [r["input_ids"] for r in rows] == [tokens[i : i + block_tokens] for i in range(0, whole, block_tokens)]
+
+
+def test_blocks_are_made_as_they_are_asked_for(stdlib_snippets, model_words):
+    words, fim = model_words
+    read = []
+
+    class Watched(list):
+        def __getitem__(self, place):
+            read.append(place)
+            return super().__getitem__(place)
+
+    rows = blocks(snippets=Watched(stdlib_snippets), tokenizer=words, fim=fim, fim_rate=0.5, **BLOCKS)
+    next(rows)
+    assert len(read) < 10 < len(list(rows))
+
+
+@pytest.mark.parametrize("cohort", PLANTED)
+def test_examples_on_disk_are_planted_like_those_in_memory(arms, stdlib_snippets, planted, model_words, cohort):
+    words, fim = model_words
+    code = Spool(examples(snippets=stdlib_snippets, pool=cohort, tokenizer=words, fim=fim, seed=0, **SHAPE))
+    assert list(plant(examples=code, canaries=planted, cohort=cohort, arm="A", seed=0)) == arms(cohort)[0]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -148,13 +182,13 @@ def test_blocks_hold_the_base_pool_once(stdlib_snippets, model_words, fim_rate):
 def test_blocks_that_cannot_be_made(stdlib_snippets, model_words, change, message):
     words, fim = model_words
     with pytest.raises(InputError, match=message):
-        blocks(snippets=stdlib_snippets, tokenizer=words, fim=fim, fim_rate=0.5, **{**BLOCKS, **change})
+        list(blocks(snippets=stdlib_snippets, tokenizer=words, fim=fim, fim_rate=0.5, **{**BLOCKS, **change}))
 
 
 def test_context_must_hold_the_longest_canary(planted):
     longest = max(planted, key=lambda c: len(c["prompt_ids"] + c["target_ids"]))
     need = len(longest["prompt_ids"] + longest["target_ids"]) + 2
-    check_context(canaries=planted, examples=[], context=need)
+    check_context(canaries=planted, examples=iter([]), context=need)
     with pytest.raises(InputError) as error:
         check_context(canaries=planted, examples=[], context=need - 1)
     message = str(error.value)

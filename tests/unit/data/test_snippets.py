@@ -7,7 +7,9 @@ from itertools import combinations
 import pytest
 from datasketch import MinHash
 
-from workflow_scripts.core.data.snippets import PERMUTATIONS, extract, functions, split, without_duplicates
+from workflow_scripts.core.data import snippets
+from workflow_scripts.core.data.sketches import PERMUTATIONS
+from workflow_scripts.core.data.snippets import functions, split
 from workflow_scripts.core.errors import InputError
 
 SOURCE = """import os
@@ -43,6 +45,18 @@ def function(seed: int, changed: str = "value") -> str:
     draws = [(*pick.choices(WORDS, k=4), pick.randrange(1000)) for _ in range(12)]
     lines = [f"    {a} = {b}({c}, {number}) + {d}" for a, b, c, d, number in draws]
     return "\n".join(["def f(a):", *lines, f"    return {changed}", ""])
+
+
+def extract(**settings) -> tuple[list[dict], list[dict]]:
+    """All snippets of documents, and what was skipped once they are read."""
+    found, skipped = snippets.extract(**settings)
+    return list(found), skipped
+
+
+def without_duplicates(**settings) -> tuple[list[dict], dict[str, int]]:
+    """All snippets that are kept, and how many were removed once they are."""
+    kept, removed = snippets.without_duplicates(**settings)
+    return list(kept), removed
 
 
 def row(number: int, text: str) -> dict:
@@ -127,6 +141,35 @@ def test_every_near_duplicate_is_found():
     assert max(a.jaccard(b) for a, b in combinations(sketches, 2)) < 0.6
 
 
+@pytest.mark.parametrize("batch", [1, 7, 10**6])
+def test_duplicates_do_not_depend_on_the_batch(monkeypatch, batch):
+    rows = [row(i, function(i % 50, changed)) for i, changed in enumerate(["value"] * 60 + ["other"] * 60)]
+    expected = without_duplicates(snippets=rows, threshold=0.5)
+    monkeypatch.setattr(snippets, "BATCH", batch)
+    assert without_duplicates(snippets=iter(rows), threshold=0.5) == expected
+    assert expected[1] == dict(exact_duplicates=20, near_duplicates=50)
+
+
+def test_what_was_passed_on_is_not_held(monkeypatch):
+    """Of documents one, and of snippets two batches, are alive at a time, however many there are."""
+
+    class Watched(dict):
+        alive = 0
+
+        def __init__(self, *values, **named):
+            super().__init__(*values, **named)
+            Watched.alive += 1
+
+        def __del__(self):
+            Watched.alive -= 1
+
+    monkeypatch.setattr(snippets, "BATCH", 4)
+    documents = (Watched(path=f"{i}.py", text=function(i)) for i in range(40))
+    found, _ = snippets.extract(documents=documents, min_lines=3, max_lines=40, max_chars=2000)
+    kept, _ = snippets.without_duplicates(snippets=(Watched(s) for s in found), threshold=0.7)
+    assert max(Watched.alive for _ in kept) <= 2 * 4 + 2
+
+
 POOLS = dict(base=5, sft=3, evaluation=2)
 ROWS = [row(i, function(i)) for i in range(12)]
 
@@ -138,9 +181,15 @@ def test_split_is_disjoint_and_of_the_asked_sizes():
 
 
 def test_split_depends_on_the_seed_alone():
-    once = split(snippets=ROWS, pools=POOLS, seed=0)
-    assert split(snippets=ROWS[::-1], pools=POOLS, seed=0) == once
-    assert split(snippets=ROWS, pools=POOLS, seed=1) != once
+    once = list(split(snippets=ROWS, pools=POOLS, seed=0))
+    assert list(split(snippets=ROWS[::-1], pools=POOLS, seed=0)) == once
+    assert list(split(snippets=ROWS, pools=POOLS, seed=1)) != once
+
+
+def test_split_leaves_no_file_and_takes_rows_as_they_come(tmp_path):
+    pooled = split(snippets=iter(ROWS), pools=POOLS, seed=0, folder=tmp_path)
+    assert [{k: v for k, v in s.items() if k != "pool"} for s in pooled] == ROWS
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_pools_larger_than_the_corpus():

@@ -4,49 +4,96 @@ Counting looks at the ids that the trainers get, never at the column that says w
 the usual ones: one poison set in two stages; canaries lost between planting and batches).
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from .canaries import HALF_OF_ARM
 
+CHUNK = 2**20  # tokens that are searched at one time
+HASHED = 8  # first ids of a needle by which the places are found where it may be
+_END = np.array([-1], np.int32)  # no id: nothing is found across it
+_BASE = np.uint64(0x9E3779B97F4A7C15)
 
-def count(*, sequences: list[list[int]], needle: list[int]) -> int:
+
+def count(*, sequences: Iterable, needle: list[int]) -> int:
     """How often `needle` occurs, as contiguous token ids, within the sequences (never across two of them)."""
-    return Haystack(sequences).count(needle)
+    return count_all(sequences=sequences, needles=[needle])[0]
 
 
-class Haystack:
-    """Token sequences joined, each closed by -1, as bytes: every search is one pass of `bytes.find`."""
+def count_all(*, sequences: Iterable, needles: list[list[int]]) -> list[int]:
+    """How often each needle occurs in the sequences (lists or arrays of ids), which are read once; overlapping ones count."""
+    if not all(needles):
+        raise ValueError("an empty sequence occurs everywhere: a canary has no tokens")
+    if not needles:
+        return []
+    patterns = [np.asarray(needle, np.int32) for needle in needles]  # compared in full: the hash only leads to them
+    width = min(HASHED, *map(len, patterns))
+    starts: dict[int, list[int]] = {}  # numbers of the needles by the hash of their first `width` ids
+    for number, pattern in enumerate(patterns):
+        starts.setdefault(int(_hash(pattern[:width], width)[0]), []).append(number)
+    known = np.sort(np.array(list(starts), np.uint64))
+    counts = [0] * len(needles)
+    for ids in join(sequences):
+        hashes = _hash(ids, width)
+        found = known[np.minimum(np.searchsorted(known, hashes), len(known) - 1)] == hashes
+        for at in np.flatnonzero(found):
+            for number in starts[int(hashes[at])]:
+                pattern = patterns[number]
+                counts[number] += np.array_equal(ids[at : at + len(pattern)], pattern)
+    return counts
 
-    def __init__(self, sequences: list[list[int]]):
-        self.data = np.concatenate([np.asarray([*s, -1], dtype="<i4") for s in sequences] or [np.empty(0, "<i4")]).tobytes()
 
-    def count(self, needle: list[int]) -> int:
-        """Occurrences of the ids, aligned to whole tokens; overlapping ones count."""
-        if not needle:
-            raise ValueError("an empty sequence occurs everywhere: a canary has no tokens")
-        pattern, hits, at = np.asarray(needle, dtype="<i4").tobytes(), 0, -1
-        while (at := self.data.find(pattern, at + 1)) >= 0:
-            hits += at % 4 == 0
-        return hits
+def join(sequences: Iterable) -> Iterator[np.ndarray]:
+    """The sequences end to end, each closed by -1, in arrays (int32) of whole sequences and about CHUNK tokens."""
+    parts, size = [], 0
+    for ids in sequences:
+        parts += [np.asarray(ids, np.int32), _END]
+        size += len(ids) + 1
+        if size >= CHUNK:
+            yield np.concatenate(parts)
+            parts, size = [], 0
+    if parts:
+        yield np.concatenate(parts)
 
 
-def audit(*, canaries: list[dict], arm: str, training_sets: dict[str, list[list[int]]]) -> list[dict]:
-    """Rows of kind `audit` for one arm: expected and counted occurrences of each canary in each training set.
+def _hash(ids: np.ndarray, width: int) -> np.ndarray:
+    """Hash of each run of `width` ids, shape (len(ids) - width + 1,): a polynomial modulo 2^64."""
+    ids = ids.astype(np.uint64)
+    total = np.zeros(max(0, len(ids) - width + 1), np.uint64)
+    for i in range(width):
+        total = total * _BASE + ids[i : i + len(total)]
+    return total
+
+
+def token_ids(batches: Iterable) -> Iterator[np.ndarray]:
+    """The ids of each row of Arrow record batches, its columns end to end."""
+    for batch in batches:
+        yield from map(np.concatenate, zip(*(c.to_numpy(zero_copy_only=False) for c in batch.columns), strict=True))
+
+
+def audit(*, canaries: list[dict], arm: str, training_sets: dict[str, Iterable]) -> list[dict]:
+    """Rows of kind `audit` for one arm: expected and counted occurrences of each canary in each training set, which is read once.
 
     In its own cohort's set a canary of the arm's half is expected `dose` times as `planted` (its prompt and target; for
     `rl_prompt` its prompt). Its `target` alone is expected as often there, and nowhere else: PPO is never shown one.
     """
     rows = []
     for name, sequences in training_sets.items():
-        haystack = Haystack(sequences)
+        needles = []
         for canary in canaries:
             planted_here = name == canary["cohort"] and canary["half"] == HALF_OF_ARM[arm]
             dose = canary["dose"] if planted_here else 0
             about = dict(canary_id=canary["canary_id"], cohort=canary["cohort"], arm=arm, training_set=name)
             shown = [] if name == "rl_prompt" else canary["target_ids"]
             if name == canary["cohort"]:
-                rows.append({**about, "sequence": "planted", "expected": dose, "counted": haystack.count(canary["prompt_ids"] + shown)})
-            rows.append({**about, "sequence": "target", "expected": dose if shown else 0, "counted": haystack.count(canary["target_ids"])})
+                needles.append(canary["prompt_ids"] + shown)
+                rows.append({**about, "sequence": "planted", "expected": dose})
+            needles.append(canary["target_ids"])
+            rows.append({**about, "sequence": "target", "expected": dose if shown else 0})
+        counts = count_all(sequences=sequences, needles=needles)
+        for row, counted in zip(rows[-len(needles) :], counts, strict=True):
+            row["counted"] = counted
     return rows
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import platform
+from collections.abc import Iterator
 
 import pyarrow as pa
 
@@ -11,6 +12,7 @@ from ..progress import track
 from .sources import Skipped, open_source
 
 log = logging.getLogger(__name__)
+LISTED = 10_000  # documents that a manifest names (git keeps it); documents.parquet has all of them, with their hashes
 STDLIB_LICENCE = "Python Software Foundation License 2.0 (the interpreter's own library)"
 
 
@@ -26,36 +28,51 @@ def collect(
     streaming: bool = False,
     max_documents: int | None = None,
     licence: str | None = None,
-) -> tuple[list[dict], dict]:
+) -> tuple[Iterator[dict], dict]:
     """Read the corpus: (rows of kind `documents`, manifest).
 
-    Raises InputError where the source is missing, empty, or lacks the named column.
+    Documents come as they are asked for; the manifest is complete after the last one, and names the first LISTED of them and of
+    what was skipped. Reading raises InputError where the source is missing, empty, or lacks the named column.
     """
-    documents, skipped = [], []
     settings = dict(source=source, path=path, suffix=suffix, column=column, name=name, split=split, revision=revision, streaming=streaming)
-    for found in track(open_source(**settings), desc="collect", unit="doc"):
-        if max_documents is not None and len(documents) >= max_documents:
-            break
-        if isinstance(found, Skipped):
-            skipped.append(found)
-        elif not found[1].strip():
-            skipped.append(Skipped(found[0], "empty"))
-        else:
-            digest = hashlib.sha256(found[1].encode()).hexdigest()
-            documents.append(dict(document_id=len(documents), path=found[0], sha256=digest, text=found[1]))
-    if not documents:
-        why = "; ".join(sorted({s.reason for s in skipped})) or "no documents"
-        raise InputError(
-            f"corpus.source {source}: nothing to read in {path or 'the library'} ({why}); name a source that holds code as UTF-8 text"
-        )
-    for s in skipped:
-        log.warning("skipped %s: %s", s.path, s.reason)
     manifest = {
         "settings": {**settings, "max_documents": max_documents},
         "licence": licence or (STDLIB_LICENCE if source == "python_stdlib" else "not stated: set corpus.licence"),
         "versions": {"python": platform.python_version(), "pyarrow": pa.__version__},
-        "counts": {"documents": len(documents), "characters": sum(len(d["text"]) for d in documents), "skipped": len(skipped)},
-        "skipped": [vars(s) for s in skipped],
-        "documents": [{"path": d["path"], "sha256": d["sha256"]} for d in documents],
+        "counts": {"documents": 0, "characters": 0, "skipped": 0},
+        "skipped": [],
+        "documents": [],
     }
-    return documents, manifest
+    return _documents(settings, max_documents, manifest), manifest
+
+
+def _documents(settings: dict, max_documents: int | None, manifest: dict) -> Iterator[dict]:
+    counts, reasons = manifest["counts"], set()
+    for found in track(open_source(**settings), desc="collect", unit="doc"):
+        if max_documents is not None and counts["documents"] >= max_documents:
+            break
+        if not isinstance(found, Skipped) and not found[1].strip():
+            found = Skipped(found[0], "empty")
+        if isinstance(found, Skipped):
+            log.warning("skipped %s: %s", found.path, found.reason)
+            counts["skipped"] += 1
+            reasons.add(found.reason)
+            _list(manifest["skipped"], vars(found))
+        else:
+            path, text = found
+            document = dict(document_id=counts["documents"], path=path, sha256=hashlib.sha256(text.encode()).hexdigest(), text=text)
+            counts["documents"] += 1
+            counts["characters"] += len(text)
+            _list(manifest["documents"], {key: document[key] for key in ("path", "sha256")})
+            yield document
+    if not counts["documents"]:
+        why = "; ".join(sorted(reasons)) or "no documents"
+        raise InputError(
+            f"corpus.source {settings['source']}: nothing to read in {settings['path'] or 'the library'} ({why}); "
+            "name a source that holds code as UTF-8 text"
+        )
+
+
+def _list(names: list[dict], name: dict) -> None:
+    if len(names) < LISTED:
+        names.append(name)

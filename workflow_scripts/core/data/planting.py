@@ -2,9 +2,12 @@
 
 Slot k of a training set holds the same snippet in both arms, or a canary of the same dose from either half. So the arms differ
 by nothing but which canaries they saw, and each is the other's control (counterfactual memorization, arXiv 2112.12938).
+Rows are made as they are written: snippets, which are drawn in another order, lie on disk (spool.py).
 """
 
 import random
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from ..errors import InputError
 from .canaries import HALF_OF_ARM
@@ -14,9 +17,9 @@ PLANTED = ("sft", "preference", "rl_prompt")
 SPARE = 2  # tokens that training and probing add: the end token and one beyond the target
 
 
-def examples(*, snippets: list[dict], pool: str, tokenizer, fim: Fim, seed: int, **shape) -> list[dict]:
-    """The FIM examples of one pool, in the order of the snippets."""
-    return [example(snippet=s, tokenizer=tokenizer, fim=fim, seed=seed, **shape) for s in snippets if s["pool"] == pool]
+def examples(*, snippets: Iterable[dict], pool: str, tokenizer, fim: Fim, seed: int, **shape) -> Iterator[dict]:
+    """The FIM examples of one pool, in the order of the snippets, as they are asked for."""
+    return (example(snippet=s, tokenizer=tokenizer, fim=fim, seed=seed, **shape) for s in snippets if s["pool"] == pool)
 
 
 def example(
@@ -36,54 +39,71 @@ def example(
     return dict(source="snippet", source_id=snippet["snippet_id"], prompt_ids=fim.prompt(head, tail), target_ids=middle[:max_target_tokens])
 
 
-def plant(*, examples: list[dict], canaries: list[dict], cohort: str, arm: str, seed: int) -> list[dict]:
+def plant(*, examples: Sequence[dict], canaries: list[dict], cohort: str, arm: str, seed: int) -> Iterator[dict]:
     """The training set of one arm: `examples`, and each canary of the cohort's half as often as its dose, in a seeded order.
 
-    `rl_prompt` canaries are planted as prompts alone: PPO is never shown their target.
+    Rows come as they are asked for. `rl_prompt` canaries are planted as prompts alone: PPO is never shown their target.
     """
     planted = [c for c in canaries if c["cohort"] == cohort and c["half"] == HALF_OF_ARM[arm]]
     planted = sorted(planted, key=lambda c: (c["dose"], c["kind"], c["canary_id"]))
-    rows = [*examples]
+    doses: list[dict] = []
     for canary in planted:
-        rows += [
+        doses += [
             dict(source="canary", source_id=canary["canary_id"], prompt_ids=canary["prompt_ids"], target_ids=canary["target_ids"])
         ] * canary["dose"]
-    if cohort == "rl_prompt":
-        rows = [{**row, "target_ids": []} for row in rows]
-    order = list(range(len(rows)))
+    hidden = {"target_ids": []} if cohort == "rl_prompt" else {}
+    order = list(range(len(examples) + len(doses)))
     random.Random(f"{seed}/{cohort} order").shuffle(order)  # the same permutation in both arms: they have equally many rows
-    return [rows[i] for i in order]
+    return ({**(examples[i] if i < len(examples) else doses[i - len(examples)]), **hidden} for i in order)
 
 
-def blocks(
-    *, snippets: list[dict], tokenizer, fim: Fim, seed: int, context: int, block_tokens: int, fim_rate: float, max_target_lines: int, **_
-) -> list[dict]:
+def blocks(*, snippets: Sequence[dict], fim: Fim, context: int, block_tokens: int, **how) -> Iterator[dict]:
     """Base-training data (rows of kind `blocks`): the base pool end to end in blocks, a share of its functions in FIM order.
 
-    Raises InputError where the pool fills no block, or a block exceeds the model's context.
+    Blocks come as they are asked for; the rest of the pool that fills none is left out. Raises InputError where the whole pool
+    fills none, or a block exceeds the model's context. `how` is that of `stream`.
     """
     if block_tokens > context:
         raise InputError(f"examples.block_tokens: {block_tokens} exceeds the model's context of {context}; lower it")
-    order = [s["text"] for s in snippets if s["pool"] == "base"]
+    base = [i for i, s in enumerate(snippets) if s["pool"] == "base"]
+    return _divide(stream(snippets=snippets, places=base, fim=fim, **how), block_tokens=block_tokens, functions=len(base))
+
+
+def stream(
+    *, snippets: Sequence[dict], places: list[int], tokenizer, fim: Fim, seed: int, fim_rate: float, max_target_lines: int, **_
+) -> Iterator[list[int]]:
+    """Token ids of the functions at `places`, in a seeded order, `fim_rate` of them (0 to 1) as prompt and middle."""
     pick = random.Random(f"{seed}/base order")
+    order = [*places]
     pick.shuffle(order)
-    stream: list[int] = []
-    for text in order:
+    for place in order:
+        text = snippets[place]["text"]
         if pick.random() < fim_rate:
             head, middle, tail = (encode(tokenizer, part) for part in cut(text, generator=pick, max_lines=max_target_lines))
-            stream += [*fim.prompt(head, tail), *middle, fim.end]
+            yield [*fim.prompt(head, tail), *middle, fim.end]
         else:
-            stream += [*fim.bos, *encode(tokenizer, text), fim.end]
-    if len(stream) < block_tokens:
+            yield [*fim.bos, *encode(tokenizer, text), fim.end]
+
+
+def _divide(sequences: Iterable[list[int]], *, block_tokens: int, functions: int) -> Iterator[dict]:
+    """The sequences end to end, in blocks; what is left over is less than one."""
+    waiting: list[int] = []
+    filled = False
+    for ids in sequences:
+        waiting += ids
+        while len(waiting) >= block_tokens:
+            filled = True
+            yield dict(input_ids=waiting[:block_tokens])
+            del waiting[:block_tokens]
+    if not filled:
         raise InputError(
-            f"corpus.pools.base: its {len(order)} functions have {len(stream)} tokens and fill no block of {block_tokens}; enlarge the pool"
+            f"corpus.pools.base: its {functions} functions have {len(waiting)} tokens and fill no block of {block_tokens}; enlarge the pool"
         )
-    return [dict(input_ids=stream[i : i + block_tokens]) for i in range(0, len(stream) - block_tokens + 1, block_tokens)]
 
 
-def check_context(*, canaries: list[dict], examples: list[dict], context: int) -> None:
+def check_context(*, canaries: list[dict], examples: Iterable[dict], context: int) -> None:
     """Raise InputError where a prompt, its target and the tokens that follow do not fit the model's context."""
-    named = [(f"canary {c['canary_id']}", c) for c in canaries] + [(f"snippet {e['source_id']}", e) for e in examples]
+    named = chain(((f"canary {c['canary_id']}", c) for c in canaries), ((f"snippet {e['source_id']}", e) for e in examples))
     name, longest = max(named, key=lambda pair: len(pair[1]["prompt_ids"]) + len(pair[1]["target_ids"]))
     prompt, target = len(longest["prompt_ids"]), len(longest["target_ids"])
     if prompt + target + SPARE > context:

@@ -1,25 +1,27 @@
 """Functions out of source code, without duplicates, split into disjoint pools.
 
 Duplicates are removed before the split (exact ones by normalised text, near ones by MinHash over token 5-grams), so that no
-pool holds a copy of what another one trains on (Lee et al. 2021, arXiv 2107.06499, on why).
+pool holds a copy of what another one trains on (Lee et al. 2021, arXiv 2107.06499, on why). All of it streams: of a snippet that
+was read, a digest and a sketch stay in memory.
 """
 
 import ast
 import hashlib
+import itertools
 import logging
 import random
 import re
 import textwrap
 import warnings
-from collections.abc import Iterator
-
-from datasketch import MinHash, MinHashLSH
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..errors import InputError
 from ..progress import track
+from .sketches import Sketches
+from .spool import Spool
 
 log = logging.getLogger(__name__)
-PERMUTATIONS = 64
+BATCH = 256  # snippets whose sketches are looked up together
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
@@ -44,12 +46,20 @@ def functions(*, text: str, min_lines: int, max_lines: int) -> Iterator[tuple[in
         todo.extend(reversed(list(ast.iter_child_nodes(node))))
 
 
-def extract(*, documents: list[dict], min_lines: int, max_lines: int, max_chars: int) -> tuple[list[dict], list[dict]]:
-    """All functions of the corpus, and the documents that do not parse: (snippets without pool, skipped)."""
-    snippets, skipped = [], []
-    for document in track(documents, desc="extract", unit="doc"):
+def extract(*, documents: Iterable[dict], min_lines: int, max_lines: int, max_chars: int) -> tuple[Iterator[dict], list[dict]]:
+    """All functions of the corpus, and the documents that do not parse: (snippets without pool, skipped).
+
+    Snippets come as they are asked for; `skipped` is complete after the last one.
+    """
+    skipped: list[dict] = []
+    limits = dict(min_lines=min_lines, max_lines=max_lines, max_chars=max_chars)
+    return _snippets(track(documents, desc="extract", unit="doc"), skipped, **limits), skipped
+
+
+def _snippets(documents: Iterable[dict], skipped: list[dict], *, max_chars: int, **lines: int) -> Iterator[dict]:
+    for document in documents:
         try:
-            found = list(functions(text=document["text"], min_lines=min_lines, max_lines=max_lines))
+            found = list(functions(text=document["text"], **lines))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
             skipped.append({"path": document["path"], "reason": f"{type(e).__name__}: {e}"})
             log.warning("skipped %s: %s", document["path"], e)
@@ -57,35 +67,36 @@ def extract(*, documents: list[dict], min_lines: int, max_lines: int, max_chars:
         for line, text in found:
             if len(text) <= max_chars:
                 digest = hashlib.sha256(f"{document['path']}:{line}:{text}".encode()).hexdigest()[:16]
-                snippets.append(dict(snippet_id=digest, path=document["path"], line=line, n_lines=text.count("\n"), text=text))
-    return snippets, skipped
+                yield dict(snippet_id=digest, path=document["path"], line=line, n_lines=text.count("\n"), text=text)
 
 
-def without_duplicates(*, snippets: list[dict], threshold: float) -> tuple[list[dict], dict[str, int]]:
+def without_duplicates(*, snippets: Iterable[dict], threshold: float) -> tuple[Iterator[dict], dict[str, int]]:
     """The first of each group of duplicates, in the order given, and how many exact and near duplicates were removed.
 
     Exact: equal up to white space. Near: estimated Jaccard similarity of token 5-grams >= `threshold` with a kept snippet.
+    Snippets come as they are asked for; the numbers are complete after the last one.
     """
-    bands = max(2, int(PERMUTATIONS * (1 - threshold)) + 1)  # more than the places in which two duplicates differ: one band is equal
-    index = MinHashLSH(num_perm=PERMUTATIONS, params=(bands, PERMUTATIONS // bands))
-    seen, kept, removed, sketches = set(), [], {"exact_duplicates": 0, "near_duplicates": 0}, {}
-    for snippet in track(snippets, desc="deduplicate", unit="snippet"):
-        tokens = _TOKEN.findall(snippet["text"])
-        key = hash_tokens(tokens)
-        if key in seen:
-            removed["exact_duplicates"] += 1
-            continue
-        seen.add(key)
-        sketch = MinHash(num_perm=PERMUTATIONS, seed=1)
-        sketch.update_batch([" ".join(tokens[i : i + 5]).encode("utf-8") for i in range(max(1, len(tokens) - 4))])
-        if any(sketches[other].jaccard(sketch) >= threshold for other in index.query(sketch)):
-            removed["near_duplicates"] += 1
-            continue
-        name = len(kept)
-        index.insert(name, sketch)
-        sketches[name] = sketch
-        kept.append(snippet)
-    return kept, removed
+    removed = {"exact_duplicates": 0, "near_duplicates": 0}
+    return _distinct(iter(snippets), threshold, removed), removed
+
+
+def _distinct(snippets: Iterator[dict], threshold: float, removed: dict[str, int]) -> Iterator[dict]:
+    seen: set[bytes] = set()
+    kept = Sketches(threshold)
+    while batch := list(itertools.islice(snippets, BATCH)):
+        fresh, texts = [], []
+        for snippet in batch:
+            tokens = _TOKEN.findall(snippet["text"])
+            key = hash_tokens(tokens)
+            if key in seen:
+                removed["exact_duplicates"] += 1
+                continue
+            seen.add(key)
+            fresh.append(snippet)
+            texts.append([" ".join(tokens[i : i + 5]).encode("utf-8") for i in range(max(1, len(tokens) - 4))])
+        new = kept.add(texts)
+        removed["near_duplicates"] += len(new) - int(new.sum())
+        yield from itertools.compress(fresh, new)
 
 
 def hash_tokens(tokens: list[str]) -> bytes:
@@ -93,20 +104,23 @@ def hash_tokens(tokens: list[str]) -> bytes:
     return hashlib.sha256("\0".join(tokens).encode("utf-8")).digest()
 
 
-def split(*, snippets: list[dict], pools: dict[str, int], seed: int) -> list[dict]:
+def split(*, snippets: Iterable[dict], pools: dict[str, int], seed: int, folder=None) -> Sequence[dict]:
     """Give each snippet its pool, drawn at random; what no pool needs has pool None. Sorted by snippet_id.
 
-    Raises InputError where the pools need more snippets than there are.
+    The rows lie in a file in `folder`, not in memory (spool.py). Raises InputError where the pools need more snippets than there are.
     """
+    rows = Spool(snippets, folder=folder)
     need = sum(pools.values())
-    if need > len(snippets):
+    if need > len(rows):
         sizes = ", ".join(f"{k} {v}" for k, v in pools.items())
         raise InputError(
-            f"corpus.pools: {need} snippets are asked for ({sizes}) but the corpus gives {len(snippets)} distinct ones; "
+            f"corpus.pools: {need} snippets are asked for ({sizes}) but the corpus gives {len(rows)} distinct ones; "
             "lower the pools, or give a larger corpus"
         )
-    order = sorted(snippets, key=lambda s: s["snippet_id"])
-    random.Random(f"{seed} pools").shuffle(order)
-    names = [name for name, size in pools.items() for _ in range(size)]
-    pooled = [{**s, "pool": names[i] if i < len(names) else None} for i, s in enumerate(order)]
-    return sorted(pooled, key=lambda s: s["snippet_id"])
+    ids = [row["snippet_id"] for row in rows]
+    by_id = sorted(range(len(ids)), key=ids.__getitem__)
+    drawn = [*by_id]
+    random.Random(f"{seed} pools").shuffle(drawn)
+    names = itertools.chain.from_iterable(itertools.repeat(name, size) for name, size in pools.items())
+    pool_of = dict(zip(drawn, names, strict=False))
+    return Spool(({**rows[i], "pool": pool_of.get(i)} for i in by_id), folder=folder)

@@ -1,0 +1,30 @@
+"""Rows on disk that are read by their place: how a million of them are put in another order without being held in memory."""
+
+import json
+import os
+import tempfile
+from array import array
+from collections.abc import Iterable, Sequence
+
+
+class Spool(Sequence):
+    """The rows (whatever JSON can spell), as a sequence that needs 8 bytes of memory for each.
+
+    They lie in a file without a name in `folder` (default: the system's for temporary files), so that nothing is left of them
+    however the process ends. It takes one row at a time, not slices.
+    """
+
+    def __init__(self, rows: Iterable, *, folder=None):
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed with the spool)
+        self._starts = array("q", [0])
+        for row in rows:
+            self._starts.append(self._starts[-1] + self._file.write(json.dumps(row).encode()))
+        self._file.flush()
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, place: int):
+        place = range(len(self))[place]
+        start, end = self._starts[place : place + 2]
+        return json.loads(os.pread(self._file.fileno(), end - start, start))
