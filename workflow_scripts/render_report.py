@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import kinds as data_kinds
 from workflow_scripts.core.freshness import code, receipts
@@ -15,10 +13,11 @@ from workflow_scripts.core.results import explorer, kinds, report
 with job(snakemake) as j:
     manifest, versions = (json.loads(Path(path).read_text(encoding="utf-8")) for path in (j.input.manifest, j.input.versions))
     canaries = explorer.data(
-        extraction=pd.concat([parquet.read_frame(path, probing_kinds.EXTRACTION) for path in j.input.extraction]),
+        extraction=parquet.read_frame(j.input.extraction, probing_kinds.EXTRACTION, explorer.COLUMNS),
         canaries=parquet.read_rows(j.input.canaries, data_kinds.CANARIES),
         pieces=explorer.pieces(j.input.tokenizer),
         policies=list(j.config["policies"]),
+        shared=[name for name, policy in j.config["policies"].items() if policy["kind"] == "base"],
     )
     page = report.render(
         config=j.config,

@@ -6,5 +6,5 @@ from workflow_scripts.core.job import job
 from workflow_scripts.core.results import auditing, tables
 
 with job(snakemake) as j:
-    rows = auditing.audit(counts=parquet.read_frame(j.input.audit, AUDIT))
+    rows = auditing.audit(counts=parquet.read_frame([j.input.audit], AUDIT))
     tables.write(rows=rows, kind="audit", parquet=j.output.parquet, table=j.output.csv)

@@ -1,11 +1,8 @@
 """Two policies on the same canaries: paired differences, tests held to each other, and what this many canaries can show."""
 
-import pandas as pd
-
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing.kinds import EXTRACTION
-from workflow_scripts.core.results import contrasts, tables
+from workflow_scripts.core.results import contrasts, pairs, tables
 from workflow_scripts.core.results.kinds import TABLES
 
 with job(snakemake) as j:
@@ -14,7 +11,7 @@ with job(snakemake) as j:
     if chosen is None:
         chosen = contrasts.default_pairs(policies=policies, reference=j.config["report.reference"], later=j.params.later)
     rows = contrasts.contrast(
-        extraction=pd.concat([parquet.read_frame(path, EXTRACTION) for path in j.input.extraction]),
+        extraction=pairs.read(paths=j.input.extraction, measures=contrasts.READ),
         utility=utility,
         contrasts=chosen,
         confidence=j.config["report.confidence"],

@@ -1,16 +1,13 @@
 """Whether the target's likelihood tells planted canaries from their twins, and from the held-out cohort."""
 
-import pandas as pd
-
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing.kinds import EXTRACTION
-from workflow_scripts.core.results import membership, tables
+from workflow_scripts.core.results import membership, pairs, tables
 from workflow_scripts.core.results.kinds import TABLES
 
 with job(snakemake) as j:
     rows = membership.membership(
-        extraction=pd.concat([parquet.read_frame(path, EXTRACTION) for path in j.input.extraction]),
+        extraction=pairs.read(paths=j.input.extraction, measures=membership.SCORED),
         utility=parquet.read_rows(j.input.utility, TABLES["utility"]),
         fpr=j.config["report.fpr"],
         confidence=j.config["report.confidence"],

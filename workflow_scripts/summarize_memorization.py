@@ -3,18 +3,15 @@
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing.kinds import EXTRACTION
-from workflow_scripts.core.results import tables
+from workflow_scripts.core.results import memorization, pairs, tables
 from workflow_scripts.core.results.kinds import TABLES
 
 with job(snakemake) as j:
     utility = parquet.read_rows(j.input.utility, TABLES["utility"])
-    extraction = pd.concat([parquet.read_frame(path, EXTRACTION) for path in j.input.extraction])
-    rows = tables.memorization(extraction=extraction, utility=utility, confidence=j.config["report.confidence"])
+    extraction = pairs.read(paths=j.input.extraction, measures=memorization.MEASURES)
+    rows = memorization.memorization(extraction=extraction, utility=utility, confidence=j.config["report.confidence"])
     tables.write(rows=rows, kind="memorization", parquet=j.output.parquet, table=j.output.csv)
     headline = tables.headline(memorization=rows, utility=utility)
     tables.write_csv(rows=headline, columns=list(headline[0]), path=j.output.headline)

@@ -1,16 +1,13 @@
 """Of what the reference policy memorized, the share that each later policy still does."""
 
-import pandas as pd
-
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing.kinds import EXTRACTION
-from workflow_scripts.core.results import tables
+from workflow_scripts.core.results import memorization, pairs, tables
 from workflow_scripts.core.results.kinds import TABLES
 
 with job(snakemake) as j:
-    rows = tables.persistence(
-        extraction=pd.concat([parquet.read_frame(path, EXTRACTION) for path in j.input.extraction]),
+    rows = memorization.persistence(
+        extraction=pairs.read(paths=j.input.extraction, measures=memorization.MEASURES),
         utility=parquet.read_rows(j.input.utility, TABLES["utility"]),
         reference=j.config["report.reference"],
         later=j.params.later,

@@ -1,16 +1,13 @@
 """Near-verbatim leakage: how much of the secret comes back in one piece, and in order."""
 
-import pandas as pd
-
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing.kinds import EXTRACTION
-from workflow_scripts.core.results import recovery, tables
+from workflow_scripts.core.results import pairs, recovery, tables
 from workflow_scripts.core.results.kinds import TABLES
 
 with job(snakemake) as j:
     rows = recovery.recovery(
-        extraction=pd.concat([parquet.read_frame(path, EXTRACTION) for path in j.input.extraction]),
+        extraction=pairs.read(paths=j.input.extraction, measures=recovery.MEASURES),
         utility=parquet.read_rows(j.input.utility, TABLES["utility"]),
         confidence=j.config["report.confidence"],
     )

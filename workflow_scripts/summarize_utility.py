@@ -1,7 +1,5 @@
 """Whether each policy still works: perplexity, exact lines, parsing, reward and KL on held-out code."""
 
-import pandas as pd
-
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
 from workflow_scripts.core.probing.kinds import EVALUATION
@@ -9,7 +7,7 @@ from workflow_scripts.core.results import tables, utility
 
 with job(snakemake) as j:
     rows = utility.utility(
-        evaluation=pd.concat([parquet.read_frame(path, EVALUATION) for path in j.input.evaluation]),
+        evaluation=parquet.read_frame(j.input.evaluation, EVALUATION, utility.COLUMNS),
         policies=j.params.policies,
         reference=j.config["report.reference"],
         confidence=j.config["report.confidence"],

@@ -9,7 +9,7 @@ from PIL import Image, ImageStat
 
 from tests.unit.results import study
 from tests.workflow.browser import Page, chromium, tab
-from workflow_scripts.core.results import comparisons, dag, figures, report, style
+from workflow_scripts.core.results import comparisons, dag, figures, report, shift, style
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="no chromium, chromium-browser or google-chrome on PATH")
 EVIL = "</td></pre></script><script>window.hurt = 1</script><img src=x onerror='window.hurt = 2'>\"'&"
@@ -26,7 +26,7 @@ def drawn(policies: dict, tables: dict, folder) -> dict[str, bytes]:
         workflow=dag.workflow(policies=policies, sampler="sft", reward_parent="sft"),
         memorization=figures.memorization(**both),
         dose_response=figures.dose_response(**both),
-        shift=figures.shift(extraction=study.extraction(), utility=tables["utility"], reference="sft", later=later),
+        shift=shift.shift(extraction=study.extraction(), utility=tables["utility"], reference="sft", later=later),
         contrast=comparisons.contrast(contrast=tables["contrast"]),
         frontier=comparisons.frontier(**both, collapse_ratio=1.5),
         context=comparisons.context(**both),
@@ -199,3 +199,17 @@ def test_on_paper_the_main_tables_are_open_and_the_explorer_is_not_there(given, 
 
     visit(tmp_path, report.render(**given), print_it)
     assert (tmp_path / "report.pdf").read_bytes()[:5] == b"%PDF-" and (tmp_path / "report.pdf").stat().st_size > 50_000
+
+
+def test_base_is_shared_by_both_arms_and_saw_no_canary(given, tmp_path):
+    async def look(page):
+        await page.choose("dose", "16")
+        await page.choose("policy", "0")
+        assert {row[1] for row in await page.run(ROWS)} == {"A, without any canary", "B, without any canary"}
+        await page.choose("policy", "1")
+        assert {row[1].split(", ")[1] for row in await page.run(ROWS)} == {"with it", "without it"}
+        await page.choose("arm", "1")
+        await page.choose("policy", "0")
+        assert await page.run(ROWS) == []
+
+    assert visit(tmp_path, report.render(**given), look).problems == []

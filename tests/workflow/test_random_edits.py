@@ -36,7 +36,7 @@ EDITS = {  # title: (file, old text, new text, the stages that it makes stale th
     "shift param": ("rules/report.smk", "        later=LATER,\n", "        later=[*LATER],\n        dpi=9,\n", "plot_shift"),
     "template": (f"{CORE}/results/templates/report.html.j2", "</html>", "</html>\n<!-- end -->", "render_report"),
 }
-SHOWN = {CONFIG, f"{CORE}/results/style.py", f"{CORE}/results/cost.py"}  # what the report and the summary show or import
+SHOWN = {CONFIG, f"{CORE}/results/cost.py"}  # what the report and the summary show or import
 
 
 def touch_some(repository, dice):

@@ -9,17 +9,11 @@ import random
 
 import pandas as pd
 
+from tests.unit.results.synthetic import POLICIES
 from workflow_scripts.core.data.canaries import HALF_OF_ARM
 from workflow_scripts.core.results import explorer as explore
 from workflow_scripts.core.results.statistics import clopper_pearson
 
-POLICIES = {
-    "base": {"kind": "base"},
-    "sft": {"kind": "sft", "parent": "base", "data": "sft"},
-    "direct": {"kind": "sft", "parent": "sft", "data": "preference"},
-    "ppo": {"kind": "ppo", "parent": "sft"},
-    "ipo": {"kind": "ipo", "parent": "sft"},
-}
 COHORTS, DOSES, KINDS = ("sft", "preference", "rl_prompt", "heldout"), (1, 4, 16, 64), ("body", "contact", "key", "path")
 PROBES = {"fim": 1.0, "fim_50": 0.8, "fim_25": 0.45, "prefix": 0.3, "prompt_tail": 0.0}  # share of the rate that is left
 N = 64  # canaries of a cohort
@@ -245,7 +239,9 @@ def extraction(policies: dict = POLICIES, probes: tuple[str, ...] = tuple(PROBES
 
 def explorer(**changes) -> dict:
     """What the page's explorer is given."""
-    settings = dict(extraction=extraction(), canaries=canaries(), pieces=explore.pieces("nowhere"), policies=list(POLICIES))
+    settings = dict(
+        extraction=extraction(), canaries=canaries(), pieces=explore.pieces("nowhere"), policies=list(POLICIES), shared=["base"]
+    )
     return explore.data(**settings | changes)
 
 

@@ -9,7 +9,7 @@ import math
 import pandas as pd
 
 from workflow_scripts.core.data.canaries import HALF_OF_ARM
-from workflow_scripts.core.results import auditing, contrasts, cost, likelihood, membership, recovery, tables, utility
+from workflow_scripts.core.results import auditing, contrasts, cost, likelihood, membership, memorization, recovery, utility
 
 DOSES = [1, 4, 16, 64]
 COHORTS = ["sft", "preference", "rl_prompt", "heldout"]
@@ -183,8 +183,8 @@ def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[di
     compared = contrasts.default_pairs(policies=list(policies), reference="sft", later=later)
     return {
         "utility": found,
-        "memorization": tables.memorization(**common),
-        "persistence": tables.persistence(**common, reference="sft", later=later),
+        "memorization": memorization.memorization(**common),
+        "persistence": memorization.persistence(**common, reference="sft", later=later),
         "contrast": contrasts.contrast(**common, contrasts=compared),
         "exposure": likelihood.exposure(**common),
         "recovery": recovery.recovery(**common),

@@ -68,3 +68,16 @@ def test_json_is_the_same_value_without_a_character_of_html(value):
 def test_an_answer_of_a_canary_that_was_not_planted_by_this_run_is_an_error():
     with pytest.raises(KeyError):
         study.explorer(canaries=study.canaries()[1:])
+
+
+@pytest.mark.parametrize("column", explorer.COLUMNS)
+def test_the_explorer_needs_every_column_that_is_read_for_it(column):
+    asked = study.extraction({"sft": study.POLICIES["sft"]}, probes=("fim",))[explorer.COLUMNS]
+    with pytest.raises(KeyError, match=column):
+        study.explorer(extraction=asked.drop(columns=column))
+
+
+def test_a_policy_that_both_arms_share_was_trained_with_no_canary():
+    asked = study.extraction({"sft": study.POLICIES["sft"]}, probes=("fim",))
+    for shared, places in ((["base"], [0]), (["ipo", "other"], [4]), ([], [])):
+        assert study.explorer(extraction=asked, shared=shared)["names"]["shared"] == places

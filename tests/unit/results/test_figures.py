@@ -12,7 +12,7 @@ from PIL import Image
 from tests.unit.results import study, synthetic
 from workflow_scripts.core.data import canaries
 from workflow_scripts.core.data.planting import PLANTED
-from workflow_scripts.core.results import comparisons, dag, figures, style
+from workflow_scripts.core.results import comparisons, dag, figures, looks, shift, style
 
 DRAWN = ["workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context"]
 
@@ -24,7 +24,7 @@ def draw(name: str, policies=study.POLICIES, collapsed=("ipo",)):
     found = study.tables(policies, collapsed)
     if name == "shift":
         later = [p for p in policies if p not in ("base", "sft")]
-        return figures.shift(extraction=synthetic.extraction(policies), utility=found["utility"], reference="sft", later=later)
+        return shift.shift(extraction=synthetic.extraction(policies), utility=found["utility"], reference="sft", later=later)
     if name == "contrast":
         return comparisons.contrast(contrast=found["contrast"])
     given = {table: found[table] for table in ("memorization", "utility")}
@@ -184,8 +184,8 @@ def test_names_are_never_read_as_mathematics(tmp_path):
 
 
 def test_cohorts_and_their_looks_agree_and_differ_in_more_than_colour():
-    assert tuple(style.COHORTS) == canaries.COHORTS and tuple(style.PLANTED) == PLANTED
-    for a, b in itertools.combinations(style.COHORTS.values(), 2):
+    assert tuple(looks.COHORTS) == canaries.COHORTS and tuple(looks.PLANTED) == PLANTED
+    for a, b in itertools.combinations(looks.COHORTS.values(), 2):
         assert a["color"] != b["color"] and a["marker"] != b["marker"] and a["linestyle"] != b["linestyle"]
 
 

@@ -14,7 +14,8 @@ from matplotlib.patches import Patch
 
 from ..probing.prompts import NATIVE
 from . import formats
-from .style import COHORTS, CONTROL, FAINT, INK, MUTED, PLANTED, grey_out, legend, mark, named, panels, styled, title
+from .looks import COHORTS, PLANTED
+from .style import CONTROL, FAINT, INK, MUTED, grey_out, legend, mark, named, panels, styled, title
 
 _ROW, _NARROW, _MANY = 0.42, 0.26, 30  # inches per pair of policies, and where there are many of them
 _BLIND = "#e4e4e4"  # where a difference is smaller than this run can detect

@@ -14,11 +14,13 @@ from scipy.optimize import brentq
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
+from ..probing.prompts import NATIVE
 from .membership import HELDOUT
 from .pairs import by_cohort, twins
 from .statistics import clopper_pearson, mean_intervals, sign_flip, t_interval
 
 MEASURES = ["memorized", "exposure", "target_logprob"]  # share; bits; nats per token of the target
+READ = [*MEASURES, "target_tokens"]
 POWER = 0.8
 
 
@@ -36,8 +38,9 @@ def contrast(*, extraction: pd.DataFrame, utility: list[dict], contrasts: list[t
     1 - confidence, not corrected for many rows. low and high hold for other canaries; seed_low and seed_high, None for one
     seed, for other training runs. Raises ValueError where the policies were not probed with the same canaries and seeds.
     """
-    rows_of = extraction[extraction["policy"].isin({policy for both in contrasts for policy in both})]
-    pairs = twins(extraction=rows_of.assign(target_logprob=rows_of["target_logprob"] / rows_of["target_tokens"]), measures=MEASURES)
+    is_compared = extraction["policy"].isin({policy for both in contrasts for policy in both})
+    pairs = twins(extraction=extraction[is_compared & (extraction["probe"] == NATIVE)], measures=READ)
+    pairs["target_logprob"] /= pairs["target_tokens"]
     collapsed = {row["policy"]: row["collapsed"] for row in utility}
     wide = {
         (cohort, measure): found.astype({measure: float}).pivot(index="canary_id", columns=["policy", "seed"], values=measure)

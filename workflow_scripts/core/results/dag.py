@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path
 
-from .style import COHORTS, INK, MUTED, styled
+from .looks import COHORTS
+from .style import INK, MUTED, styled
 
 KINDS = {"base": "base, no canaries", "sft": "fine-tuning", "ppo": "PPO", "ipo": "IPO"}  # others are shown by their own name
 PAIRS_OF, REWARD_OF = ("ipo",), ("ppo",)  # kinds that train on the preference pairs, or against the reward model

@@ -19,6 +19,8 @@ from ..probing.prompts import PROMPTS
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")  # a byte that the vocabulary has no piece for, as SentencePiece names it
 _UNSAFE = re.compile("[<>&\u2028\u2029]")  # what could end the script element, or a line within it
+COLUMNS = ["policy", "arm", "seed", "canary_id", "probe", "target_ids", "target", "completion_ids", "completion"]
+COLUMNS += ["memorized", "normalized_edit_distance", "target_logprob", "target_tokens", "exposure"]
 Pieces = Callable[[list[int], str], list[str]]
 
 
@@ -55,13 +57,14 @@ class _Places(dict):
         return self[key]
 
 
-def data(*, extraction: pd.DataFrame, canaries: list[dict], pieces: Pieces, policies: list[str]) -> dict:
-    """What the page's script reads.
+def data(*, extraction: pd.DataFrame, canaries: list[dict], pieces: Pieces, policies: list[str], shared: list[str]) -> dict:
+    """What the page's script reads, of the COLUMNS of `extraction`.
 
-    `names` has policies, cohorts, kinds, doses, probes, arms and seeds; `texts` are lists of places in `pieces`. A canary is [id, kind,
-    cohort, dose, half's arm, prefix, suffix]; a card, [canary, probe, target's text, answers], is what one canary was asked in one way, and
-    an answer is [policy, arm, seed, text, memorized, distance, log-probability per token, exposure]. Cards come by cohort, from the
-    highest dose to the lowest. Raises KeyError for a canary that `canaries` does not have.
+    `names` has policies, cohorts, kinds, doses, probes, arms and seeds, and the places of the policies that are `shared`: one model for
+    both arms, trained with no canary. `texts` are lists of places in `pieces`. A canary is [id, kind, cohort, dose, half's arm, prefix,
+    suffix]; a card, [canary, probe, target's text, answers], is what one canary was asked in one way, and an answer is [policy, arm,
+    seed, text, memorized, distance, log-probability per token, exposure]. Cards come by cohort, from the highest dose to the lowest.
+    Raises KeyError for a canary that `canaries` does not have.
     """
     found, texts = _Places(), _Places()
     place = lambda ids, text: texts[tuple(found[p] for p in pieces(ids, text))]  # noqa: E731
@@ -74,6 +77,7 @@ def data(*, extraction: pd.DataFrame, canaries: list[dict], pieces: Pieces, poli
         cards[key][3].append(_answer(row, place(row["completion_ids"], row["completion"]), policies))
     names = dict(
         policies=policies,
+        shared=[place for place, policy in enumerate(policies) if policy in shared],
         cohorts=[c for c in COHORTS if any(d["cohort"] == c for d in canaries)],
         kinds=sorted({d["kind"] for d in canaries}),
         doses=sorted({int(d["dose"]) for d in canaries}),

@@ -1,20 +1,19 @@
-"""Figures of the results: memorization heat map, dose-response curves, and what later stages did to each canary.
+"""Figures of the table `memorization`: heat map and dose-response curves.
 
 Each function takes rows of the tables and returns a matplotlib Figure; style.save writes it. No state is shared between figures.
 """
 
 import matplotlib
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from ..data.canaries import HALF_OF_ARM
 from ..probing.prompts import NATIVE
 from . import formats
-from .style import COHORTS, CONTROL, FAINT, INK, MUTED, PLANTED, grey_out, legend, mark, named, panels, styled, title
+from .looks import COHORTS, PLANTED
+from .style import CONTROL, INK, MUTED, grey_out, legend, mark, named, panels, styled, title
 
 _CELL, _LABEL = (1.62, 0.66), 1.75  # inches: a cell of the heat map, its row labels
 _DODGE = 0.16  # octaves between the cohorts' markers of one dose
@@ -58,7 +57,7 @@ def _cell(axes: Axes, row: int, column: int, cell: dict, collapsed: bool) -> Non
     axes.add_patch(Rectangle((column, row), 1, 1, facecolor=shade, edgecolor="white" if not collapsed else "#c4c4c4", linewidth=2, **hatch))
     color = MUTED if collapsed else "white" if rate > 0.75 else INK
     box = dict(facecolor="#e6e6e6", edgecolor="none", pad=1.5) if collapsed else None
-    large, small = formats.counterfactual(cell)
+    large, small = formats.rate(cell, "counterfactual_")
     axes.text(column + 0.5, row + 0.36, large, ha="center", va="center", size=15, weight="bold", color=color, bbox=box)
     axes.text(column + 0.5, row + 0.74, small, ha="center", va="center", size=9, color=color, bbox=box)
 
@@ -108,68 +107,3 @@ def _controls(axes: Axes, rows: list[dict], doses: list[int]) -> None:
     at = {dose: [m for m in rows if m["dose"] == dose] for dose in doses}
     known = [dose for dose in doses if at[dose]]
     axes.plot(known, [sum(m["control_hits"] for m in at[d]) / sum(m["n"] for m in at[d]) for d in known], zorder=0, **CONTROL)
-
-
-@styled
-def shift(*, extraction: pd.DataFrame, utility: list[dict], reference: str, later: list[str]) -> Figure:
-    """Per later policy and cohort: each canary's normalized edit distance minus that under the reference (assigned arm), and the median.
-
-    Positive: the completion moved away from the target.
-    """
-    assigned = extraction["arm"].map(HALF_OF_ARM) == extraction["half"]
-    pairs = extraction[assigned & (extraction["probe"] == NATIVE)]
-    collapsed = {u["policy"]: u["collapsed"] for u in utility}
-    cohorts = [c for c in COHORTS if c in set(pairs["cohort"])]
-    figure, grid = panels(n=max(1, len(later)), columns=3, width=3.3, height=0.55 * len(cohorts) + 1.0, legend=1.1)
-    note = f"Edit distance to the target, minus that under {reference}."
-    title(figure=figure, text=f"What the stages after {reference} did to each canary", note=note)
-    if not later:
-        grid[0].text(0.5, 0.5, f"No policy descends from {reference}.", ha="center", va="center", transform=grid[0].transAxes)
-        grid[0].set_axis_off()
-        return figure
-    for axes, policy in zip(grid, later, strict=True):
-        found = _shifts(pairs, policy, reference)
-        for row, cohort in enumerate(cohorts):
-            _strip(axes, found[found["cohort"] == cohort], row, COHORTS[cohort]["color"])
-        axes.set_title(policy + (" (collapsed)" if collapsed[policy] else ""), loc="left")
-        if collapsed[policy]:
-            grey_out(axes)
-        _directions(axes, len(cohorts))
-    grid[0].set(
-        xlim=(-1.05, 1.42), ylim=(len(cohorts) - 0.4, -1.0), xticks=[-1, -0.5, 0, 0.5, 1], yticks=range(len(cohorts)), yticklabels=cohorts
-    )
-    figure.supxlabel("change of the normalized edit distance", size=10)
-    point, stroke = dict(marker="o", markersize=5, color=MUTED), dict(marker="|", markersize=12, markeredgewidth=2.5, color=INK)
-    hollow = {**point, "markerfacecolor": "none"}
-    keys = {f"memorized by {reference}": point, f"not memorized by {reference}": hollow, "median, and its value": stroke}
-    legend(figure=figure, handles=[Line2D([], [], label=label, linestyle="", **look) for label, look in keys.items()])
-    return figure
-
-
-def _shifts(pairs: pd.DataFrame, policy: str, reference: str) -> pd.DataFrame:
-    """The pairs of `policy`, with `shift` of the distance since `reference`, and `memorized_before`."""
-    key = ["seed", "canary_id"]
-    before = pairs.loc[pairs["policy"] == reference, [*key, "normalized_edit_distance", "memorized"]]
-    both = pairs[pairs["policy"] == policy].merge(before, on=key, suffixes=("", "_before"), validate="one_to_one")
-    return both.assign(shift=both["normalized_edit_distance"] - both["normalized_edit_distance_before"])
-
-
-def _strip(axes: Axes, found: pd.DataFrame, row: int, color: str) -> None:
-    """Points of one cohort, spread evenly over the strip in order of their ids, and their median."""
-    found = found.sort_values(["canary_id", "seed"])
-    y = row + 0.3 * (2 * np.modf(np.arange(len(found)) * 0.618034)[0] - 1)  # golden ratio: neighbours fall apart, without chance
-    known = found["memorized_before"].to_numpy(dtype=bool)
-    x = found["shift"].to_numpy()
-    axes.scatter(x[~known], y[~known], s=14, facecolors="none", edgecolors=color, linewidths=0.8, alpha=0.7)
-    axes.scatter(x[known], y[known], s=16, color=color, linewidths=0.8, alpha=0.7)
-    median = float(np.median(x))
-    axes.plot([median, median], [row - 0.38, row + 0.38], color=INK, linewidth=2.5, solid_capstyle="butt")
-    axes.text(1.4, row, f"{median:+.2f}".replace("-", "−"), ha="right", va="center", size=9)
-
-
-def _directions(axes: Axes, rows: int) -> None:
-    """Which way is which, above the strips."""
-    axes.axvline(0, ymax=rows / (rows + 0.6), color=FAINT, linewidth=1, zorder=0)
-    axes.text(-0.06, -0.72, "← closer to verbatim", ha="right", va="center", size=8.5, color=MUTED)
-    axes.text(0.06, -0.72, "forgotten →", ha="left", va="center", size=8.5, color=MUTED)
-    axes.tick_params(axis="y", length=0)

@@ -173,9 +173,13 @@ def counterfactual(row: dict, *, level: str = "", of: str | None = None) -> str:
 
 
 def gap(row: dict) -> str:
-    """The difference of a contrast row with its interval: "+9 points (3 to 17)"."""
-    low, high = (points(row[f"difference_{end}"], unit="") for end in ("low", "high"))
-    return f"{points(row['difference'])} ({low} to {high})"
+    """The difference of a contrast row with its interval: "+9 points (+3 to +17)"."""
+    return f"{points(row['difference'])} ({between(row)})"
+
+
+def between(row: dict) -> str:
+    """The interval of a contrast row's difference, in percentage points: "+3 to +17"."""
+    return " to ".join(points(row[f"difference_{end}"], unit="") for end in ("low", "high"))
 
 
 def bits(row: dict) -> str:

@@ -49,7 +49,7 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def counterfactual(row: dict) -> tuple[str, str]:
-    """The counterfactual rate of a `memorization` row as ("78 %", "25/32, 60–91 %")."""
-    span = interval(row["counterfactual_low"], row["counterfactual_high"])
-    return percent(row["counterfactual_rate"]), f"{row['counterfactual_hits']}/{row['n']}, {span}"
+def rate(row: dict, prefix: str = "") -> tuple[str, str]:
+    """A rate of a row, and its count and interval: ("78 %", "25/32, 60–91 %")."""
+    span = interval(row[f"{prefix}low"], row[f"{prefix}high"])
+    return percent(row[f"{prefix}rate"]), f"{row[f'{prefix}hits']}/{row['n']}, {span}"

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from ..parquet import declare, optional
+from ..parquet import declare, name_of, optional
 
 _policy = dict(policy=pa.string(), cohort=pa.string())
 _cell = dict(**_policy, dose=optional(pa.int32()))  # dose is null for all doses together
@@ -146,4 +146,4 @@ _ALL = [
         device=optional(pa.string()),
     ),
 ]
-TABLES = {schema.metadata[b"canaryflow.kind"].decode(): schema for schema in _ALL}
+TABLES = {name_of(schema): schema for schema in _ALL}

@@ -8,6 +8,7 @@ import pandas as pd
 
 from .pairs import cells, compared, rate, twins
 
+RANKED, SAMPLED = ["exposure", "references"], ["log_p_extract"]  # what the two tables read
 _SAME_BITS = 1e-9  # exposures that differ by less are the same rank
 
 
@@ -17,7 +18,7 @@ def exposure(*, extraction: pd.DataFrame, utility: list[dict], confidence: float
     Exposure is log2(R + 1) - log2(rank), so none exceeds `cap` = log2(R + 1); a mean near it says that R was too small to tell.
     at_cap_rate is the share of pairs whose target outranks every reference. Where R differs, `references` is the smallest.
     """
-    pairs = twins(extraction=extraction, measures=["exposure", "references"])
+    pairs = twins(extraction=extraction, measures=RANKED)
     pairs = pairs.assign(at_cap=pairs["exposure"] >= np.log2(pairs["references"] + 1) - _SAME_BITS)
     rows = []
     for about, cell in cells(pairs=pairs, utility=utility):
@@ -36,7 +37,7 @@ def extraction_probability(
 
     This is (n, p)-discoverable extraction (arXiv 2410.19482), with the sampling settings of the probes.
     """
-    pairs = twins(extraction=extraction, measures=["log_p_extract"])
+    pairs = twins(extraction=extraction, measures=SAMPLED)
     rows = []
     for about, cell in cells(pairs=pairs, utility=utility):
         for n in tries:

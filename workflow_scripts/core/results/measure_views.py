@@ -3,7 +3,7 @@
 from . import cost, formats
 from .findings import Tables, points
 from .formats import MISSING, interval, percent
-from .views import Cell, View, _span, by_dose, listing, matrix, means, number, rate, signed, view
+from .views import Cell, View, by_dose, listing, matrix, means, number, rate, signed, span, view
 
 _AT = dict(policy="policy", cohort="cohort", dose="dose")
 
@@ -13,9 +13,9 @@ def exposure(tables: Tables) -> tuple[View, View]:
     cell = lambda rows: means(rows[0], number, signed)  # noqa: E731
     columns = {
         "n": lambda r: str(r["n"]),
-        "saw it": lambda r: Cell(number(r["mean"]), _span(r, "mean")),
-        "did not": lambda r: Cell(number(r["control"]), _span(r, "control")),
-        "difference": lambda r: Cell(signed(r["difference"]), _span(r, "difference", joint=" to ")),
+        "saw it": lambda r: Cell(number(r["mean"]), span(r, "mean")),
+        "did not": lambda r: Cell(number(r["control"]), span(r, "control")),
+        "difference": lambda r: Cell(signed(r["difference"]), span(r, "difference", joint=" to ")),
         "beats all": lambda r: rate(r, "at_cap_"),
     }
     rows = tables["exposure"]
@@ -40,7 +40,7 @@ def membership(tables: Tables) -> tuple[View, View]:
     columns = {
         "members": lambda r: str(r["members"]),
         "others": lambda r: str(r["nonmembers"]),
-        "AUC": lambda r: Cell(number(r["auc"]), _span(r, "auc")),
+        "AUC": lambda r: Cell(number(r["auc"]), span(r, "auc")),
         "TPR": lambda r: Cell(percent(r["tpr"]), f"{interval(r['tpr_low'], r['tpr_high'])} at {percent(r['fpr'])} FPR"),
     }
     rows = tables["membership"]
@@ -51,7 +51,7 @@ def _membership(rows: list[dict]) -> Cell:
     """AUC and interval against twins (or what there is), the TPR, and the AUC against heldout."""
     by = {r["against"]: r for r in rows}
     first = by.get("twins", rows[0])
-    notes = [f"{_span(first, 'auc')}, TPR {percent(first['tpr'])}"]
+    notes = [f"{span(first, 'auc')}, TPR {percent(first['tpr'])}"]
     if "heldout" in by and first is not by["heldout"]:
         notes.append(f"against heldout {number(by['heldout']['auc'])}")
     return Cell(number(first["auc"]), "\n".join(notes))
@@ -100,10 +100,10 @@ def reward_gap(tables: Tables) -> tuple[View, View]:
     """(all doses, by dose): what the reward model gives to a target that it saw, and to the same one unseen."""
     columns = {
         "n": lambda r: str(r["n"]),
-        "saw it": lambda r: Cell(number(r["mean"]), _span(r, "mean", joint=" to ")),
-        "did not": lambda r: Cell(number(r["control"]), _span(r, "control", joint=" to ")),
-        "difference": lambda r: Cell(signed(r["difference"]), _span(r, "difference", joint=" to ")),
-        "AUC": lambda r: Cell(number(r["auc"]), _span(r, "auc")),
+        "saw it": lambda r: Cell(number(r["mean"]), span(r, "mean", joint=" to ")),
+        "did not": lambda r: Cell(number(r["control"]), span(r, "control", joint=" to ")),
+        "difference": lambda r: Cell(signed(r["difference"]), span(r, "difference", joint=" to ")),
+        "AUC": lambda r: Cell(number(r["auc"]), span(r, "auc")),
     }
     rows = tables["reward_gap"]
     return listing([r for r in rows if r["dose"] is None], ["cohort"], columns), listing(by_dose(rows), ["cohort", "dose"], columns)
@@ -112,11 +112,11 @@ def reward_gap(tables: Tables) -> tuple[View, View]:
 def utility(tables: Tables, reference: str) -> View:
     """What each policy can still do."""
     columns = {
-        "perplexity": lambda r: Cell(number(r["perplexity"], 1), _span(r, "perplexity", 1)),
+        "perplexity": lambda r: Cell(number(r["perplexity"], 1), span(r, "perplexity", 1)),
         "ratio": lambda r: number(r["perplexity_ratio"]),
         "exact first line": lambda r: Cell(percent(r["exact_line_rate"]), interval(r["exact_line_low"], r["exact_line_high"])),
         "parses": lambda r: Cell(percent(r["parse_rate"]), _parsed(r)),
-        "mean reward": lambda r: Cell(number(r["mean_reward"]), _span(r, "mean_reward", joint=" to ")),
+        "mean reward": lambda r: Cell(number(r["mean_reward"]), span(r, "mean_reward", joint=" to ")),
         f"KL to {reference}": lambda r: Cell(number(r["kl_to_reference"], 3), f"{number(r['kl_low'], 3)}–{number(r['kl_high'], 3)}"),
     }
     return listing(tables["utility"], ["policy"], columns)

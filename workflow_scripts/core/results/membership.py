@@ -6,12 +6,13 @@ cohort of the same generator, never with ordinary code: canaries differ from cod
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from .pairs import averaged, by_cohort, by_dose, cells, compared, twins
-from .statistics import LARGE, clopper_pearson, expanded, resamples
+from .statistics import LARGE, clopper_pearson, expanded, resamples, standard_error
 
 TWINS, HELDOUT = "twins", "heldout"
+SCORED, REWARDED = ["target_logprob", "target_tokens"], ["reward"]  # what the two tables read
 
 
 def membership(*, extraction: pd.DataFrame, utility: list[dict], fpr: float, confidence: float) -> list[dict]:
@@ -20,7 +21,7 @@ def membership(*, extraction: pd.DataFrame, utility: list[dict], fpr: float, con
     Members are in their assigned arm, and so are the nonmembers `heldout`, for which it is a placebo: a mean over both arms would
     spread less than members do. The heldout cohort against its twins has an AUC of 0.5 within its interval.
     """
-    pairs = twins(extraction=extraction, measures=["target_logprob", "target_tokens"])
+    pairs = twins(extraction=extraction, measures=SCORED)
     for arm in ("", "control_"):
         pairs[f"{arm}score"] = pairs[f"{arm}target_logprob"] / pairs[f"{arm}target_tokens"]
     heldout = {
@@ -40,7 +41,7 @@ def reward_gap(*, extraction: pd.DataFrame, confidence: float) -> list[dict]:
 
     Both give it to the same text, so any policy's rows will do: `extraction` is of one policy.
     """
-    pairs = twins(extraction=extraction, measures=["reward"])
+    pairs = twins(extraction=extraction, measures=REWARDED)
     rows = []
     for cohort, found in by_cohort(pairs):
         for dose, cell in by_dose(found):
@@ -74,9 +75,7 @@ def _auc(members: np.ndarray, nonmembers: np.ndarray, paired: bool, confidence: 
 
 def auc(*, members: np.ndarray, nonmembers: np.ndarray) -> float:
     """The chance that a random member scores above a random nonmember, ties counted half (Mann-Whitney U / mn); 0.5 tells nothing."""
-    ranks = stats.rankdata(np.concatenate([members, nonmembers]))
-    m, n = len(members), len(nonmembers)
-    return float((ranks[:m].sum() - m * (m + 1) / 2) / (m * n))
+    return float(_beaten(members, nonmembers).sum() / (len(members) * len(nonmembers)))
 
 
 def auc_interval(*, members: np.ndarray, nonmembers: np.ndarray, paired: bool, confidence: float) -> tuple[float, float]:
@@ -98,16 +97,16 @@ def auc_interval(*, members: np.ndarray, nonmembers: np.ndarray, paired: bool, c
 
 def _delong(members: np.ndarray, nonmembers: np.ndarray, paired: bool, confidence: float) -> tuple[float, float]:
     """Interval of the AUC of many canaries, by the share of the other group that each beats (DeLong et al. 1988)."""
-    won, lost = _beaten(members, nonmembers), 1 - _beaten(nonmembers, members)
-    error = stats.sem(won + lost) if paired else np.hypot(stats.sem(won), stats.sem(lost))
-    half = stats.t.ppf((1 + confidence) / 2, min(len(won), len(lost)) - 1) * error
+    won, lost = _beaten(members, nonmembers) / len(nonmembers), 1 - _beaten(nonmembers, members) / len(members)
+    error = standard_error(won + lost) if paired else np.hypot(standard_error(won), standard_error(lost))
+    half = special.stdtrit(min(len(won), len(lost)) - 1, (1 + confidence) / 2) * error
     return float(max(0.0, won.mean() - half)), float(min(1.0, won.mean() + half))
 
 
 def _beaten(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The share of the others below each score, ties counted half."""
+    """How many of the others lie below each score, ties counted half."""
     rising = np.sort(others)
-    return (np.searchsorted(rising, scores, "left") + np.searchsorted(rising, scores, "right")) / (2 * len(others))
+    return (np.searchsorted(rising, scores, "left") + np.searchsorted(rising, scores, "right")) / 2
 
 
 def true_positives(*, members: np.ndarray, nonmembers: np.ndarray, fpr: float) -> int:

@@ -10,11 +10,19 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from .. import parquet
 from ..data.canaries import COHORTS, HALF_OF_ARM
+from ..probing.kinds import EXTRACTION
 from ..probing.prompts import NATIVE
 from .statistics import mean_intervals, proportion
 
 _KEY = ["policy", "probe", "seed", "canary_id"]
+_DESIGN = ["arm", "half", "cohort", "dose"]
+
+
+def read(*, paths, measures: list[str]) -> pd.DataFrame:
+    """The rows of kind `extraction` in files: the columns that pair them, and `measures`. Texts and ids, which are most of it, stay on disk."""
+    return parquet.read_frame(paths, EXTRACTION, [*_KEY, *_DESIGN, *measures])
 
 
 def twins(*, extraction: pd.DataFrame, measures: list[str], probe: str | None = NATIVE) -> pd.DataFrame:
@@ -24,11 +32,11 @@ def twins(*, extraction: pd.DataFrame, measures: list[str], probe: str | None = 
     ValueError where a canary lacks one of its two arms or has one twice, or a measure is missing.
     """
     rows = extraction if probe is None else extraction[extraction["probe"] == probe]
-    rows = rows[[*_KEY, "arm", "half", "cohort", "dose", *measures]]
+    rows = rows[[*_KEY, *_DESIGN, *measures]]
     rows = rows.astype({name: "category" for name in ("policy", "probe", "canary_id", "cohort")})
     if (missing := rows[measures].isna().sum()).any():
         raise ValueError(f"{missing.idxmax()} is missing in {missing.max()} rows")
-    is_assigned = rows["arm"].map(HALF_OF_ARM) == rows["half"]
+    is_assigned = np.any([(rows["arm"] == arm) & (rows["half"] == half) for arm, half in HALF_OF_ARM.items()], axis=0)
     assigned = rows[is_assigned].drop(columns=["arm", "half"])
     control = rows.loc[~is_assigned, [*_KEY, *measures]].rename(columns={name: f"control_{name}" for name in measures})
     both = assigned.merge(control, on=_KEY, validate="one_to_one")

@@ -1,6 +1,5 @@
 """The look that all figures share, and the only function that writes them: the same figure gives the same bytes.
 
-Colours are Okabe and Ito's (safe for colour-blind readers); cohorts differ in marker and line style too, for readers in grey.
 Text is drawn as outlines of matplotlib's own font, so a figure looks the same everywhere; names are never read as mathematics.
 """
 
@@ -10,6 +9,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+
+from .looks import COHORTS
 
 _WIDEST_TITLE = 6.6  # inches that a title and its note may take, also above a single panel
 INK, MUTED, FAINT = "#222222", "#666666", "#d9d9d9"
@@ -33,14 +34,6 @@ STYLE = {
     "savefig.dpi": 160,
     "savefig.facecolor": "white",
 }
-COHORTS = {  # colour, marker, line style, and where the canaries were planted
-    "sft": dict(color="#0072b2", marker="o", linestyle="-", planted="fine-tuning set"),
-    "preference": dict(color="#d55e00", marker="s", linestyle="--", planted="preference pairs"),
-    "rl_prompt": dict(color="#009e73", marker="^", linestyle=":", planted="PPO prompts, no target"),
-    "heldout": dict(color="#666666", marker="D", linestyle="-.", planted="never planted"),
-}
-
-PLANTED = [c for c in COHORTS if c != "heldout"]
 CONTROL = dict(color="#cccccc", linewidth=3.5)  # broad enough to show beneath a curve at the same height
 
 styled = matplotlib.rc_context(STYLE)  # decorator: draw under STYLE, and leave the reader's own settings alone

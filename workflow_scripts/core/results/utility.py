@@ -9,6 +9,8 @@ import pandas as pd
 
 from .statistics import proportion, ratio_interval
 
+COLUMNS = ["policy", "example_id", "exact_line", "parses", "target_logprob", "target_tokens", "completion_reward", "kl_to_reference"]
+
 
 def utility(*, evaluation: pd.DataFrame, policies: list[str], reference: str, confidence: float, collapse_ratio: float) -> list[dict]:
     """Rows of kind `utility`, in the order of `policies`; a policy is `collapsed` where its ratio to the reference exceeds `collapse_ratio`.

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from ..data.canaries import COHORTS
 from ..probing.prompts import NATIVE, PROMPTS
 from . import formats
-from .findings import Tables, gap, points
+from .findings import Tables, between, points
 from .formats import MISSING, interval, percent
-from .style import COHORTS as LOOK
+from .looks import COHORTS as LOOK
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,7 @@ def by_dose(rows: list[dict]) -> list[dict]:
 
 def rate(row: dict, prefix: str = "") -> Cell:
     """A rate over its count and interval."""
-    span = interval(row[f"{prefix}low"], row[f"{prefix}high"])
-    return Cell(percent(row[f"{prefix}rate"]), f"{row[f'{prefix}hits']}/{row['n']}, {span}")
+    return Cell(*formats.rate(row, prefix))
 
 
 def headline(tables: Tables) -> View:
@@ -92,14 +91,15 @@ def headline(tables: Tables) -> View:
     native = [m for m in tables["memorization"] if m["probe"] == NATIVE]
     made = matrix(native, tables["utility"], lambda rows: rate(rows[0], "counterfactual_"))
     last = {
-        u["policy"]: Cell(number(u["perplexity_ratio"]), f"{number(u['perplexity'], 1)} ({_span(u, 'perplexity', 1)})")
+        u["policy"]: Cell(number(u["perplexity_ratio"]), f"{number(u['perplexity'], 1)} ({span(u, 'perplexity', 1)})")
         for u in tables["utility"]
     }
     rows = [[*row, last[row[0].text]] for row in made.rows]
     return View([*made.heads, Cell("perplexity ratio", "held-out perplexity")], rows, 1, made.collapsed)
 
 
-def _span(row: dict, name: str, decimals: int = 2, joint: str = "–") -> str:
+def span(row: dict, name: str, decimals: int = 2, joint: str = "–") -> str:
+    """The interval of a number."""
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     return MISSING if low is None or high is None else f"{number(low, decimals)}{joint}{number(high, decimals)}"
 
@@ -132,7 +132,7 @@ def contrast(tables: Tables, measure: str) -> View:
     value = points if share else signed
     columns = {
         "n": lambda r: str(r["n"]),
-        "difference": lambda r: Cell(value(r["difference"]), gap(r).split(" (")[1][:-1] if share else _span(r, "difference", joint=" to ")),
+        "difference": lambda r: Cell(value(r["difference"]), between(r) if share else span(r, "difference", joint=" to ")),
         "p": lambda r: formats.p_value(r["p"]),
         "Holm's p": lambda r: formats.p_value(r["p_holm"]),
         "detectable": lambda r: points(r["minimum_detectable"], sign=False) if share else number(r["minimum_detectable"]),
@@ -146,8 +146,8 @@ def contrast(tables: Tables, measure: str) -> View:
 
 def means(row: dict, show: Callable[[float], str], change: Callable[..., str]) -> Cell:
     """The paired difference with its interval, over the means of the arm that saw the canaries and of the other."""
-    span = f"{change(row['difference_low'], unit='')} to {change(row['difference_high'], unit='')}"
-    return Cell(change(row["difference"]), f"{span}\n{show(row['mean'])} against {show(row['control'])}")
+    ends = f"{change(row['difference_low'], unit='')} to {change(row['difference_high'], unit='')}"
+    return Cell(change(row["difference"]), f"{ends}\n{show(row['mean'])} against {show(row['control'])}")
 
 
 def context(tables: Tables) -> View:

@@ -28,7 +28,9 @@
 
   function chosen() { return Object.fromEntries([...new FormData(form)].map(([key, value]) => [key, value.trim()])); }
 
-  function saw(canary, answer) { return canary[3] > 0 && answer[1] === canary[4]; }
+  function shared(answer) { return names.shared.includes(answer[0]); }  // one model for both arms, trained with no canary
+
+  function saw(canary, answer) { return canary[3] > 0 && answer[1] === canary[4] && !shared(answer); }
 
   function matching(want) {
     const is = (key, value) => !want[key] || want[key] === String(value);
@@ -90,7 +92,8 @@
     const body = element("tbody");
     for (const answer of answers) {
       const [policy, arm, seed, given, memorized, distance, logprob, exposure] = answer;
-      const arms = dose ? `${names.arms[arm]}, ${saw(canary, answer) ? "with it" : "without it"}` : names.arms[arm];
+      const trained = saw(canary, answer) ? "with it" : shared(answer) ? "without any canary" : "without it";
+      const arms = dose ? `${names.arms[arm]}, ${trained}` : names.arms[arm];
       body.append(element("tr", {}, element("th", { scope: "row", class: "left" }, names.policies[policy]), element("td", { class: "left" }, arms),
         ...(several ? [element("td", { "data-name": "seed" }, String(seed))] : []), element("td", { "data-name": "memorized" }, memorized ? "● yes" : "no"),
         element("td", { "data-name": "distance" }, number(distance, 2)), element("td", { "data-name": "log p" }, number(logprob, 2)),
