@@ -1,5 +1,6 @@
 # make run: the default experiment, from raw code to report.   make test: the test suite; make test-all: with its slow half.
 # make save: store the artifacts with DVC and the rest in git.   make restore: fetch the artifacts of this commit.
+# make bench: the speed of every stage, with the models of the default run.
 # Overlays: make run CONFIG=my.yaml, and so for save and restore.   All create .venv from envs/requirements.txt when it is missing or out of date.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -10,7 +11,7 @@ CONFIG ?=
 USING = PATH="$(CURDIR)/$(BIN):$$PATH"
 OVERLAYS = $(if $(CONFIG),--configfile $(CONFIG))
 
-.PHONY: run test test-all save restore dvc.yaml lint env clean
+.PHONY: run test test-all save restore bench dvc.yaml lint env clean
 
 run: env
 	$(USING) snakemake --cores all $(OVERLAYS)
@@ -20,6 +21,9 @@ test: env
 
 test-all: env
 	$(USING) python -m pytest
+
+bench: run
+	$(USING) python -m benchmarks
 
 dvc.yaml: env
 	$(USING) python -m workflow_scripts.artifacts describe $(CONFIG)

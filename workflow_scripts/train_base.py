@@ -17,6 +17,6 @@ with job(snakemake) as j:
     options = {k: v for k, v in settings.items() if k != "kind"}
     checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
     stage = Stage(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)
-    record = sft.train(model=model, tokenizer=words, rows=rows, stage=stage)
+    record = sft.train(model=model, rows=rows, stage=stage)
     meta = dict(policy=policy, parent=None, settings={"model": j.config["model"], **settings}, seed=seed, **record)
     models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta=meta)

@@ -1,7 +1,6 @@
 """IPO of a policy's parent on the arm's preference pairs."""
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
 from workflow_scripts.core.training import ipo, kinds, models, runtime
 from workflow_scripts.core.training.checkpoints import Checkpoints
@@ -11,12 +10,11 @@ with job(snakemake) as j:
     seed, policy = int(j.wildcards.seed), j.wildcards.policy
     settings = j.config[f"policies.{policy}"]
     device = runtime.start(seed=seed, threads=j.threads, gpu=j.gpu, name=j.name)
-    words, _, _ = tokenizer.load(j.input.tokenizer)
-    model, reference = (models.load_policy(j.input.parent, device=device) for _ in range(2))
+    model = models.load_policy(j.input.parent, device=device)
     options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "beta")}
     pairs = parquet.read_rows(j.input.pairs, kinds.PREFERENCES)
     checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
     stage = Stage(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)
-    record = ipo.train(model=model, reference=reference, tokenizer=words, pairs=pairs, beta=settings["beta"], stage=stage)
+    record = ipo.train(model=model, reference=model, pairs=pairs, beta=settings["beta"], stage=stage)
     meta = dict(policy=policy, parent=settings["parent"], settings=settings, arm=j.wildcards.arm, seed=seed, **record)
     models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta=meta)

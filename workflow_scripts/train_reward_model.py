@@ -10,12 +10,12 @@ from workflow_scripts.core.training.trainer import Stage
 with job(snakemake) as j:
     seed, settings = int(j.wildcards.seed), j.config["reward_model"]
     device = runtime.start(seed=seed, threads=j.threads, gpu=j.gpu, name=j.name)
-    words, fim, _ = tokenizer.load(j.input.tokenizer)
+    _, fim, _ = tokenizer.load(j.input.tokenizer)
     model = models.load_reward_model(j.input.parent, fim=fim, device=device)
     options = {k: v for k, v in settings.items() if k != "parent"}
     pairs = parquet.read_rows(j.input.pairs, kinds.PREFERENCES)
     checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
     stage = Stage(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)
-    record = reward.train(model=model, tokenizer=words, pairs=pairs, stage=stage)
+    record = reward.train(model=model, pairs=pairs, stage=stage)
     meta = dict(policy="reward_model", parent=settings["parent"], settings=settings, arm=j.wildcards.arm, seed=seed, **record)
     models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta=meta)

@@ -11,12 +11,12 @@ with job(snakemake) as j:
     seed, policy = int(j.wildcards.seed), j.wildcards.policy
     settings = j.config[f"policies.{policy}"]
     device = runtime.start(seed=seed, threads=j.threads, gpu=j.gpu, name=j.name)
-    words, fim, _ = tokenizer.load(j.input.tokenizer)
+    _, fim, _ = tokenizer.load(j.input.tokenizer)
     model = models.load_policy(j.input.parent, device=device)
     rows = sft.completion_rows(parquet.read_rows(j.input.examples, kinds.EXAMPLES), fim)
     options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "data")}
     checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
     stage = Stage(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)
-    record = sft.train(model=model, tokenizer=words, rows=rows, stage=stage)
+    record = sft.train(model=model, rows=rows, stage=stage)
     meta = dict(policy=policy, parent=settings["parent"], settings=settings, arm=j.wildcards.arm, seed=seed, **record)
     models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta=meta)

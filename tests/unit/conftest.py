@@ -6,6 +6,8 @@ import torch
 from tests.unit.small import scratch
 from workflow_scripts.core.data.tokenizer import load, make
 
+torch.set_num_threads(1)  # toy models: a second thread waits more than it works
+
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):

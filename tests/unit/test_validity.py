@@ -17,7 +17,7 @@ from tests.unit.small import scratch
 from workflow_scripts.core.data import canaries, references
 from workflow_scripts.core.data.canaries import HALF_OF_ARM
 from workflow_scripts.core.probing import policy, prompts, rows
-from workflow_scripts.core.results import contrasts, likelihood, membership, recovery, tables
+from workflow_scripts.core.results import contrasts, likelihood, membership, memorization, recovery
 
 # mistakes found in public tools, and the tests that fail where one of them is made here
 MISTAKES = {
@@ -134,7 +134,7 @@ def cell(table: list[dict], **where) -> dict:
     [("sft", 3, 8), ("sft", 1, 0), ("sft", None, 8), ("preference", None, 0), ("rl_prompt", 3, 0), ("heldout", None, 0)],
 )
 def test_what_was_built_in_is_what_is_counted(extraction, cohort, dose, hits):
-    table = tables.memorization(extraction=extraction, utility=UTILITY, confidence=0.95)
+    table = memorization.memorization(extraction=extraction, utility=UTILITY, confidence=0.95)
     found = cell(table, policy="knowing", cohort=cohort, dose=dose, probe="fim")
     assert (found["hits"], found["counterfactual_hits"], found["control_hits"]) == (hits, hits, 0)
     for nothing in (dict(policy="untrained", probe="fim"), dict(policy="knowing", probe="prompt_tail")):
@@ -144,7 +144,9 @@ def test_what_was_built_in_is_what_is_counted(extraction, cohort, dose, hits):
 def test_all_of_what_is_known_persists_and_none_of_the_rest_is_lost(extraction):
     again = pd.concat([extraction, extraction[extraction["policy"] == "knowing"].assign(policy="later")])
     utility = [*UTILITY, dict(policy="later", collapsed=False)]
-    kept = cell(tables.persistence(extraction=again, utility=utility, reference="knowing", later=["later"], confidence=0.95), cohort="sft")
+    kept = cell(
+        memorization.persistence(extraction=again, utility=utility, reference="knowing", later=["later"], confidence=0.95), cohort="sft"
+    )
     assert (kept["memorized_by_reference"], kept["still_memorized"], kept["lost"], kept["gained"]) == (8, 8, 0, 0)
 
 

@@ -50,7 +50,7 @@ def test_checkpoints_describe_themselves(run):
             and meta["steps"] > 0
             and meta["tokens"] > 0
         )
-        assert meta["history"] and meta["versions"]["trl"]
+        assert meta["history"] and meta["versions"]["transformers"]
     assert not [p.name for p in folder.rglob("*") if p.suffix in (".bin", ".pt", ".pkl", ".pth")]
 
 

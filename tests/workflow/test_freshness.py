@@ -158,8 +158,8 @@ CODE = {
     ),
     "script of a figure": ("plot_shift", "plot_shift-tiny is stale: script plot_shift.py", note(f"{SCRIPTS}/plot_shift.py")),
     "module of PPO": ("train_ppo-*", "train_ppo-tiny-A-0-ppo is stale: module core/training/ppo.py", note(f"{CORE}/training/ppo.py")),
-    "module of all trainers, which each imports": (
-        "train_base-* train_sft-* train_reward_model-* train_ppo-* train_ipo-*",
+    "module of all trainers but PPO's, which each imports": (
+        "train_base-* train_sft-* train_reward_model-* train_ipo-*",
         "module core/training/trainer.py",
         note(f"{CORE}/training/trainer.py"),
     ),
@@ -174,7 +174,9 @@ CODE = {
         "plot_shift-tiny is stale: module core/results/fresh.py; script plot_shift.py",
         lambda r: (
             r.write(f"{CORE}/results/fresh.py", "X = 1\n"),
-            r.edit(f"{SCRIPTS}/plot_shift.py", "import figures, kinds, style", "import figures, fresh, kinds, style  # noqa: F401"),
+            r.edit(
+                f"{SCRIPTS}/plot_shift.py", "import kinds, pairs, shift, style", "import fresh, kinds, pairs, shift, style  # noqa: F401"
+            ),
         ),
     ),
     "a module deleted": ("train_ipo-*", "module core/training/ipo.py is gone", remove(f"{CORE}/training/ipo.py")),
@@ -198,11 +200,15 @@ CODE = {
     "a table's columns": (TABLES_AND_FIGURES, "module core/results/kinds.py", note(f"{CORE}/results/kinds.py")),
     "module of IPO": ("train_ipo-*", "module core/training/ipo.py", note(f"{CORE}/training/ipo.py")),
     "module of the drawing style": (
-        "plot_* render_*",
-        "render_report-tiny is stale: module core/results/style.py",
+        "plot_*",
+        "plot_shift-tiny is stale: module core/results/style.py",
         note(f"{CORE}/results/style.py"),
     ),
-    "module of the statistics": (TABLES_AND_FIGURES, "module core/results/statistics.py", note(f"{CORE}/results/statistics.py")),
+    "module of the statistics": (
+        "summarize_[!c]* summarize_contrast",
+        "module core/results/statistics.py",
+        note(f"{CORE}/results/statistics.py"),
+    ),
     "a package's __init__": (
         "probe_* summarize_*",
         "module core/probing/__init__.py",

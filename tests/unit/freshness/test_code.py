@@ -83,8 +83,9 @@ def test_environments_and_hidden_folders_are_not_ours(project):
 
 def test_every_script_of_the_workflow_knows_its_science():
     closure = {path.stem: set(code.closure(f"workflow_scripts/{path.name}")) for path in code.SCRIPTS.glob("*.py")}
-    assert f"{CORE}/training/ppo.py" in closure["train_ppo"] and f"{CORE}/training/trainer.py" in closure["train_ppo"]
+    assert f"{CORE}/training/ppo.py" in closure["train_ppo"] and f"{CORE}/training/packing.py" in closure["train_ppo"]
     assert f"{CORE}/training/ppo.py" not in closure["train_sft"] | closure["probe_policy"]
+    assert f"{CORE}/training/trainer.py" not in closure["train_ppo"] | closure["score_rewards"]
     assert f"{CORE}/training/checkpoints.py" in closure["train_sft"] & closure["train_ipo"] & closure["train_reward_model"]
     assert not any(
         "freshness" in file or file.endswith("job.py") for files in closure.values() for file in files if "artifacts" not in file
@@ -95,14 +96,14 @@ def test_what_was_really_imported_is_within_what_was_read():
     """The static closure misses nothing that importing a script's modules loads."""
     program = (
         "import sys; from workflow_scripts.core.freshness import code\n"
-        "from workflow_scripts.core.results import cost, dag, figures, report, tables, utility\n"
+        "from workflow_scripts.core.results import cost, dag, report, shift, tables, utility\n"
         "print(*sorted(code.loaded()))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=code.ROOT, capture_output=True, text=True, check=True)
     scripts = ("summarize_cost", "plot_workflow", "plot_shift", "render_report", "summarize_memorization", "summarize_utility")
     read = {file for script in scripts for file in code.closure(f"workflow_scripts/{script}.py")}
     loaded = set(done.stdout.split())
-    assert f"{CORE}/results/figures.py" in loaded and loaded <= read
+    assert f"{CORE}/results/shift.py" in loaded and loaded <= read
 
 
 NAMES = [("lib/a.py", "lib/a.py"), ("/elsewhere/a", "/elsewhere/a"), ("{root}/lib/a.py", "lib/a.py"), ("/home/me/code", "~/code")]

@@ -6,8 +6,8 @@ import torch
 from tests.unit.small import logprobs, scratch
 from workflow_scripts.core.data import canaries, references
 from workflow_scripts.core.probing import parity, policy, prompts, rewards, rows
-from workflow_scripts.core.training import models
-from workflow_scripts.core.training.generation import complete
+from workflow_scripts.core.training import models, packing
+from workflow_scripts.core.training.generation import complete, sampler
 
 SETTINGS = dict(temperature=1.0, top_k=40, top_p=1.0)
 
@@ -49,7 +49,7 @@ def test_samples_repeat_with_the_seed_and_differ_without(small, items):
         max_new_tokens=[8] * len(items),
         fim=fim,
         batch_size=16,
-        temperature=1.0,
+        choose=sampler(1.0),
         desc="",
     )
     made = []
@@ -64,15 +64,40 @@ def test_likelihoods_equal_those_of_one_unpadded_sequence(small, items):
     torch.manual_seed(4)
     other = scratch(tokenizer, fim)
     asked = dict(fim=fim, items=items, batch_size=16, desc="")
-    found = {i: (own, others) for i, own, others in policy.teacher_forced(model=model, reference=other, **asked)}
+    found = {i: (own, others) for i, _, own, others in policy.answered(model=model, reference=other, **asked)}
     assert sorted(found) == list(range(len(items)))
     for i, row in enumerate(items):
         for one, made in zip((model, other), found[i], strict=True):
             by_hand = logprobs(one, row["prompt_ids"], row["target_ids"]).double()
             assert made.shape == (len(row["target_ids"]), len(tokenizer))
             assert made[range(len(made)), row["target_ids"]] == pytest.approx(by_hand.detach().numpy(), abs=1e-4)
-    assert all(own is others for _, own, others in policy.teacher_forced(model=model, reference=model, **asked))
-    assert all(others is None for _, _, others in policy.teacher_forced(model=model, reference=None, **asked))
+    assert all(own is others for _, _, own, others in policy.answered(model=model, reference=model, **asked))
+    assert all(others is None for _, _, _, others in policy.answered(model=model, reference=None, **asked))
+
+
+def test_completions_from_the_pass_over_prompt_and_target_are_plain_greedy_ones(small, items):
+    """Also where the target is what the policy says, wholly or up to some token, and where items share a prompt."""
+    _, fim, model = small
+    asked = dict(model=model, fim=fim, batch_size=16, desc="")
+    room = [len(i["target_ids"]) + 1 for i in items]
+    greedy = complete(prompts=[i["prompt_ids"] for i in items], max_new_tokens=[12] * len(items), **asked)
+    mixed = [
+        {**item, "target_ids": [item["target_ids"], made[:8], [*made[:3], 7, 8], made[:1]][n % 4]}
+        for n, (item, made) in enumerate(zip(items, greedy, strict=True))
+    ]
+    mixed += [{**item, "target_ids": item["target_ids"][:n] or [9]} for n, item in enumerate(items[:9])]
+    room = [len(i["target_ids"]) + 1 for i in mixed]
+    plain = complete(prompts=[i["prompt_ids"] for i in mixed], max_new_tokens=room, **asked)
+    found = {i: made for i, made, _, _ in policy.answered(items=mixed, reference=None, **asked)}
+    assert [found[i] for i in range(len(mixed))] == plain
+    assert sum(made[:-1] == item["target_ids"] for made, item in zip(plain, mixed, strict=True)) > len(items) // 4
+
+
+def test_items_with_one_prompt_are_read_together(items):
+    twice = [*items[:20], *[{**i, "target_ids": [5]} for i in items[:20]]]
+    groups = [group for batch in policy.batches(twice, 8) for group in batch]
+    assert sorted(place for _, places in groups for place in places) == list(range(40))
+    assert all(places == [places[0], places[0] + 20] and prompt == twice[places[0]]["prompt_ids"] for prompt, places in groups)
 
 
 def test_fillings_are_as_likely_as_when_each_is_read_alone(small):
@@ -83,15 +108,22 @@ def test_fillings_are_as_likely_as_when_each_is_read_alone(small):
     assert policy.filling_logprobs(model=model, prompt=prompt, fillings=[[60]]) == pytest.approx(found[1:2], abs=1e-4)
 
 
-@pytest.mark.parametrize(("prompt_tokens", "target_tokens", "where"), [(1, 1, [0]), (3, 2, [2, 3]), (5, 1, [4])])
-def test_position_t_predicts_token_t_plus_1(prompt_tokens, target_tokens, where):
-    assert list(range(10))[policy.target_slice(prompt_tokens=prompt_tokens, target_tokens=target_tokens)] == where
+def test_position_t_predicts_token_t_plus_1():
+    """On logits made by hand: at position t the model is certain of token t + 1 of the one sequence there is."""
+    packed = packing.pack([([3, 1, 4], [[1, 5, 9]])])
+    assert packed.ids.tolist() == [[3, 1, 4, 1, 5, 9]] and packed.places.tolist() == [2, 3, 4]
+    by_hand = torch.full((6, 10), -50.0)
+    by_hand[range(5), packed.ids[0, 1:]] = 0.0
+    assert packing.logprobs(by_hand[packed.places], packed).tolist() == [0.0, 0.0, 0.0]
+    assert (
+        packing.logprobs(by_hand[packed.places - 1], packed).max() < -40 and packing.logprobs(by_hand[packed.places + 1], packed)[0] < -40
+    )
 
 
-@pytest.mark.parametrize(("prompt_tokens", "target_tokens"), [(0, 1), (1, 0)])
-def test_likelihood_needs_a_prompt_and_a_target(prompt_tokens, target_tokens):
+@pytest.mark.parametrize("empty", ["prompt_ids", "target_ids"])
+def test_likelihood_needs_a_prompt_and_a_target(items, empty):
     with pytest.raises(ValueError, match="at least one prompt token and one target token"):
-        policy.target_slice(prompt_tokens=prompt_tokens, target_tokens=target_tokens)
+        policy.batches([*items[:3], {**items[3], empty: []}], 8)
 
 
 def test_rows_come_in_the_order_of_the_items_with_exposure_where_there_are_fillings(small, items):

@@ -31,17 +31,17 @@ def train(name: str, tokenizer, fim, parent: str, checkpoints: Checkpoints | Non
     model = models.load_policy(parent) if name != "reward" else models.load_reward_model(parent, fim=fim)
     if name == "base":
         rows = sft.block_rows([dict(input_ids=[*range(10 + i, 42 + i)]) for i in range(36)])
-        record = sft.train(model=model, tokenizer=tokenizer, rows=rows, stage=stage)
+        record = sft.train(model=model, rows=rows, stage=stage)
     elif name == "sft":
         for layer in model.model.layers:
             layer.self_attn.attention_dropout = 0.1  # so that the random state counts
-        record = sft.train(model=model, tokenizer=tokenizer, rows=sft.completion_rows(examples, fim), stage=stage)
+        record = sft.train(model=model, rows=sft.completion_rows(examples, fim), stage=stage)
     elif name == "ipo":
         reference = models.load_policy(parent)
-        record = ipo.train(model=model, reference=reference, tokenizer=tokenizer, pairs=pairs, beta=0.3, stage=stage)
+        record = ipo.train(model=model, reference=reference, pairs=pairs, beta=0.3, stage=stage)
         assert difference(reference.state_dict(), models.load_policy(parent).state_dict()) == 0
     else:
-        record = reward.train(model=model, tokenizer=tokenizer, pairs=pairs, stage=stage)
+        record = reward.train(model=model, pairs=pairs, stage=stage)
     return model.state_dict(), record
 
 

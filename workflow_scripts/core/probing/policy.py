@@ -1,6 +1,10 @@
-"""Ask one policy everything: greedy completions, and the likelihood of the truth by one teacher-forced pass. fp32, batched by length."""
+"""Ask one policy everything. A batch is one forward pass over prompts and targets, and a decoding that goes on from it.
 
-import copy
+The pass gives the likelihood of every target, and with it the greedy completion up to the first token in which policy and target
+differ: what is memorized is settled there, and only the rest is decoded, with the pass's own cache. Items with the same prompt are
+one. fp32, no padding.
+"""
+
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,11 +12,12 @@ import torch
 
 from ..data.fim import Fim
 from ..progress import track
-from ..training.generation import complete
+from ..training import generation, packing
 from . import measures
 from .answer import BEYOND_TARGET, Answer
 
-AT_ONCE = 16  # fillings in one forward pass: larger logits are fetched from the system anew each time, which costs a quarter more on a CPU
+AT_ONCE = 64  # fillings in one forward pass
+Asked = list[tuple[list[int], list[int]]]  # distinct prompts, each with the places of its items
 
 
 def probe(
@@ -23,20 +28,12 @@ def probe(
     `reference` is another policy (or the same one); `fillings` maps an item's place to the ids of its reference fillings. An item
     that fails fails the job; none is dropped from a denominator.
     """
-    made = complete(
-        model=model,
-        prompts=[i["prompt_ids"] for i in items],
-        max_new_tokens=[len(i["target_ids"]) + BEYOND_TARGET for i in items],
-        fim=fim,
-        batch_size=batch_size,
-        desc=f"{desc} completions",
-    )
     rows: list[dict] = [{} for _ in items]
-    for i, logprobs, others in teacher_forced(model=model, reference=reference, fim=fim, items=items, batch_size=batch_size, desc=desc):
+    for i, made, logprobs, others in answered(model=model, reference=reference, fim=fim, items=items, batch_size=batch_size, desc=desc):
         filled = filling_logprobs(model=model, prompt=items[i]["prompt_ids"], fillings=fillings[i]) if i in (fillings or {}) else None
         answer = Answer(
             item=items[i],
-            completion_ids=made[i],
+            completion_ids=made,
             logprobs=logprobs,
             reference_logprobs=others,
             filling_logprobs=filled,
@@ -44,66 +41,81 @@ def probe(
             fim=fim,
         )
         named = {k: v for k, v in items[i].items() if k != "prompt_ids"}
-        rows[i] = {**named, "completion_ids": made[i], **measures.measure(answer, role=role, settings=settings)}
+        rows[i] = {**named, "completion_ids": made, **measures.measure(answer, role=role, settings=settings)}
     return rows
 
 
 @torch.inference_mode()
-def teacher_forced(
+def answered(
     *, model, reference, fim: Fim, items: list[dict], batch_size: int, desc: str
-) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
-    """(place, logprobs, reference's logprobs or None) of each item, shortest first: (target tokens, vocabulary), float64.
+) -> Iterator[tuple[int, list[int], np.ndarray, np.ndarray | None]]:
+    """(place, greedy completion, logprobs, reference's logprobs or None) of each item, in an order of its own.
 
-    Position t predicts token t + 1, so the target's first token is predicted at the prompt's last one: the off-by-one that public
-    tools get wrong. Logits are computed for no other places.
+    Log-probabilities are those of the next token at each place of the target: (target tokens, vocabulary), float64. Position t
+    predicts token t + 1, so the target's first token is predicted at the prompt's last one: the off-by-one that public tools get
+    wrong. Raises ValueError for an empty prompt or target.
     """
-    models = [model] if reference is None or reference is model else [model, reference]
-    order = sorted(
-        range(len(items)), key=lambda i: (len(items[i]["prompt_ids"]) + len(items[i]["target_ids"]), len(items[i]["prompt_ids"]))
-    )
-    for start in track(range(0, len(order), batch_size), desc=desc, unit="batch"):
-        batch = order[start : start + batch_size]
-        sequences = [items[i]["prompt_ids"] + items[i]["target_ids"] for i in batch]
-        firsts = [target_slice(prompt_tokens=len(items[i]["prompt_ids"]), target_tokens=len(items[i]["target_ids"])).start for i in batch]
-        width, first = max(map(len, sequences)), min(firsts)
-        ids = torch.tensor([s + [fim.pad] * (width - len(s)) for s in sequences], device=model.device)
-        mask = torch.tensor([[1] * len(s) + [0] * (width - len(s)) for s in sequences], device=model.device)
-        keep = torch.arange(first, width - 1, device=model.device)
-        found = [m.eval()(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=keep).logits for m in models]
-        for row, i in enumerate(batch):
-            where = slice(firsts[row] - first, firsts[row] - first + len(items[i]["target_ids"]))
-            own, *other = [torch.log_softmax(logits[row, where].double(), dim=-1).cpu().numpy() for logits in found]
-            yield i, own, other[0] if other else (own if reference is model else None)
+    models = [model.eval()] if reference is None or reference is model else [model.eval(), reference.eval()]
+    for asked in track(batches(items, batch_size), desc=desc, unit="batch"):
+        targets = [[[*items[i]["target_ids"], fim.end] for i in places] for _, places in asked]  # one token more: does it end there?
+        packed, cache = packing.pack([(p, t) for (p, _), t in zip(asked, targets, strict=True)], device=model.device), generation.Cache()
+        found = [packing.logits(m, packed, **({"cache": cache} if m is model else {})) for m in models]
+        made = complete(model=model, asked=asked, items=items, packed=packed, cache=cache, logits=found[0], fim=fim)
+        places = packed.rows.split(packed.sizes)
+        for number, i in enumerate(i for _, group in asked for i in group):
+            own, *other = [torch.log_softmax(logits[places[number][:-1]].double(), dim=-1).cpu().numpy() for logits in found]
+            yield i, made[i], own, other[0] if other else (own if reference is model else None)
 
 
-def target_slice(*, prompt_tokens: int, target_tokens: int) -> slice:
-    """Positions, in the logits of prompt + target, that predict the target."""
-    if prompt_tokens < 1 or target_tokens < 1:
+def batches(items: list[dict], batch_size: int) -> list[Asked]:
+    """Items in batches of about `batch_size`, those with the same prompt together, those that need as many tokens beside each other."""
+    if not all(i["prompt_ids"] and i["target_ids"] for i in items):
         raise ValueError("a likelihood needs at least one prompt token and one target token")
-    return slice(prompt_tokens - 1, prompt_tokens - 1 + target_tokens)
+    same: dict[tuple, list[int]] = {}
+    for i, item in enumerate(items):
+        same.setdefault(tuple(item["prompt_ids"]), []).append(i)
+    room = {prompt: max(len(items[i]["target_ids"]) for i in places) for prompt, places in same.items()}
+    made, size = [[]], 0
+    for prompt in sorted(same, key=lambda p: (room[p], len(p), p)):
+        if size + len(same[prompt]) > batch_size and made[-1]:
+            made, size = [*made, []], 0
+        made[-1].append((list(prompt), same[prompt]))
+        size += len(same[prompt])
+    return made
+
+
+def complete(
+    *, model, asked: Asked, items: list[dict], packed: packing.Pack, cache: generation.Cache, logits: torch.Tensor, fim: Fim
+) -> dict[int, list[int]]:
+    """{place: greedy completion, up to BEYOND_TARGET tokens longer than its target}, from the pass over prompts and targets."""
+    likeliest = generation.greedy(logits).tolist()
+    first, known = [], []  # of each prompt: the row of the logits to go on from, and the tokens that the pass has settled
+    rows, at = packed.rows.tolist(), 0
+    for _, places in asked:
+        target = items[places[0]]["target_ids"] if len(places) == 1 else []
+        own = rows[at : at + len(target) + 1]
+        agreed = next((n for n, token in enumerate(target) if likeliest[own[n]] != token), len(target))
+        first.append(own[agreed])
+        known.append(target[:agreed])
+        at += sum(len(items[i]["target_ids"]) + 1 for i in places)
+    room = [max(len(items[i]["target_ids"]) for i in places) + BEYOND_TARGET - len(k) for (_, places), k in zip(asked, known, strict=True)]
+    positions = [size + len(k) for size, k in zip(packed.prompts, known, strict=True)]
+    cache.open(starts=packed.starts, lengths=positions, room=max(room))
+    made = generation.decode(model=model, cache=cache, logits=logits[first], positions=positions, room=room, fim=fim)
+    return {
+        i: generation.cut(k + new, len(items[i]["target_ids"]) + BEYOND_TARGET, fim.end)
+        for (_, places), k, new in zip(asked, known, made, strict=True)
+        for i in places
+    }
 
 
 @torch.inference_mode()
 def filling_logprobs(*, model, prompt: list[int], fillings: list[list[int]]) -> np.ndarray:
-    """(fillings,): log-probability of each after the prompt, in nats; the prompt is read once, the shortest fillings come first."""
-    read = model(input_ids=torch.tensor([prompt], device=model.device), use_cache=True, logits_to_keep=1)
-    first = torch.log_softmax(read.logits[0, -1].double(), dim=-1)
+    """(fillings,): log-probability of each after the prompt, in nats; the prompt is read once for AT_ONCE of them."""
     order, found = sorted(range(len(fillings)), key=lambda i: len(fillings[i])), np.zeros(len(fillings))
     for start in range(0, len(order), AT_ONCE):
         batch = order[start : start + AT_ONCE]
-        found[batch] = _after(model, copy.deepcopy(read.past_key_values), first, [fillings[i] for i in batch]).cpu().numpy()
-    return found
-
-
-def _after(model, cache, first: torch.Tensor, fillings: list[list[int]]) -> torch.Tensor:
-    """(fillings,): their log-probabilities, float64, given the prompt's cache and the log-probabilities of the next token, `first`."""
-    width = max(map(len, fillings))
-    ids = torch.tensor([f + [0] * (width - len(f)) for f in fillings], device=model.device)
-    found = first[ids[:, 0]]
-    if width > 1:  # what follows a filling's end is behind it, so no mask is needed
-        inside = torch.tensor([[1] * len(f) + [0] * (width - len(f)) for f in fillings], device=model.device)
-        cache.batch_repeat_interleave(len(fillings))
-        logits = model(input_ids=ids[:, :-1], past_key_values=cache, use_cache=True).logits
-        losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="none")
-        found = found - (losses.view(len(fillings), -1).double() * inside[:, 1:]).sum(dim=1)
+        packed = packing.pack([(prompt, [fillings[i] for i in batch])], device=model.device)
+        each = packing.logprobs(packing.logits(model, packed).float(), packed).double()
+        found[batch] = [float(part.sum()) for part in each.split(packed.sizes)]
     return found

@@ -1,21 +1,25 @@
 """Checkpoints inside a training stage: a job that was killed goes on from the last one, to the result it would have had.
 
-The library's Trainer writes `checkpoint-N`: weights, optimizer, schedule, random states, log. Once all of it is there it is renamed
-to `step-N`, and only then is the one before removed; so a kill at any moment leaves a whole one, and `checkpoint-*` is never read.
+One is written as `checkpoint-N`. Once all of it is there it is renamed to `step-N`, and only then is the one before removed; so a kill
+at any moment leaves a whole one, and `checkpoint-*` is never read. What is in it: the library's Trainer writes weights, optimizer,
+schedule, random states and log; PPO writes one safetensors file.
 
 No pickle is loaded. transformers 5.23 reads the weights as safetensors, trainer_state.json as JSON, and optimizer.pt, scheduler.pt
 and rng_state.pth by torch.load(weights_only=True); it writes training_args.bin, a pickle, and never reads it. A test holds it to that.
 """
 
+import contextlib
 import json
 import logging
 import math
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from transformers import Trainer, TrainerCallback, TrainerState
 from transformers.trainer_pt_utils import safe_globals
 
@@ -23,16 +27,17 @@ from ..errors import first_line
 
 log = logging.getLogger(__name__)
 
+STATE_FILE = "state.safetensors"
 SUMS_FILE = "sums.json"
-SUMS = ("_total_loss_scalar", "_globalstep_last_logged", "_total_train_tokens")  # the trainer's, besides _tr_loss and _metrics
+SUMS = ("_total_loss_scalar", "_globalstep_last_logged")  # the trainer's, besides _tr_loss and _metrics
 
 
 @dataclass(frozen=True)
 class Checkpoints:
     """Where a stage keeps its checkpoint, and how often it makes one.
 
-    `folder` belongs to one job alone, survives it, and is removed by whoever named it. `percent` of the stage's optimizer steps lie
-    between two checkpoints. No folder, or 0 percent: none are made.
+    `folder` belongs to one job alone, survives it, and is removed by whoever named it. `percent` of the stage's optimizer steps (of
+    PPO's rollouts) lie between two checkpoints. No folder, or 0 percent: none are made.
     """
 
     folder: str | None
@@ -44,12 +49,12 @@ class Checkpoints:
 
     def attach(self, trainer: Trainer) -> dict[str, str]:
         """Make `trainer` save and, where there is a checkpoint, go on from it: returns the keyword arguments of its `train`."""
-        last = self.last()
+        last = self.last(check_trainer)
         trainer.add_callback(Keeper(trainer, self, last))
         return {} if last is None else {"resume_from_checkpoint": str(last)}
 
-    def last(self) -> Path | None:
-        """The newest whole checkpoint; half-written and unreadable ones are removed."""
+    def last(self, check: Callable[[Path], None]) -> Path | None:
+        """The newest whole checkpoint; half-written ones and those that `check` raises at are removed."""
         for half in Path(self.folder).glob("checkpoint-*"):
             log.info("%s is half-written; it is removed", half)
             shutil.rmtree(half)
@@ -61,6 +66,30 @@ class Checkpoints:
                 log.warning("checkpoint %s cannot be loaded (%s); it is removed, and training starts without it", path, first_line(e, 160))
                 shutil.rmtree(path)
         return None
+
+    def due(self, *, step: int, steps: int) -> bool:
+        """Whether one is made after `step` of `steps`.
+
+        None after the last: the stage's own output follows at once, and the library, resuming there in a fraction of an epoch,
+        would make a step too many.
+        """
+        return step % math.ceil(steps * self.percent / 100) == 0 and step < steps
+
+    @contextlib.contextmanager
+    def writing(self, *, step: int) -> Iterator[Path]:
+        """Gives the folder to write one into, and publishes it when the block ends."""
+        path = Path(self.folder) / f"checkpoint-{step}"
+        path.mkdir(parents=True, exist_ok=True)
+        yield path
+        publish(path)
+
+
+def publish(written: Path) -> None:
+    """Give the checkpoint `checkpoint-N` its final name, and only then remove the one before."""
+    whole = written.replace(written.with_name(written.name.replace("checkpoint", "step")))
+    for older in whole.parent.glob("step-*"):
+        if older != whole:
+            shutil.rmtree(older)
 
 
 class Keeper(TrainerCallback):
@@ -76,22 +105,13 @@ class Keeper(TrainerCallback):
             restore_sums(self.trainer, json.loads((self.last / SUMS_FILE).read_text(encoding="utf-8")))
 
     def on_step_end(self, args, state, control, **_):
-        """Ask for a checkpoint every `percent` of the steps.
-
-        None at the last step: the stage's own output follows at once, and the library, resuming there in a fraction of an epoch,
-        would make a step too many.
-        """
-        every = math.ceil(state.max_steps * self.checkpoints.percent / 100)
-        control.should_save = state.global_step % every == 0 and state.global_step < state.max_steps
+        """Ask for a checkpoint where one is due."""
+        control.should_save = self.checkpoints.due(step=state.global_step, steps=state.max_steps)
 
     def on_save(self, args, state, control, **_):
-        """Give the checkpoint its final name, and only then remove the one before."""
-        written = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        (written / SUMS_FILE).write_text(json.dumps(sums(self.trainer)), encoding="utf-8")
-        whole = written.replace(written.with_name(f"step-{state.global_step}"))
-        for older in whole.parent.glob("step-*"):
-            if older != whole:
-                shutil.rmtree(older)
+        """Add the sums to what the trainer has saved, and publish it."""
+        with self.checkpoints.writing(step=state.global_step) as folder:
+            (folder / SUMS_FILE).write_text(json.dumps(sums(self.trainer)), encoding="utf-8")
 
 
 def sums(trainer: Trainer) -> dict:
@@ -112,8 +132,8 @@ def restore_sums(trainer: Trainer, saved: dict) -> None:
     trainer._initial_global_step = 0
 
 
-def check(path: Path) -> None:
-    """Open every file that resuming reads, as it does; raises whatever is wrong with one.
+def check_trainer(path: Path) -> None:
+    """Open every file that resuming the trainer reads, as it does; raises whatever is wrong with one.
 
     Beforehand, because a load that fails halfway leaves the model half-changed.
     """
@@ -125,6 +145,34 @@ def check(path: Path) -> None:
             torch.load(path / name, map_location="cpu", weights_only=True)
     TrainerState.load_from_json(str(path / "trainer_state.json"))
     json.loads((path / SUMS_FILE).read_text(encoding="utf-8"))
+
+
+Parameters = dict[str, torch.nn.Parameter]
+
+
+def save_state(folder: Path, *, parameters: Parameters, optimizer: torch.optim.Optimizer, record: dict) -> None:
+    """Write parameters, what the optimizer keeps of each, and the `record` (as JSON) to one file."""
+    kept = {f"{name}/{key}": x for name, p in parameters.items() for key, x in optimizer.state.get(p, {}).items()}
+    tensors = {name: x.detach().contiguous() for name, x in {**parameters, **kept}.items()}
+    save_file(tensors, folder / STATE_FILE, metadata={"record": json.dumps(record)})
+
+
+def load_state(folder: Path, *, parameters: Parameters, optimizer: torch.optim.Optimizer) -> dict:
+    """Put back what `save_state` wrote, in place, and return the record."""
+    with safe_open(folder / STATE_FILE, framework="pt") as saved, torch.no_grad():
+        for key in saved.keys():  # noqa: SIM118  it is no mapping
+            name, _, kept = key.partition("/")
+            if kept:
+                optimizer.state[parameters[name]][kept] = saved.get_tensor(key).to(parameters[name].device)
+            else:
+                parameters[name].copy_(saved.get_tensor(key))
+        return json.loads(saved.metadata()["record"])
+
+
+def check_state(path: Path) -> None:
+    """Open what `save_state` wrote; raises whatever is wrong with it."""
+    with safe_open(path / STATE_FILE, framework="pt") as saved:  # compares the length of the file with its header
+        json.loads(saved.metadata()["record"])
 
 
 def _step(path: Path) -> int:

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from ..data.fim import Fim
 from ..errors import InputError, first_line
-from . import runtime
+from . import packing, runtime
 
 
 def create_scratch(*, vocabulary: int, hidden: int, layers: int, heads: int, intermediate: int, context: int, fim: Fim):
@@ -30,7 +30,7 @@ def create_scratch(*, vocabulary: int, hidden: int, layers: int, heads: int, int
         pad_token_id=fim.pad,
         bos_token_id=None,
     )
-    return LlamaForCausalLM(config)
+    return packed(LlamaForCausalLM(config))
 
 
 def create_base(*, model: dict, tokenizer, fim: Fim, context: int):
@@ -54,18 +54,37 @@ def create_base(*, model: dict, tokenizer, fim: Fim, context: int):
         loaded.resize_token_embeddings(len(tokenizer))
     loaded.config.pad_token_id, loaded.config.eos_token_id = fim.pad, fim.end
     loaded.generation_config.eos_token_id, loaded.generation_config.pad_token_id = fim.end, fim.pad
-    return loaded
+    return packed(loaded)
 
 
 def load_policy(path, *, device: str = "cpu"):
     """A causal LM checkpoint in fp32."""
-    return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True).to(device)
+    return packed(AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True).to(device))
 
 
 def load_reward_model(path, *, fim: Fim, device: str = "cpu"):
     """A sequence classifier with one score, in fp32; from a policy's checkpoint its head is fresh (seed set by the caller)."""
     options = dict(num_labels=1, pad_token_id=fim.pad, dtype=torch.float32, use_safetensors=True)
-    return AutoModelForSequenceClassification.from_pretrained(path, **options).to(device)
+    return packed(AutoModelForSequenceClassification.from_pretrained(path, **options).to(device))
+
+
+def packed(model):
+    """The model with the attention of packed rows. Raises InputError for an architecture whose attention cannot be exchanged."""
+    if not model._can_set_attn_implementation():
+        raise InputError(
+            f"model.base: the attention of {type(model).__name__} cannot be exchanged for that of packed rows; "
+            "give a model such as Llama, Qwen, StarCoder2, GPT-2 or GPT-NeoX"
+        )
+    model.set_attn_implementation(packing.NAME)
+    return model
+
+
+def without_dropout(model):
+    """The model with every dropout layer switched off, in place: losses of pairs compare log-probabilities, and noise is none of them."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return model
 
 
 def save(*, model, tokenizer_path, path, meta: dict) -> None:

@@ -1,7 +1,7 @@
 """Preference pairs: the true continuation is chosen, a completion sampled from a policy is rejected."""
 
 from ..data.fim import Fim
-from .generation import complete
+from .generation import complete, sampler
 
 
 def sample(*, model, examples: list[dict], fim: Fim, temperature: float, max_new_tokens: int, batch_size: int, desc: str) -> list[dict]:
@@ -15,7 +15,7 @@ def sample(*, model, examples: list[dict], fim: Fim, temperature: float, max_new
         max_new_tokens=[max_new_tokens] * len(examples),
         fim=fim,
         batch_size=batch_size,
-        temperature=temperature,
+        choose=sampler(temperature),
         desc=desc,
     )
     keep = ("source", "source_id", "prompt_ids")

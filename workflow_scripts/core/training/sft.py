@@ -1,33 +1,31 @@
-"""Supervised training of a causal LM: the base model on blocks of code, SFT policies on FIM examples (TRL's SFTTrainer)."""
+"""Supervised training of a causal LM: the base model on blocks of code, SFT policies on FIM examples."""
 
-from trl import SFTConfig, SFTTrainer
+from torch.nn.functional import cross_entropy
 
 from ..data.fim import Fim
-from .trainer import Stage, as_dataset, fit
+from . import packing
+from .trainer import Stage, fit
 
 
 def block_rows(blocks: list[dict]) -> list[dict]:
-    """Base training: every token of a block counts."""
-    return [dict(input_ids=b["input_ids"], labels=b["input_ids"]) for b in blocks]
+    """Base training: every token of a block but its first is predicted."""
+    return [dict(prompt_ids=b["input_ids"][:1], target_ids=b["input_ids"][1:]) for b in blocks]
 
 
 def completion_rows(examples: list[dict], fim: Fim) -> list[dict]:
-    """SFT: prompt, target and end token; the loss counts the target and its end alone."""
-    rows = []
-    for e in examples:
-        target = [*e["target_ids"], fim.end]
-        rows.append(dict(input_ids=e["prompt_ids"] + target, labels=[-100] * len(e["prompt_ids"]) + target))
-    return rows
+    """SFT: the loss counts the target and its end token alone."""
+    return [dict(prompt_ids=e["prompt_ids"], target_ids=[*e["target_ids"], fim.end]) for e in examples]
 
 
-def train(*, model, tokenizer, rows: list[dict], stage: Stage) -> dict:
-    """Train `model` in place by next-token cross-entropy on `rows` (input_ids, labels); returns {steps, history, tokens}.
+def loss(model, rows: list[dict]):
+    """(cross-entropy of the targets in nats, mean over all their tokens; no metrics)."""
+    packed = packing.pack([(r["prompt_ids"], [r["target_ids"]]) for r in rows], device=model.device)
+    return cross_entropy(packing.logits(model, packed).float(), packed.tokens), {}
 
-    0 epochs leave the model as it is.
-    """
+
+def train(*, model, rows: list[dict], stage: Stage) -> dict:
+    """Train `model` in place on `rows` (prompt_ids, target_ids); returns {steps, history, tokens}. 0 epochs leave it as it is."""
     if stage.epochs == 0:
         return dict(steps=0, history=[], tokens=0)
-    arguments = SFTConfig(**stage.arguments(dataset_kwargs={"skip_prepare_dataset": True}))
-    trainer = SFTTrainer(model=model, args=arguments, train_dataset=as_dataset(rows), processing_class=tokenizer)
-    tokens = sum(len(r["input_ids"]) for r in rows)
-    return {**fit(trainer, stage.desc, stage.checkpoints), "tokens": int(tokens * stage.epochs)}
+    tokens = sum(len(r["prompt_ids"]) + len(r["target_ids"]) for r in rows)
+    return {**fit(model=model, rows=rows, loss=loss, stage=stage), "tokens": int(tokens * stage.epochs)}

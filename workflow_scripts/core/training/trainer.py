@@ -1,18 +1,19 @@
-"""What every trainer shares: a stage's settings, arguments, progress, batching, and the record of a training run."""
+"""What every stage but PPO shares: its settings, and the training loop, which is the library's Trainer on packed rows."""
 
 import logging
-import math
 import shutil
 import tempfile
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from datasets import Dataset
-from transformers import PrinterCallback, Trainer, TrainerCallback
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from ..progress import track
 from .checkpoints import Checkpoints
 
 log = logging.getLogger(__name__)
+TIMING = ("runtime", "per_second", "total_flos")  # of the library's log: true of one machine, and not of the result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,21 +30,57 @@ class Stage:
     warmup_share: float
     checkpoints: Checkpoints | None = None
 
-    def arguments(self, *, micro: bool = False, **more) -> dict:
-        """Keyword arguments of the stage's TRL config; `micro` splits batches on the CPU (see micro_batches)."""
-        batch = micro_batches(batch_size=self.batch_size, device=self.device) if micro else dict(batch_size=self.batch_size)
-        return common_arguments(
+    def arguments(self) -> TrainingArguments:
+        """bf16 on CUDA and fp32 on the CPU; the folder that the library wants is that of the checkpoints, or a temporary one."""
+        return TrainingArguments(
+            output_dir=self.checkpoints.folder if self.checkpoints else tempfile.mkdtemp(prefix="canaryflow-"),
             seed=self.seed,
-            device=self.device,
-            learning_rate=self.learning_rate,
+            data_seed=self.seed,
             num_train_epochs=self.epochs,
+            per_device_train_batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
             warmup_steps=self.warmup_share,
-            max_length=None,
-            checkpoints=self.checkpoints,
-            **batch,
-            **more,
+            lr_scheduler_type="cosine",
+            use_cpu=self.device == "cpu",
+            bf16=self.device == "cuda",
+            remove_unused_columns=False,
+            dataloader_pin_memory=False,  # rows are lists
+            save_strategy="no",  # checkpoints.Keeper asks for them
+            logging_steps=10,
+            disable_tqdm=True,
+            report_to=[],
         )
+
+
+class PackedTrainer(Trainer):
+    """The library's loop, optimizer, schedule and checkpoints, with a loss that gets a batch's rows as they are.
+
+    `loss(model, rows)` gives (loss, metrics); metrics are averaged over the steps between two rows of the log.
+    """
+
+    def __init__(self, *, loss: Callable, rows: list[dict], **options):
+        super().__init__(train_dataset=rows, data_collator=lambda batch: {"rows": batch}, **options)
+        self.loss = loss
+        self._metrics = {"train": defaultdict(list)}
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """The stage's loss of one batch."""
+        with self.accelerator.autocast():
+            loss, metrics = self.loss(model, inputs["rows"])
+        for name, value in metrics.items():
+            self._metrics["train"][name].append(value.item())
+        return loss
+
+    def log(self, logs, *arguments, **more):
+        """Add the metrics to what the library logs."""
+        means = {name: sum(values) / len(values) for name, values in self._metrics["train"].items()}
+        self._metrics["train"].clear()
+        super().log({**logs, **means}, *arguments, **more)
+
+    def floating_point_ops(self, inputs) -> int:
+        """Not estimated: nobody reads it, and the library's estimate wants padded rows."""
+        return 0
 
 
 class Progress(TrainerCallback):
@@ -62,68 +99,26 @@ class Progress(TrainerCallback):
         self.bar.update(state.global_step - self.bar.n)
 
     def on_log(self, args, state, control, logs=None, **_):
-        """Show loss or reward beside the bar."""
+        """Show the loss beside the bar."""
         log.info("step %d: %s", state.global_step, logs)
-        shown = {k: logs[k] for k in ("loss", "objective/scores", "objective/kl") if k in (logs or {})}
-        if self.bar is not None and shown:
-            self.bar.set_postfix({k.split("/")[-1]: f"{float(v):.3g}" for k, v in shown.items()}, refresh=False)
+        if self.bar is not None and "loss" in (logs or {}):
+            self.bar.set_postfix(loss=f"{float(logs['loss']):.3g}", refresh=False)
 
     def on_train_end(self, args, state, control, **_):
         """Close the bar."""
         self.bar.close()
 
 
-def micro_batches(*, batch_size: int, device: str, rows: int = 4) -> dict:
-    """Arguments that split a batch into forward passes of at most `rows` rows on the CPU, with the same loss and steps.
+def fit(*, model, rows: list[dict], loss: Callable, stage: Stage) -> dict:
+    """Train `model` in place, and return {steps, history}: the log of losses and metrics, without its timings.
 
-    Pairs differ much in length, and on the CPU every padding token costs: 1.6 times the pairs per second for IPO, 1.3 for the
-    reward model. A GPU is faster with the whole batch.
+    With `stage.checkpoints`, save them on the way and go on from the last; the record is that of an undisturbed run.
     """
-    micro = math.gcd(batch_size, rows) if device == "cpu" else batch_size
-    return dict(batch_size=micro, gradient_accumulation_steps=batch_size // micro)
-
-
-def common_arguments(
-    *, seed: int, device: str, learning_rate: float, batch_size: int, checkpoints: Checkpoints | None = None, **more
-) -> dict:
-    """Keyword arguments that all TRL configs here share: bf16 on CUDA, fp32 on the CPU, no reporting.
-
-    The libraries want a folder, which is that of `checkpoints` or else a temporary one.
-    """
-    return dict(
-        output_dir=checkpoints.folder if checkpoints else tempfile.mkdtemp(prefix="canaryflow-"),
-        seed=seed,
-        data_seed=seed,
-        learning_rate=learning_rate,
-        per_device_train_batch_size=batch_size,
-        use_cpu=device == "cpu",
-        bf16=device == "cuda",
-        report_to=[],
-        save_strategy="no",  # checkpoints.Keeper asks for them
-        logging_steps=10,
-        disable_tqdm=True,
-        lr_scheduler_type="cosine",
-        dataloader_pin_memory=device == "cuda",
-        gradient_checkpointing=False,
-        **more,
-    )
-
-
-def fit(trainer: Trainer, desc: str, checkpoints: Checkpoints | None = None) -> dict:
-    """Train, and return {steps, history}: the trainer's own log of losses and rewards, without its timings.
-
-    With `checkpoints`, save them on the way and go on from the last; the record is that of an undisturbed run.
-    """
+    trainer = PackedTrainer(model=model, rows=rows, loss=loss, args=stage.arguments())
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Progress(desc))
-    trainer.train(**(checkpoints.attach(trainer) if checkpoints else {}))
-    if not checkpoints:
+    trainer.add_callback(Progress(stage.desc))
+    trainer.train(**(stage.checkpoints.attach(trainer) if stage.checkpoints else {}))
+    if not stage.checkpoints:
         shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
-    timing = ("runtime", "per_second", "eps", "total_flos")
-    history = [{k: float(v) for k, v in row.items() if not any(t in k for t in timing)} for row in trainer.state.log_history]
+    history = [{k: float(v) for k, v in row.items() if not any(t in k for t in TIMING)} for row in trainer.state.log_history]
     return {"steps": trainer.state.global_step, "history": history}
-
-
-def as_dataset(rows: list[dict]) -> Dataset:
-    """In-memory dataset of token id columns, in the order given."""
-    return Dataset.from_list(rows)

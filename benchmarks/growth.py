@@ -1,0 +1,238 @@
+"""Growth of the data stages: time and memory of every step from raw code to the audit, over more and more generated functions.
+
+    python -m benchmarks.growth --sizes 10000 100000 1000000
+
+The steps are the workflow's own scripts with the default config, each in a process of its own; only the pools are larger, so that
+every snippet is used. A million takes about 20 minutes and 3 GB of disk.
+"""
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import re
+import runpy
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from random import Random
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARES = {"base": 0.9, "sft": 0.04, "preference": 0.03, "rl_prompt": 0.02, "evaluation": 0.01}  # of the snippets, by pool
+SETS = ("sft", "preference", "rl_prompt")
+ARMS = ("A", "B")
+PER_DOCUMENT = 8  # functions
+COLLECTED = ("source", "path", "suffix", "column", "name", "split", "revision", "streaming", "max_documents", "licence")
+TOKENIZED = ("base", "revision", "trust_remote_code", "vocabulary", "context")
+SYLLABLES = [c + v for c in "b d f g k l m n p r s t v st tr pl ch".split() for v in ("a", "e", "i", "o", "u", "er", "an")]
+STATEMENTS = [  # {a} to {e} are names, {n} a number, {w} words
+    "{a} = {b}.{c}({d}, {n})",
+    "{a} = {b}({c})",
+    "{a}[{b}] = {c} + {d}",
+    "self.{a} = {b}",
+    "if {a} is None:\n        raise ValueError('{w}')",
+    "if not {a}.{b}:\n        return {c}",
+    "for {a} in {b}.{c}():\n        {d}.append({a}.{e})",
+    "with open({a}) as {b}:\n        {c} = {b}.read()",
+    "{a} = [{b} for {b} in {c} if {b}.{d} > {n}]",
+    "try:\n        {a} = {b}[{c}]\n    except KeyError:\n        {a} = {n}",
+    "log.debug('{w} %s', {a})",
+    "assert {a} != {n}, '{w}'",
+]
+
+
+class Named(SimpleNamespace):
+    """Names with values, as Snakemake gives them to a script."""
+
+    def items(self):
+        return vars(self).items()
+
+    def __getitem__(self, key):
+        return vars(self)[key]
+
+    def __iter__(self):
+        return iter(vars(self).values())
+
+
+def measure(sizes: list[int]) -> list[dict]:
+    """[{step, snippets, seconds, cpu_seconds, seconds_per_10k, peak_mb}] by number of snippets and step, in the order of the work.
+
+    Seconds leave out the start of Python and the import of its libraries, which do not grow; the peak memory holds them. Those of
+    the processor are what grows with the snippets even where others use the machine.
+    """
+    rows = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            _alone(generate, path=Path(folder) / "code.parquet", size=size)
+            for step, about in steps(folder=folder, size=size):
+                took = _alone(run, step=step, about=about)
+                rows.append(dict(step=step, snippets=size, **took, seconds_per_10k=round(took["seconds"] * 10_000 / size, 2)))
+    return rows
+
+
+def _alone(function, **arguments):
+    """What the function returns, from a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, **arguments).result()
+
+
+def steps(*, folder: str, size: int) -> Iterator[tuple[str, dict]]:
+    """(script, what Snakemake would give it) of each step."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    corpus = config["corpus"] | dict(source="parquet", path=f"{folder}/code.parquet", pools=_pools(size))
+    seed = {"corpus.seed": corpus["seed"]}
+    at = {name: f"{folder}/{name}.parquet" for name in ("documents", "snippets", "canaries", "base", "evaluation", "audit")}
+    source, manifest, words = f"{folder}/source.json", f"{folder}/manifest.json", f"{folder}/tokenizer"
+    planted = {name: [f"{folder}/{arm}/{name}.parquet" for arm in ARMS] for name in SETS}
+
+    yield (
+        "collect_corpus",
+        dict(
+            output=dict(documents=at["documents"], manifest=source),
+            config={f"corpus.{key}": corpus[key] for key in COLLECTED},
+        ),
+    )
+    yield (
+        "extract_snippets",
+        dict(
+            input=dict(documents=at["documents"], manifest=source),
+            output=dict(snippets=at["snippets"], manifest=manifest),
+            config={f"corpus.{key}": value for key, value in corpus.items() if key not in COLLECTED},
+        ),
+    )
+    yield (
+        "train_tokenizer",
+        dict(
+            input=dict(snippets=at["snippets"]),
+            output=dict(tokenizer=words),
+            config={f"model.{key}": config["model"][key] for key in TOKENIZED},
+        ),
+    )
+    yield (
+        "plant_canaries",
+        dict(
+            input=dict(snippets=at["snippets"], tokenizer=words),
+            output={key: at[key] for key in ("canaries", "base", "evaluation")},
+            config={"canaries": config["canaries"], "examples": config["examples"], **seed},
+        ),
+    )
+    for number, arm in enumerate(ARMS):
+        yield (
+            "plant_arm",
+            dict(
+                input=dict(snippets=at["snippets"], tokenizer=words, canaries=at["canaries"]),
+                output={name: planted[name][number] for name in SETS},
+                config={"canaries.seed": config["canaries"]["seed"], "examples": config["examples"], **seed},
+                wildcards=dict(arm=arm),
+            ),
+        )
+    yield (
+        "audit_canaries",
+        dict(
+            input=dict(canaries=at["canaries"], base=at["base"], **planted),
+            output=dict(audit=at["audit"]),
+            params=dict(arms=list(ARMS)),
+            wildcards=dict(run="growth"),
+        ),
+    )
+
+
+def _pools(size: int) -> dict[str, int]:
+    """Sizes of the pools, `size` in all."""
+    pools = {name: int(size * share) for name, share in SHARES.items()}
+    return pools | {"base": size - sum(pools.values()) + pools["base"]}
+
+
+def run(*, step: str, about: dict) -> dict:
+    """Run a step's script as Snakemake would: {seconds, cpu_seconds, peak_mb} (VmHWM: what this process's parent used does not count)."""
+    import datasketch  # noqa: F401  (so that its import does not count)
+
+    if step.startswith(("train", "plant")):
+        from transformers import AutoTokenizer, PreTrainedTokenizerFast  # noqa: F401
+    stand_in = Named(
+        rule=step,
+        log=[],
+        config={},
+        resources={},
+        threads=1,
+        wildcards=Named(**about.get("wildcards", {})),
+        input=Named(**about.get("input", {})),
+        output=Named(**about["output"]),
+        params=Named(config=about.get("config", {}), **about.get("params", {})),
+    )
+    began = time.perf_counter(), time.process_time()
+    runpy.run_path(str(ROOT / f"workflow_scripts/{step}.py"), init_globals={"snakemake": stand_in})
+    seconds, cpu_seconds = time.perf_counter() - began[0], time.process_time() - began[1]
+    peak = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+    return dict(seconds=round(seconds, 1), cpu_seconds=round(cpu_seconds, 1), peak_mb=round(peak))
+
+
+def generate(*, path: Path, size: int) -> None:
+    """Write source code with at least `size` distinct functions as a parquet file of documents, the same for the same size."""
+    code = functions(size=size + size // 50)
+    with pq.ParquetWriter(path, pa.schema([("text", pa.string())])) as file:
+        documents = iter(lambda: "\n\n".join(itertools.islice(code, PER_DOCUMENT)), "")
+        while batch := list(itertools.islice(documents, 1000)):
+            file.write_table(pa.table({"text": batch}))
+
+
+def functions(*, size: int) -> Iterator[str]:
+    """`size` functions, and behind one in ten of them a copy that differs in white space, behind one in twenty one with another end."""
+    pick = Random(0)
+    for _ in range(size):
+        text = _function(pick)
+        yield text
+        chance = pick.random()
+        if chance < 0.1:
+            yield text.replace("\n", "\n\n", 1)
+        elif chance < 0.15:
+            yield text[: text.rindex("    return")] + f"    return {_name(pick)}\n"
+
+
+def _function(pick: Random) -> str:
+    """A function of about 12 lines."""
+    lines = [f"def {_name(pick)}_{_name(pick)}(self, {_name(pick)}, {_name(pick)}=None):"]
+    if pick.random() < 0.5:
+        lines.append(f'    """{_words(pick, 8).capitalize()}."""')
+    for _ in range(pick.randrange(4, 12)):
+        names = {letter: _name(pick) for letter in "abcde"}
+        lines.append("    " + pick.choice(STATEMENTS).format(**names, n=pick.randrange(100), w=_words(pick, 3)))
+    return "\n".join([*lines, f"    return {_name(pick)}", ""])
+
+
+def _words(pick: Random, count: int) -> str:
+    return " ".join(_name(pick) for _ in range(count))
+
+
+def _name(pick: Random) -> str:
+    """A made-up word; a few are very frequent, and new ones keep coming, as in real code."""
+    rank, word = int(40 * (pick.random() ** (-1 / 0.7) - 1)), ""
+    while not word or rank:
+        rank, digit = divmod(rank, len(SYLLABLES))
+        word += SYLLABLES[digit]
+    return word
+
+
+def main() -> None:
+    """Print the table, and write it where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000], help="distinct functions")
+    parser.add_argument("--json", type=Path, help="also write the rows to this file")
+    arguments = parser.parse_args()
+    rows = measure(arguments.sizes)
+    print(f"{'step':18}{'snippets':>10}{'seconds':>9}{'of CPU':>9}{'s per 10k':>11}{'peak MB':>9}")
+    for r in rows:
+        print(f"{r['step']:18}{r['snippets']:>10,}{r['seconds']:>9}{r['cpu_seconds']:>9}{r['seconds_per_10k']:>11}{r['peak_mb']:>9,}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Two or more ways to do the same work, side by side: each in a process of its own, in turns, so that a busy machine slows all of them alike."""
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+REPETITIONS = 5
+
+
+def serve(pipe, function: str, arguments: dict) -> None:
+    """In a child: make the work ready by `module:function`, then do it whenever asked, and send (units of work, seconds)."""
+    module, name = function.split(":")
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere):
+        work: Callable[[], int] = getattr(importlib.import_module(module), name)(**arguments)
+        work()  # once for what is done once
+        pipe.send("ready")
+        while pipe.recv() == "go":
+            start = time.perf_counter()
+            units = work()
+            pipe.send((units, time.perf_counter() - start))
+
+
+def rates(sides: dict[str, tuple[str, dict]], *, repetitions: int = REPETITIONS) -> dict[str, list[float]]:
+    """{side: units per second of each repetition}; a side is ("module:function", arguments), and the sides take turns."""
+    processes, pipes = multiprocessing.get_context("spawn"), {}
+    children = []
+    for side, (function, arguments) in sides.items():
+        pipes[side], theirs = processes.Pipe()
+        children.append(processes.Process(target=serve, args=(theirs, function, arguments), daemon=True))
+        children[-1].start()
+        theirs.close()
+        if pipes[side].recv() != "ready":
+            raise RuntimeError(f"{side} did not start")
+    found: dict[str, list[float]] = {side: [] for side in sides}
+    for _ in range(repetitions):
+        for side, pipe in pipes.items():
+            pipe.send("go")
+            units, seconds = pipe.recv()
+            found[side].append(units / seconds)
+    for pipe in pipes.values():
+        pipe.send("stop")
+    for child in children:
+        child.join()
+    return found
+
+
+def ratio(one: list[float], other: list[float]) -> float:
+    """The median over repetitions of one rate to the other, each pair measured one right after the other."""
+    return statistics.median(a / b for a, b in zip(one, other, strict=True))
+
+
+def compare(*, what: str, unit: str, sides: dict[str, tuple[str, dict]], repetitions: int = REPETITIONS) -> dict:
+    """One row of the table: median rates of `ours`, `plain` and `limit` (where there is one), and the ratios of ours to them."""
+    found = rates(sides, repetitions=repetitions)
+    row = dict(what=what, unit=unit, repetitions=repetitions, **{side: statistics.median(values) for side, values in found.items()})
+    return row | {f"to_{side}": ratio(found["ours"], values) for side, values in found.items() if side != "ours"}

@@ -1,0 +1,91 @@
+"""Probing: ours, and a plain loop over the library's `generate` in batches of 64 padded prompts as they come.
+
+Ours gives more than the plain loop: with the completions come the log-probabilities of the targets. The completions must be the
+same, token for token.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .harness import compare
+
+CONDITIONS = ["fim", "fim_50", "fim_25", "prefix", "prompt_tail"]
+EACH = 2  # every second canary and example
+
+
+def ready(run: str, threads: int):
+    """(items, fim): canaries under all prompt conditions, and held-out examples."""
+    import torch
+
+    from workflow_scripts.core import parquet
+    from workflow_scripts.core.data import kinds, tokenizer
+    from workflow_scripts.core.probing import prompts
+
+    torch.set_num_threads(threads)
+    _, fim, _ = tokenizer.load(Path(run) / "tokenizer")
+    canaries = parquet.read_rows(Path(run) / "planted/canaries.parquet", kinds.CANARIES)[::EACH]
+    examples = parquet.read_rows(Path(run) / "planted/evaluation.parquet", kinds.EXAMPLES)[::EACH]
+    return prompts.asked(canaries=canaries, prompts=CONDITIONS, fim=fim) + examples, fim
+
+
+def ours(*, run: str, policy: str, threads: int) -> Callable[[], int]:
+    """Completions and likelihoods as probe_policy makes them."""
+    from workflow_scripts.core.probing.policy import answered
+    from workflow_scripts.core.training import models, runtime
+
+    runtime.start(seed=0, threads=threads, gpu=0, name="probe")
+    items, fim = ready(run, threads)
+    model = models.load_policy(Path(run) / policy)
+
+    def work() -> int:
+        work.made = {i: made for i, made, _, _ in answered(model=model, reference=None, fim=fim, items=items, batch_size=64, desc="")}
+        return len(items)
+
+    return work
+
+
+def plain(*, run: str, policy: str, threads: int) -> Callable[[], int]:
+    """`generate` on batches of 64 prompts as they come, each batch as long as its longest target wants."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    items, fim = ready(run, threads)
+    model = AutoModelForCausalLM.from_pretrained(Path(run) / policy).eval()
+
+    @torch.inference_mode()
+    def work() -> int:
+        work.made = {}
+        for start in range(0, len(items), 64):
+            prompts = [i["prompt_ids"] for i in items[start : start + 64]]
+            room = [len(i["target_ids"]) + 1 for i in items[start : start + 64]]
+            width = max(map(len, prompts))
+            ids = torch.tensor([[fim.pad] * (width - len(p)) + p for p in prompts])
+            mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+            options = dict(max_new_tokens=max(room), do_sample=False, eos_token_id=fim.end, pad_token_id=fim.pad)
+            made = model.generate(input_ids=ids, attention_mask=mask, **options)[:, width:].tolist()
+            for i, (tokens, limit) in enumerate(zip(made, room, strict=True)):
+                tokens = tokens[: tokens.index(fim.end) + 1] if fim.end in tokens else tokens
+                work.made[start + i] = tokens[:limit]
+        return len(items)
+
+    return work
+
+
+def identical(run: str, policy: str) -> tuple[int, int]:
+    """(items whose completion is the same token for token, items)."""
+    one, other = (side(run=run, policy=policy, threads=1) for side in (ours, plain))
+    one(), other()
+    return sum(one.made[i] == tokens for i, tokens in other.made.items()), len(other.made)
+
+
+def measure(run: str) -> list[dict]:
+    """A row for a policy that memorized little and one that memorized much."""
+    found = []
+    for policy in ("models/shared/0/base", "models/A/0/sft"):
+        arguments = dict(run=run, policy=policy, threads=1)
+        row = compare(
+            what=f"probe {policy.split('/')[-1]}", unit="prompts/s", sides={s: (f"{__name__}:{s}", arguments) for s in ("ours", "plain")}
+        )
+        same, count = identical(run, policy)
+        found.append(row | dict(note=f"{same} of {count} completions identical"))
+    return found

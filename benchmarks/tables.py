@@ -1,0 +1,94 @@
+"""Tables over many probe rows: time and memory of every script that summarizes rows, each in a process of its own, from disk.
+
+    python -m benchmarks.tables --rows 10000000
+
+So many rows of kind `extraction` (probe_rows.py), as many of kind `evaluation`, and the audit and parity rows of the same canaries.
+summarize_cost is left out: it reads receipts, one per job.
+"""
+
+import argparse
+import json
+import multiprocessing
+import re
+import runpy
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow.parquet as pq
+import yaml
+
+from benchmarks.probe_rows import POLICIES, REFERENCE, generate
+from workflow_scripts.core.job import select
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLES = ["utility", "memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership", "recovery"]
+TABLES += ["reward_gap", "audit", "parity"]  # utility comes first: the others read it
+DECLARED = ("confidence", "reference", "collapse_ratio", "fpr", "contrasts")
+
+
+class Named(SimpleNamespace):
+    """Names with values, as Snakemake gives them to a script."""
+
+    def items(self):
+        return vars(self).items()
+
+
+def measure(rows: int) -> list[dict]:
+    """[{table, rows, seconds, peak_mb}]: of about `rows` probe rows; seconds include the start of Python and its imports."""
+    with tempfile.TemporaryDirectory() as folder:
+        generate(folder=Path(folder), rows=rows)
+        return [summarize(folder=Path(folder), table=table) for table in TABLES]
+
+
+def summarize(*, folder: Path, table: str) -> dict:
+    """Run a table's script on the files in `folder`, in a fresh process, and say what it took."""
+    began = time.perf_counter()
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        peak_mb = pool.submit(run, folder, table).result()
+    seconds = time.perf_counter() - began
+    rows = sum(pq.read_metadata(path).num_rows for path in _inputs(folder, table))
+    return dict(table=table, rows=rows, seconds=round(seconds, 1), peak_mb=round(peak_mb))
+
+
+def _inputs(folder: Path, table: str) -> list[Path]:
+    """The files of rows that a table is made from."""
+    if table in ("audit", "parity"):
+        return [folder / f"{table}.parquet"]
+    kind, policies = "evaluation" if table == "utility" else "extraction", [REFERENCE] if table == "reward_gap" else POLICIES
+    return [folder / f"{kind}-{policy}.parquet" for policy in policies]
+
+
+def run(folder: Path, table: str) -> float:
+    """Run the script as Snakemake would; returns the peak memory of this process in MB (that of its parent does not count in VmHWM)."""
+    files, made = _inputs(folder, table), {"parquet": f"{table}.parquet", "csv": f"{table}.csv"}
+    if table == "memorization":
+        made |= {"headline": "headline.csv", "metrics": "metrics.json"}
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    paths = (*(f"report.{key}" for key in DECLARED), "probes.tries", "probes.chances")
+    stand_in = Named(
+        rule=f"summarize_{table}",
+        wildcards={},
+        log=[],
+        config={},
+        resources={},
+        threads=1,
+        input=Named(extraction=files, evaluation=files, audit=files[0], completions=files, utility=f"{folder}/tables/utility.parquet"),
+        output=Named(**{key: f"{folder}/tables/{name}" for key, name in made.items()}),
+        params=Named(
+            config=select(config, paths, {}),
+            policies=[REFERENCE] if table == "parity" else list(POLICIES),
+            later=list(POLICIES[POLICIES.index(REFERENCE) + 1 :]),
+        ),
+    )
+    runpy.run_path(str(ROOT / f"workflow_scripts/summarize_{table}.py"), init_globals={"snakemake": stand_in})
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=10_000_000, help="probe rows of kind extraction, and as many of kind evaluation")
+    for row in measure(parser.parse_args().rows):
+        print(json.dumps(row), flush=True)

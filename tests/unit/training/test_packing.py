@@ -1,0 +1,127 @@
+"""Packed rows give what one unpadded sequence gives, in every architecture that the project names; decoding is the library's own greedy one."""
+
+import pytest
+import torch
+from transformers import (
+    CodeGenConfig,
+    CodeGenForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Starcoder2Config,
+    Starcoder2ForCausalLM,
+)
+
+from tests.unit.small import logprobs
+from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.training import generation, models, packing
+
+NEW = dict(vocab_size=250, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
+OLD = dict(vocab_size=250, n_embd=32, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=0)
+MODELS = {
+    "llama": lambda: LlamaForCausalLM(LlamaConfig(**NEW)),
+    "qwen": lambda: Qwen2ForCausalLM(Qwen2Config(**NEW, num_key_value_heads=2)),
+    "starcoder": lambda: Starcoder2ForCausalLM(Starcoder2Config(**NEW, num_key_value_heads=2)),
+    "gpt_neox": lambda: GPTNeoXForCausalLM(GPTNeoXConfig(**NEW)),
+    "gpt2": lambda: GPT2LMHeadModel(GPT2Config(**OLD)),
+}
+ITEMS = [([3, 4, 5], [[6, 7], [8, 9, 10]]), ([3], [[4, 5]]), ([7, 8], [[1, 2, 3], [1, 2, 4], [9]]), ([11, 12, 13], [[14, 15]])]
+
+
+@pytest.fixture(params=MODELS)
+def both(request):
+    """(a model that reads packed rows, the same weights as the library reads them)."""
+    torch.manual_seed(0)
+    made = [MODELS[request.param]().eval() for _ in range(2)]
+    made[1].load_state_dict(made[0].state_dict())
+    for parameter in made[0].parameters():
+        parameter.requires_grad_(True)
+    return models.packed(made[0]), made[1]
+
+
+def test_log_probabilities_and_gradients_are_those_of_each_sequence_alone(both):
+    ours, plain = both
+    packed = packing.pack(ITEMS)
+    found = packing.logprobs(packing.logits(ours, packed), packed)
+    alone = torch.cat([logprobs(plain, prompt, c) for prompt, continuations in ITEMS for c in continuations])
+    assert found.detach().numpy() == pytest.approx(alone.detach().numpy(), abs=1e-5)
+    assert packed.sizes == [2, 3, 2, 3, 3, 1, 2] and packed.tokens.tolist()[:5] == [6, 7, 8, 9, 10]
+    weight = torch.linspace(0.5, 2, len(found))
+    (found * weight).sum().backward()
+    (alone * weight).sum().backward()
+    for (name, a), b in zip(ours.named_parameters(), plain.parameters(), strict=True):
+        assert torch.allclose(a.grad, b.grad, atol=2e-4, rtol=1e-3), name
+
+
+def test_no_place_is_predicted_twice_and_a_prompt_is_read_once():
+    packed = packing.pack(ITEMS)
+    assert packed.ids.shape == (1, 9 + 16) and sorted(set(packed.places.tolist())) == sorted(packed.places.tolist())
+    assert packed.positions[0].tolist()[:8] == [0, 1, 2, 3, 4, 3, 4, 5]
+    assert packed.starts == [0, 8, 11, 20] and packed.prompts == [3, 1, 2, 3]
+
+
+def test_greedy_decoding_is_the_librarys_token_by_token(both, small):
+    _, fim, _ = small
+    ours, plain = both
+    generator = torch.Generator().manual_seed(1)
+    prompts = [torch.randint(5, 250, (1 + i % 11,), generator=generator).tolist() for i in range(23)]
+    room = [1 + (7 * i) % 13 for i in range(23)]
+    made = generation.complete(model=ours, prompts=prompts, max_new_tokens=room, fim=fim, batch_size=8, desc="")
+    for prompt, limit, tokens in zip(prompts, room, made, strict=True):
+        options = dict(max_new_tokens=limit, do_sample=False, eos_token_id=fim.end, pad_token_id=fim.pad)
+        alone = plain.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), **options)[0, len(prompt) :].tolist()
+        assert tokens == alone
+
+
+def test_a_finished_row_stops_and_the_others_go_on(small):
+    """With an end token that the model is fond of, rows end at different steps."""
+    tokenizer, fim, model = small
+    ours = models.packed(LlamaForCausalLM(LlamaConfig(**NEW | dict(vocab_size=len(tokenizer)))).eval())
+    with torch.no_grad():
+        ours.lm_head.weight[fim.end] += 0.02 * torch.randn(32, generator=torch.Generator().manual_seed(5))
+    prompts, room = [[5 + i, 6 + 2 * i] for i in range(40)], [30] * 40
+    together = generation.complete(model=ours, prompts=prompts, max_new_tokens=room, fim=fim, batch_size=40, desc="")
+    alone = generation.complete(model=ours, prompts=prompts, max_new_tokens=room, fim=fim, batch_size=1, desc="")
+    assert together == alone and all(fim.end not in tokens[:-1] for tokens in together)
+    assert len({len(tokens) for tokens in together if tokens[-1] == fim.end}) > 2, "rows must end at several steps for this to tell"
+
+
+def test_samples_follow_the_distribution_at_the_temperature():
+    logits = torch.log(torch.tensor([[0.1, 0.2, 0.7]])).repeat(20_000, 1)
+    drawn = generation.sampler(0.5, torch.Generator().manual_seed(0))(logits)
+    expected = torch.tensor([0.01, 0.04, 0.49]) / 0.54
+    assert torch.bincount(drawn).numpy() / 20_000 == pytest.approx(expected.numpy(), abs=0.01)
+
+
+def test_an_empty_prompt_or_no_continuation_is_an_error():
+    for item in (([], [[1]]), ([1], [])):
+        with pytest.raises(ValueError, match="at least one prompt token and a continuation"):
+            packing.pack([item])
+
+
+def test_what_packed_attention_cannot_do_is_refused_and_never_ignored(both):
+    ours, plain = both
+    rows = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    assert torch.allclose(ours(rows).logits, plain(rows).logits, atol=1e-5), "rows without padding need no layout"
+    with pytest.raises(NotImplementedError, match="takes no mask"):
+        ours(rows, attention_mask=torch.tensor([[0, 1, 1], [1, 1, 1]]))
+    with pytest.raises(NotImplementedError, match="does not go on from the library's cache"):
+        ours(rows[:, :1], past_key_values=ours(rows, use_cache=True).past_key_values)
+    capped = models.packed(Gemma2ForCausalLM(Gemma2Config(**NEW, num_key_value_heads=2, head_dim=8)).eval())
+    with pytest.raises(NotImplementedError, match="caps no scores"):
+        packing.logits(capped, packing.pack(ITEMS))
+    with pytest.raises(NotImplementedError, match="no window shorter"):
+        packing.refuse(lengths=[3, 9], sliding_window=8)
+    packing.refuse(lengths=[3, 8], sliding_window=8)
+
+
+def test_an_architecture_without_exchangeable_attention_is_named():
+    with pytest.raises(InputError, match="attention of CodeGenForCausalLM cannot be exchanged .*; give a model such as Llama"):
+        models.packed(CodeGenForCausalLM(CodeGenConfig(vocab_size=60, n_embd=32, n_layer=1, n_head=4, rotary_dim=4)))

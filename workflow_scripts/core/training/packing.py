@@ -1,0 +1,158 @@
+"""Batches without padding: prompts and their continuations lie end to end in one row, and attention keeps them apart.
+
+A prompt that has several continuations (a chosen and a rejected one, or 64 fillings) is read once. Everything but attention sees one
+long row, so that no arithmetic is spent on padding; attention sees each continuation after its own prompt and nothing else.
+Models are loaded with `attn_implementation=packing.NAME`, which is `attend` below.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+
+NAME = "canaryflow_packed"
+IN_CACHE = 32  # rows of logits that are summed at a time: all of them at once take twice as long on a CPU
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where attention finds its sequences, each a prompt with one continuation, in a packed row."""
+
+    lengths: list[int]  # of the sequences, in their order
+    unfold: torch.Tensor | None  # (sum of lengths,): places of the sequences' tokens in the row; None where the row is their chain
+    fold: torch.Tensor | None  # (tokens,): for each token of the row, one of its places among the unfolded
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Prompts with their continuations in one row, and where the continuations' tokens are predicted.
+
+    `places` are the positions whose logits are needed: the last token of each prompt and all but the last of each continuation.
+    Token k of all continuations, one after the other, is `tokens[k]`, and row `rows[k]` of those logits predicts it.
+    """
+
+    ids: torch.Tensor  # (1, tokens)
+    positions: torch.Tensor  # (1, tokens), counted from the start of the token's own prompt
+    layout: Layout
+    places: torch.Tensor  # (needed,)
+    tokens: torch.Tensor  # (continuation tokens,)
+    rows: torch.Tensor  # (continuation tokens,)
+    sizes: list[int]  # tokens of each continuation, in the order given
+    ends: torch.Tensor  # (continuations,): place of each continuation's last token
+    starts: list[int]  # place of each prompt's first token
+    prompts: list[int]  # tokens of each prompt
+
+    def inputs(self) -> dict:
+        """Keyword arguments of a model's forward pass."""
+        return dict(input_ids=self.ids, position_ids=self.positions, layout=self.layout, use_cache=False)
+
+
+def pack(items: list[tuple[list[int], list[list[int]]]], *, device="cpu") -> Pack:
+    """(prompt, its continuations) end to end; a continuation may be empty. Raises ValueError where a prompt is, or has none."""
+    ids, positions, places, tokens, rows, ends, unfold, fold, starts = [], [], [], [], [], [], [], [], []
+    for prompt, continuations in items:
+        if not prompt or not continuations:
+            raise ValueError("a likelihood needs at least one prompt token and a continuation")
+        start, size, shared = len(ids), len(prompt), len(places)
+        starts.append(start)
+        fold += range(len(unfold), len(unfold) + size)
+        ids += prompt
+        positions += range(size)
+        places.append(start + size - 1)
+        for continuation in continuations:
+            at = len(ids)
+            fold += range(len(unfold) + size, len(unfold) + size + len(continuation))
+            unfold += [*range(start, start + size), *range(at, at + len(continuation))]
+            rows += [shared, *range(len(places), len(places) + len(continuation) - 1)][: len(continuation)]
+            places += range(at, at + len(continuation) - 1)
+            tokens += continuation
+            ids += continuation
+            positions += range(size, size + len(continuation))
+            ends.append(len(ids) - 1)
+    lengths = [len(prompt) + len(c) for prompt, continuations in items for c in continuations]
+    alone = len(unfold) == len(ids)  # one continuation each: the row is the chain of the sequences
+    index = lambda values: torch.tensor(values, device=device)  # noqa: E731
+    return Pack(
+        ids=index(ids)[None],
+        positions=index(positions)[None],
+        layout=Layout(lengths, None if alone else index(unfold), None if alone else index(fold)),
+        places=index(places),
+        tokens=index(tokens),
+        rows=index(rows),
+        sizes=[len(c) for _, continuations in items for c in continuations],
+        ends=index(ends),
+        starts=starts,
+        prompts=[len(prompt) for prompt, _ in items],
+    )
+
+
+def logits(model, packed: Pack, **more) -> torch.Tensor:
+    """(needed, vocabulary): the model's logits at `places`; nowhere else are they computed."""
+    return model(**packed.inputs(), logits_to_keep=packed.places, **more).logits[0]
+
+
+def logprobs(found: torch.Tensor, packed: Pack) -> torch.Tensor:
+    """(continuation tokens,): log-probability of each token of the continuations under the logits `found`, in nats."""
+    totals = torch.cat([part.logsumexp(dim=-1) for part in found.split(IN_CACHE)])
+    return found[packed.rows, packed.tokens] - totals[packed.rows]
+
+
+def scores(model, packed: Pack) -> torch.Tensor:
+    """(continuations,): the reward of each prompt with its continuation, read at the last token."""
+    hidden = getattr(model, model.base_model_prefix)(**packed.inputs()).last_hidden_state[0]
+    return model.score(hidden[packed.ends])[:, 0]
+
+
+def attend(module, query, key, value, attention_mask, *, scaling=None, dropout=0.0, layout=None, cache=None, **options):
+    """Attention of a packed row (1, heads, tokens, width) with its `layout`, or of one new token per row (rows, heads, 1, width) with a
+    `cache`; with both, the keys and values of the packed row are put into the cache; with neither, rows are full and causal.
+
+    Raises NotImplementedError for what it cannot do.
+    """
+    lengths = layout.lengths if layout else [key.shape[2] if cache is None else cache.columns + 1]
+    refuse(lengths=lengths, **options)
+    same = dict(scale=scaling, dropout_p=dropout, enable_gqa=query.shape[1] != key.shape[1])
+    if layout is None and cache is None:  # rows without padding
+        if query.shape[2] != key.shape[2]:
+            raise NotImplementedError("packed attention does not go on from the library's cache; use generation.complete")
+        return scaled_dot_product_attention(query, key, value, is_causal=True, **same).transpose(1, 2), None
+    if layout is None:
+        keys, values = cache.extend(module.layer_idx, key, value)
+        return scaled_dot_product_attention(query, keys, values, attn_mask=cache.mask, **same).transpose(1, 2), None
+    if cache is not None:
+        cache.put(module.layer_idx, key, value)
+    if layout.unfold is not None:
+        query, key, value = (x.index_select(2, layout.unfold) for x in (query, key, value))
+    parts, start = [], 0
+    for length, run in itertools.groupby(layout.lengths):  # sequences of one length are one call
+        count = len(list(run))
+        chunk = [_stacked(x[:, :, start : start + count * length], count) for x in (query, key, value)]
+        parts.append(scaled_dot_product_attention(*chunk, is_causal=True, **same).transpose(1, 2).flatten(0, 1))
+        start += count * length
+    out = torch.cat(parts)
+    return (out if layout.fold is None else out.index_select(0, layout.fold))[None], None
+
+
+def _stacked(x: torch.Tensor, count: int) -> torch.Tensor:
+    """(1, heads, count * length, width) -> (count, heads, length, width)."""
+    return x if count == 1 else x[0].unflatten(1, (count, -1)).transpose(0, 1)
+
+
+def refuse(*, lengths: list[int], sliding_window=None, softcap=None, **_) -> None:
+    """Raise NotImplementedError for scores that are capped, and for a window shorter than a sequence."""
+    if softcap is not None or (sliding_window is not None and max(lengths) > sliding_window):
+        raise NotImplementedError(
+            "packed attention caps no scores and has no window shorter than a sequence; use another model, or a smaller model.context"
+        )
+
+
+def no_mask(*_, attention_mask=None, **__) -> None:
+    """What the library makes of a mask for `attend`: nothing. Raises NotImplementedError where there is padding to be masked."""
+    if attention_mask is not None and not attention_mask.all():
+        raise NotImplementedError("packed attention takes no mask: there is no padding in its rows; use packing.pack and packing.logits")
+
+
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, no_mask)

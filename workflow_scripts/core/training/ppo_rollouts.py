@@ -1,0 +1,151 @@
+"""PPO's episodes: what four models say of completions, read without padding, and what there is to learn from that."""
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from operator import itemgetter
+
+import torch
+
+from ..data.fim import Fim
+from . import packing
+from .checkpoints import Checkpoints
+from .ppo_math import generalized_advantages, places, spread, token_rewards, whiten
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How PPO trains: what its entry in the config says, and what its job adds."""
+
+    seed: int
+    device: str
+    desc: str
+    episodes: int
+    rollout_batch: int
+    minibatch: int
+    ppo_epochs: int
+    learning_rate: float
+    kl_coef: float
+    max_new_tokens: int
+    temperature: float
+    missing_eos_penalty: float
+    cliprange: float
+    gamma: float
+    lam: float
+    vf_coef: float
+    whiten_rewards: bool
+    checkpoints: Checkpoints | None = None
+
+    @property
+    def rollouts(self) -> int:
+        """Whole ones are made, so that at least `episodes` are played."""
+        return math.ceil(self.episodes / self.rollout_batch)
+
+    def rate(self, done: int) -> float:
+        """Learning rate after so many rollouts: half a cosine, from the rate of the config to 0."""
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done / self.rollouts))
+
+    def autocast(self):
+        """bf16 on CUDA, fp32 on the CPU."""
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda")
+
+
+@dataclass(frozen=True)
+class Models:
+    """Policy and value model are trained; reference and reward model are only read."""
+
+    policy: torch.nn.Module
+    value: torch.nn.Module
+    reference: torch.nn.Module
+    reward: torch.nn.Module
+
+    def trained(self) -> dict[str, torch.nn.Parameter]:
+        """Every parameter that is trained, by name; tied ones once."""
+        return {f"{m}.{name}": p for m in ("policy", "value") for name, p in getattr(self, m).named_parameters()}
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Episodes and what PPO learns from them; tensors as in ppo_math, taken before the update."""
+
+    prompts: list[list[int]]
+    completions: list[list[int]]
+    tokens: torch.Tensor
+    states: torch.Tensor
+    logprobs: torch.Tensor
+    values: torch.Tensor
+    advantages: torch.Tensor
+    returns: torch.Tensor
+    metrics: dict[str, float]
+
+    def take(self, chosen: Iterable[int]) -> "Rollout":
+        """Only these episodes; equal prompts are kept side by side."""
+        chosen = sorted(int(i) for i in chosen)
+        rows = {k: getattr(self, k)[chosen] for k in ("tokens", "states", "logprobs", "values", "advantages", "returns")}
+        lists = {k: [getattr(self, k)[i] for i in chosen] for k in ("prompts", "completions")}
+        return replace(self, **rows, **lists)
+
+
+def pack(prompts: list[list[int]], completions: list[list[int]], *, device) -> packing.Pack:
+    """Prompts with one completion each in a row without padding; equal prompts that are neighbours are read once."""
+    groups = itertools.groupby(zip(prompts, completions, strict=True), key=itemgetter(0))
+    return packing.pack([(prompt, [completion for _, completion in group]) for prompt, group in groups], device=device)
+
+
+def logprobs(model, packed: packing.Pack, temperature: float) -> torch.Tensor:
+    """(tokens of all completions,): their log-probabilities at the temperature, in nats."""
+    return packing.logprobs(packing.logits(model, packed).float() / temperature, packed)
+
+
+def values(model, packed: packing.Pack, tokens: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    """(states of all episodes,): the value model's output at the token before each place of `states`."""
+    at, ended = spread(packed.places[packed.rows], tokens), states & ~tokens
+    at = torch.where(ended, spread(packed.ends[ended.any(1)], ended), at)
+    hidden = getattr(model, model.base_model_prefix)(**packed.inputs()).last_hidden_state[0]
+    return model.score(hidden[at[states]])[:, 0].float()
+
+
+@torch.no_grad()
+def judge(*, models: Models, prompts: list[list[int]], completions: list[list[int]], fim: Fim, settings: Settings) -> Rollout:
+    """What PPO learns from completions: what the four models say of them, and the arithmetic on it. Read in minibatches, for their memory."""
+    tokens, states = places([len(c) for c in completions], device=settings.device)
+    read = defaultdict(list)
+    for start in range(0, len(prompts), settings.minibatch):
+        part = slice(start, start + settings.minibatch)
+        packed = pack(prompts[part], completions[part], device=settings.device)
+        with settings.autocast():
+            read["policy"].append(logprobs(models.policy, packed, settings.temperature))
+            read["reference"].append(logprobs(models.reference, packed, settings.temperature))
+            read["value"].append(values(models.value, packed, tokens[part], states[part]))
+            read["score"].append(packing.scores(models.reward, packed).float())
+    found = {name: torch.cat(parts) for name, parts in read.items()}
+    old, value = spread(found["policy"], tokens), spread(found["value"], states)
+    ended = torch.tensor([fim.end in c for c in completions], device=settings.device)
+    score = found["score"] - settings.missing_eos_penalty * ~ended
+    logratios = spread(found["policy"] - found["reference"], tokens)
+    rewards = token_rewards(scores=score, logratios=logratios, states=states, kl_coef=settings.kl_coef)
+    if settings.whiten_rewards:
+        rewards = whiten(rewards, states, keep_mean=True)
+    advantages = generalized_advantages(rewards=rewards, values=value, gamma=settings.gamma, lam=settings.lam)
+    kl = logratios.sum(1).mean()
+    metrics = {
+        "objective/kl": kl,
+        "objective/entropy": -old.sum(1).mean(),
+        "objective/non_score_reward": -settings.kl_coef * kl,
+        "objective/rlhf_reward": score.mean() - settings.kl_coef * kl,
+        "objective/scores": score.mean(),
+        "val/num_eos_tokens": ended.sum(),
+    }
+    return Rollout(
+        prompts=prompts,
+        completions=completions,
+        tokens=tokens,
+        states=states,
+        logprobs=old,
+        values=value,
+        advantages=whiten(advantages, tokens),
+        returns=advantages + value,
+        metrics={name: float(x) for name, x in metrics.items()},
+    )
