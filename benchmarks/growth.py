@@ -10,7 +10,6 @@ import argparse
 import itertools
 import json
 import multiprocessing
-import re
 import runpy
 import tempfile
 import time
@@ -18,11 +17,12 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from random import Random
-from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+
+from benchmarks.harness import Named, peak_mb
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARES = {"base": 0.9, "sft": 0.04, "preference": 0.03, "rl_prompt": 0.02, "evaluation": 0.01}  # of the snippets, by pool
@@ -46,19 +46,6 @@ STATEMENTS = [  # {a} to {e} are names, {n} a number, {w} words
     "log.debug('{w} %s', {a})",
     "assert {a} != {n}, '{w}'",
 ]
-
-
-class Named(SimpleNamespace):
-    """Names with values, as Snakemake gives them to a script."""
-
-    def items(self):
-        return vars(self).items()
-
-    def __getitem__(self, key):
-        return vars(self)[key]
-
-    def __iter__(self):
-        return iter(vars(self).values())
 
 
 def measure(sizes: list[int]) -> list[dict]:
@@ -170,7 +157,7 @@ def run(*, step: str, about: dict) -> dict:
     began = time.perf_counter(), time.process_time()
     runpy.run_path(str(ROOT / f"workflow_scripts/{step}.py"), init_globals={"snakemake": stand_in})
     seconds, cpu_seconds = time.perf_counter() - began[0], time.process_time() - began[1]
-    peak = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+    peak = peak_mb()
     return dict(seconds=round(seconds, 1), cpu_seconds=round(cpu_seconds, 1), peak_mb=round(peak))
 
 

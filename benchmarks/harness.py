@@ -4,11 +4,32 @@ import contextlib
 import importlib
 import multiprocessing
 import os
+import re
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 REPETITIONS = 5
+
+
+class Named(SimpleNamespace):
+    """Names with values, as Snakemake gives them to a script: what stands in for `snakemake` when a script is run by itself."""
+
+    def items(self):
+        return vars(self).items()
+
+    def __getitem__(self, key):
+        return vars(self)[key]
+
+    def __iter__(self):
+        return iter(vars(self).values())
+
+
+def peak_mb() -> float:
+    """Peak resident memory of this process in MB; what its parent used does not count, as it would in ru_maxrss."""
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 
 
 def serve(pipe, function: str, arguments: dict) -> None:

@@ -9,17 +9,16 @@ summarize_cost is left out: it reads receipts, one per job.
 import argparse
 import json
 import multiprocessing
-import re
 import runpy
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import yaml
 
+from benchmarks.harness import Named, peak_mb
 from benchmarks.probe_rows import POLICIES, REFERENCE, generate
 from workflow_scripts.core.job import select
 
@@ -27,13 +26,6 @@ ROOT = Path(__file__).resolve().parents[1]
 TABLES = ["utility", "memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership", "recovery"]
 TABLES += ["reward_gap", "audit", "parity"]  # utility comes first: the others read it
 DECLARED = ("confidence", "reference", "collapse_ratio", "fpr", "contrasts")
-
-
-class Named(SimpleNamespace):
-    """Names with values, as Snakemake gives them to a script."""
-
-    def items(self):
-        return vars(self).items()
 
 
 def measure(rows: int) -> list[dict]:
@@ -84,7 +76,7 @@ def run(folder: Path, table: str) -> float:
         ),
     )
     runpy.run_path(str(ROOT / f"workflow_scripts/summarize_{table}.py"), init_globals={"snakemake": stand_in})
-    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+    return peak_mb()
 
 
 if __name__ == "__main__":

@@ -110,18 +110,29 @@ def _null(value):
     return None if isinstance(value, float) and value != value else value
 
 
-def read_table(path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
-    """Read a parquet file of a kind, all of it or only `columns`; raises InputError where it is another kind or not whole."""
+@contextmanager
+def _opened(path, **options) -> Iterator[pq.ParquetFile]:
+    """A parquet file; InputError where it is not whole."""
     try:
-        with pq.ParquetFile(path) as file:
-            found, table = file.schema_arrow, file.read(columns)
+        with pq.ParquetFile(path, **options) as file:
+            yield file
     except (OSError, pa.ArrowInvalid) as e:
         raise InputError(f"{path} cannot be read as parquet ({e}); delete it and run the workflow again") from e
+
+
+def _check(path, found: pa.Schema, schema: pa.Schema) -> None:
+    """Raise InputError where a file holds another kind than `schema`."""
     if found.remove_metadata() != schema.remove_metadata():
         raise InputError(
             f"{path} does not hold {name_of(schema)} rows of schema version {SCHEMA_VERSION}; delete it and run the workflow again"
         )
-    return table
+
+
+def read_table(path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
+    """Read a parquet file of a kind, all of it or only `columns`; raises InputError where it is another kind or not whole."""
+    with _opened(path) as file:
+        _check(path, file.schema_arrow, schema)
+        return file.read(columns)
 
 
 def read_rows(path, schema: pa.Schema) -> list[dict]:
@@ -136,12 +147,9 @@ def read_frame(paths, schema: pa.Schema, columns: list[str] | None = None):
 
 def batches(path, schema: pa.Schema, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """A parquet file of a kind, all of it or only `columns`, by BATCH_ROWS rows; raises InputError as `read_table` does."""
-    read_table(path, schema, [])  # refuses another kind, and a file without its end
-    try:
-        with pq.ParquetFile(path, buffer_size=2**20) as file:
-            yield from file.iter_batches(BATCH_ROWS, columns=columns)
-    except (OSError, pa.ArrowInvalid) as e:
-        raise InputError(f"{path} cannot be read as parquet ({e}); delete it and run the workflow again") from e
+    with _opened(path, buffer_size=2**20) as file:
+        _check(path, file.schema_arrow, schema)
+        yield from file.iter_batches(BATCH_ROWS, columns=columns)
 
 
 def iterate(path, schema: pa.Schema, columns: list[str] | None = None) -> Iterator[dict]:
