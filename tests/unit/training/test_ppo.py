@@ -1,4 +1,4 @@
-"""PPO: its arithmetic by hand, one rollout beside TRL 1.12's own trainer, and whole trainings, killed ones among them."""
+"""PPO: its arithmetic by hand, three rollouts beside TRL 1.12's own trainer, and whole trainings, killed ones among them."""
 
 import copy
 import json
@@ -168,72 +168,103 @@ def test_what_models_say_of_packed_episodes_is_what_they_say_of_each_alone(four,
 
 # ---------------------------------------------------------------------------------------------------------------- beside TRL 1.12
 
+SEEN = ("logprobs", "values", "advantages", "returns")  # of a rollout, by their names in both
 
-def run_trl(*, four, episodes, tokenizer, settings, monkeypatch) -> tuple[dict, dict, dict]:
-    """TRL's train() for one rollout with these completions: (its tensors, rows in the order of `episodes`; its log; its weights)."""
+
+@pytest.fixture(scope="module")
+def played(small, episodes) -> list[list[tuple[list[int], list[int]]]]:
+    """Three rollouts of the same prompts: in the second other tokens, in the third every completion ends."""
+    end = small[1].end
+    second = [(p, [t if t == end else t + 7 for t in c]) for p, c in episodes]
+    return [episodes, second, [(p, [*c[:-1], end]) for p, c in second]]
+
+
+def run_ours(*, four, played, fim, settings, monkeypatch) -> tuple[list[dict], dict, list[ppo.Rollout], list[np.ndarray]]:
+    """Our train() with these completions: (its log, the policy's weights, what it makes of the rollouts, the orders of minibatches)."""
+    judged, orders, judge, learn, left = [], [], ppo.judge, ppo.learn, list(played)
+
+    def complete(*, prompts, **_):
+        episodes = left.pop(0)
+        assert prompts == [p for p, _ in episodes]
+        return [c for _, c in episodes]
+
+    class Noted:
+        def __init__(self, random):
+            self.random = random
+
+        def permutation(self, size):
+            orders.append(self.random.permutation(size))
+            return orders[-1]
+
+    monkeypatch.setattr(ppo.generation, "complete", complete)
+    monkeypatch.setattr(ppo, "judge", lambda **more: (judged.append(judge(**more)), judged[-1])[1])
+    monkeypatch.setattr(ppo, "learn", lambda *, random, **more: learn(random=Noted(random), **more))
+    policy = copy.deepcopy(four.policy)
+    asked = [p for p, _ in played[0]]
+    record = ppo.train(model=policy, reference=four.reference, reward_model=four.reward, fim=fim, asked=asked, settings=settings)
+    return record["history"], policy.state_dict(), judged, orders
+
+
+def run_trl(*, four, played, tokenizer, settings, orders, monkeypatch) -> tuple[list[dict], dict, list[dict]]:
+    """TRL's train() with the same completions and minibatches: (its log, the policy's weights, its tensors of each rollout)."""
     from trl.experimental.ppo import ppo_trainer
 
-    met, rows, random = {}, [], np.random.default_rng(5)
-    permutation = np.random.permutation
+    met, left, places, permutation = [], list(played), [], np.random.permutation
 
     def complete(model, queries, _, pad, __):
-        left = list(episodes)
+        """What batch_generation would give: prompts with completions, and the logits they were sampled from."""
+        episodes, rows = left.pop(0), []
+        places.clear()
         for query in queries.tolist():
             prompt = [token for token in query if token != pad]
-            rows.append(next(e for e in left if e[0] == prompt))
-            left.remove(rows[-1])
-        width = max(len(c) for _, c in rows)
-        both = torch.cat([queries, torch.tensor([c + [pad] * (width - len(c)) for _, c in rows])], dim=1)
+            places.append(next(i for i, (p, _) in enumerate(episodes) if p == prompt and i not in places))
+            rows.append(episodes[places[-1]][1])
+        width = max(map(len, rows))
+        both = torch.cat([queries, torch.tensor([c + [pad] * (width - len(c)) for c in rows])], dim=1)
         logits = ppo_trainer.forward(model, both, pad).logits[:, queries.shape[1] - 1 : -1]
         return both, logits / (settings.temperature + 1e-7)
 
     def order(size):
-        """The minibatches that ours has; and a look at the tensors of the train() that asks."""
+        """The minibatches that ours had; and a look at the tensors of the train() that asks for the first ones of a rollout."""
         frame = sys._getframe(1)
         if frame.f_code.co_name != "train":
             return permutation(size)
-        places = [rows.index(e) for e in episodes]
-        if not met:
-            met.update(
-                {k: frame.f_locals[k][places] for k in ("logprobs", "ref_logprobs", "values", "rewards", "advantages", "returns", "scores")}
-            )
-        return np.array(places)[random.permutation(size)]
+        where = np.argsort(places)  # of our episodes among its rows
+        if len(orders) % settings.ppo_epochs == 0:
+            met.append({k: frame.f_locals[k][where] for k in SEEN})
+        return where[orders.pop(0)]
 
     monkeypatch.setattr(ppo_trainer, "batch_generation", complete)
     monkeypatch.setattr(np.random, "permutation", order)
-    parts = dict(model=four.policy, reference=four.reference, reward_model=four.reward, value_model=four.value)
+    parts = dict(model=four.policy, reference=four.reference, reward_model=four.reward, value_model=four.reward)
     parts = {name: copy.deepcopy(m) for name, m in parts.items()}
     for model in parts.values():
         model.set_attn_implementation("sdpa")
-    chosen = {**vars(settings), "episodes": settings.rollout_batch}
-    made = trainer(**parts, tokenizer=tokenizer, asked=[p for p, _ in episodes], seed=0, chosen=chosen)
+    made = trainer(**parts, tokenizer=tokenizer, asked=[p for p, _ in played[0]], seed=0, chosen=vars(settings))
     made.train()
-    return met, made.state.log_history[0], {"policy": parts["model"].state_dict(), "value": parts["value_model"].state_dict()}
+    return made.state.log_history, parts["model"].state_dict(), met
 
 
 @pytest.mark.parametrize("whiten_rewards", [False, True])
-def test_one_rollout_is_that_of_trl_down_to_the_weights_after_it(whiten_rewards, small, four, episodes, monkeypatch):
+def test_three_rollouts_are_those_of_trl_down_to_the_weights_after_them(whiten_rewards, small, four, played, monkeypatch):
     tokenizer, fim, _ = small
-    settings = replace(SETTINGS, whiten_rewards=whiten_rewards)
-    met, row, weights = run_trl(four=four, episodes=episodes, tokenizer=tokenizer, settings=settings, monkeypatch=monkeypatch)
-    trained = ppo_rollouts.Models(**{name: copy.deepcopy(m) for name, m in vars(four).items()})
-    prompts, completions = (list(x) for x in zip(*episodes, strict=True))
-    rollout = ppo.judge(models=trained, prompts=prompts, completions=completions, fim=fim, settings=settings)
-    for name in ("values", "advantages", "returns"):
-        assert torch.allclose(getattr(rollout, name).double(), met[name], atol=1e-5, rtol=0), name
-    assert torch.allclose(rollout.logprobs.double(), met["logprobs"].masked_fill(~rollout.tokens, 0), atol=1e-5, rtol=0)
-    options = dict(optimizer=ppo.adamw(trained, settings), settings=settings, random=np.random.default_rng(5))
-    said = {**rollout.metrics, **ppo.learn(models=trained, rollout=rollout, **options)}
-    same = ("scores", "kl", "entropy", "non_score_reward", "rlhf_reward")
-    for name in (*(f"objective/{n}" for n in same), "loss/policy_avg", "loss/value_avg", "policy/clipfrac_avg", "val/clipfrac_avg"):
-        assert said[name] == pytest.approx(row[name], abs=1e-5), name
-    assert said["val/num_eos_tokens"] == row["val/num_eos_tokens"] == 12 and settings.rate(0) == row["lr"]
-    assert said["policy/clipfrac_avg"] > 0 and said["val/clipfrac_avg"] > 0, "clipping must have been at work for this to tell"
-    for part in ("policy", "value"):
-        before, after = getattr(four, part).state_dict(), getattr(trained, part).state_dict()
-        moved = max(float((after[k] - before[k]).abs().max()) for k in before)
-        apart = max(float((after[k] - weights[part][k]).abs().max()) for k in before)
-        assert moved > 5e-3 and apart < 1e-5, (part, moved, apart)
+    settings = replace(SETTINGS, episodes=48, whiten_rewards=whiten_rewards)
+    both = dict(four=four, played=played, settings=settings, monkeypatch=monkeypatch)
+    log, weights, judged, orders = run_ours(fim=fim, **both)
+    their_log, their_weights, met = run_trl(tokenizer=tokenizer, orders=orders, **both)
+    assert len(log) == len(their_log) == len(judged) == len(met) == 3 and not orders
+    for rollout, theirs in zip(judged, met, strict=True):
+        theirs["logprobs"] = theirs["logprobs"].masked_fill(~rollout.tokens, 0)  # it has 1 there
+        for name in SEEN:
+            assert torch.allclose(getattr(rollout, name).double(), theirs[name], atol=1e-5, rtol=0), name
+    for row, theirs in zip(log, their_log, strict=True):
+        compared = {k for k in row if k.startswith(("objective/", "loss/")) or "clipfrac" in k} | {"lr", "episode", "epoch", "step"}
+        assert len(compared) == 13 and {k: row[k] for k in compared} == pytest.approx({k: theirs[k] for k in compared}, abs=1e-5)
+    assert [row["val/num_eos_tokens"] for row in log] == [row["val/num_eos_tokens"] for row in their_log] == [12, 12, 16]
+    assert all(log[0][f"{part}/clipfrac_avg"] > 0 for part in ("policy", "val")), "clipping must have been at work for this to tell"
+    before = four.policy.state_dict()
+    moved, apart = (max(float((weights[k] - other[k]).abs().max()) for k in before) for other in (before, their_weights))
+    assert moved > 0.01 and apart < 1e-5, (moved, apart)
 
 
 # ------------------------------------------------------------------------------------------------------------------------ training
