@@ -9,12 +9,10 @@ every snippet is used. A million takes about 20 minutes and 3 GB of disk.
 import argparse
 import itertools
 import json
-import multiprocessing
 import runpy
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -22,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from benchmarks.harness import Named, peak_mb
+from benchmarks.harness import Named, alone, peak_mb
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARES = {"base": 0.9, "sft": 0.04, "preference": 0.03, "rl_prompt": 0.02, "evaluation": 0.01}  # of the snippets, by pool
@@ -57,17 +55,11 @@ def measure(sizes: list[int]) -> list[dict]:
     rows = []
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            _alone(generate, path=Path(folder) / "code.parquet", size=size)
+            alone(generate, path=Path(folder) / "code.parquet", size=size)
             for step, about in steps(folder=folder, size=size):
-                took = _alone(run, step=step, about=about)
+                took = alone(run, step=step, about=about)
                 rows.append(dict(step=step, snippets=size, **took, seconds_per_10k=round(took["seconds"] * 10_000 / size, 2)))
     return rows
-
-
-def _alone(function, **arguments):
-    """What the function returns, from a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, **arguments).result()
 
 
 def steps(*, folder: str, size: int) -> Iterator[tuple[str, dict]]:

@@ -8,6 +8,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,6 +31,26 @@ class Named(SimpleNamespace):
 def peak_mb() -> float:
     """Peak resident memory of this process in MB; what its parent used does not count, as it would in ru_maxrss."""
     return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+
+
+def alone(function: Callable, *arguments, **named):
+    """What the function gives in a fresh process of its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments, **named).result()
+
+
+def as_it_comes(folder: str, **settings) -> dict:
+    """Arguments of any TRL config: fp32 on the CPU like ours, nothing saved or shown, and the library's defaults for the rest."""
+    return dict(
+        output_dir=folder,
+        use_cpu=True,
+        bf16=False,
+        gradient_checkpointing=False,
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        **settings,
+    )
 
 
 def serve(pipe, function: str, arguments: dict) -> None:

@@ -7,16 +7,14 @@ python -m benchmarks.ppo --run results/default --outcome    (what both learn, ov
 import argparse
 import copy
 import json
-import multiprocessing
 import shutil
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import yaml
 
-from .harness import compare
+from .harness import alone, as_it_comes, compare
 
 ROOT = Path(__file__).resolve().parents[1]
 ROLLOUTS = 2  # of a repetition
@@ -72,8 +70,8 @@ def trainer(*, model, reference, reward_model, value_model, tokenizer, asked: li
     from trl.experimental.ppo import PPOConfig, PPOTrainer
 
     named = ("learning_rate", "kl_coef", "temperature", "missing_eos_penalty", "cliprange", "gamma", "lam", "vf_coef", "whiten_rewards")
-    options = dict(
-        output_dir=tempfile.mkdtemp(prefix="bench-"),
+    options = as_it_comes(
+        tempfile.mkdtemp(prefix="bench-"),
         seed=seed,
         data_seed=seed,
         per_device_train_batch_size=chosen["rollout_batch"],
@@ -85,12 +83,6 @@ def trainer(*, model, reference, reward_model, value_model, tokenizer, asked: li
         lr_scheduler_type="cosine",
         stop_token="eos",
         num_sample_generations=0,
-        gradient_checkpointing=False,
-        use_cpu=True,
-        bf16=False,
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
         **{name: chosen[name] for name in named},
         **more,
     )
@@ -147,8 +139,7 @@ def outcome(run: str, seeds: int = 3, episodes: int | None = None, sides=("ours"
     found = []
     for seed in range(seeds):
         for side in sides:
-            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-                found.append(pool.submit(learn, side, run, seed, episodes or settings()["episodes"]).result())
+            found.append(alone(learn, side, run, seed, episodes or settings()["episodes"]))
     return found
 
 

@@ -8,17 +8,15 @@ summarize_cost is left out: it reads receipts, one per job.
 
 import argparse
 import json
-import multiprocessing
 import runpy
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import yaml
 
-from benchmarks.harness import Named, peak_mb
+from benchmarks.harness import Named, alone, peak_mb
 from benchmarks.probe_rows import POLICIES, REFERENCE, generate
 from workflow_scripts.core.job import select
 
@@ -38,11 +36,10 @@ def measure(rows: int) -> list[dict]:
 def summarize(*, folder: Path, table: str) -> dict:
     """Run a table's script on the files in `folder`, in a fresh process, and say what it took."""
     began = time.perf_counter()
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        peak_mb = pool.submit(run, folder, table).result()
+    peak = alone(run, folder, table)
     seconds = time.perf_counter() - began
     rows = sum(pq.read_metadata(path).num_rows for path in _inputs(folder, table))
-    return dict(table=table, rows=rows, seconds=round(seconds, 1), peak_mb=round(peak_mb))
+    return dict(table=table, rows=rows, seconds=round(seconds, 1), peak_mb=round(peak))
 
 
 def _inputs(folder: Path, table: str) -> list[Path]:

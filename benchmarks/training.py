@@ -10,13 +10,13 @@ from pathlib import Path
 
 import yaml
 
-from .harness import compare
+from .harness import as_it_comes, compare
 
 STEPS = 20
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def settings(run: Path) -> dict:
+def settings() -> dict:
     """The default settings of each stage."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     return {kind: config["kinds"][kind] for kind in ("base", "sft", "ipo")} | {"reward": config["reward_model"]}
@@ -33,7 +33,7 @@ def ready(stage: str, run: str, threads: int):
 
     torch.manual_seed(0)
     torch.set_num_threads(threads)
-    path, chosen = Path(run), settings(Path(run))[stage]
+    path, chosen = Path(run), settings()[stage]
     _, fim, _ = tokenizer.load(path / "tokenizer")
     parent = path / ("models/shared/0/base" if stage in ("base", "sft") else "models/A/0/sft")
     count = STEPS * chosen["batch_size"]
@@ -66,9 +66,10 @@ def ours(*, stage: str, run: str, threads: int) -> Callable[[], int]:
     def work() -> int:
         if stage == "ipo":
             ipo.train(model=model, reference=model, pairs=rows, beta=chosen["beta"], stage=how)
+        elif stage == "reward":
+            reward.train(model=model, pairs=rows, stage=how)
         else:
-            train = {"reward": lambda: reward.train(model=model, pairs=rows, stage=how)}
-            train.get(stage, lambda: sft.train(model=model, rows=rows, stage=how))()
+            sft.train(model=model, rows=rows, stage=how)
         return sum(len(s) for row in rows for s in sequences(row))
 
     return work
@@ -77,6 +78,7 @@ def ours(*, stage: str, run: str, threads: int) -> Callable[[], int]:
 def plain(*, stage: str, run: str, threads: int) -> Callable[[], int]:
     """TRL's trainer with its defaults."""
     import copy
+    import shutil
     import tempfile
 
     from datasets import Dataset
@@ -88,18 +90,13 @@ def plain(*, stage: str, run: str, threads: int) -> Callable[[], int]:
     rows, _, chosen, fim = ready(stage, run, threads)
     words, _, _ = tokenizer.load(Path(run) / "tokenizer")
     parent = Path(run) / ("models/shared/0/base" if stage in ("base", "sft") else "models/A/0/sft")
-    options = dict(
-        output_dir=tempfile.mkdtemp(prefix="bench-"),
+    folder = tempfile.mkdtemp(prefix="bench-")
+    options = as_it_comes(
+        folder,
         num_train_epochs=1,
         per_device_train_batch_size=chosen["batch_size"],
         learning_rate=chosen["learning_rate"],
         max_length=None,
-        use_cpu=True,
-        bf16=False,
-        gradient_checkpointing=False,
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
     )
     if stage == "reward":
         model = AutoModelForSequenceClassification.from_pretrained(parent, num_labels=1, pad_token_id=fim.pad)
@@ -123,6 +120,7 @@ def plain(*, stage: str, run: str, threads: int) -> Callable[[], int]:
 
     def work() -> int:
         make(Dataset.from_list(data)).train()
+        shutil.rmtree(folder, ignore_errors=True)
         return sum(len(s) for row in rows for s in sequences(row))
 
     return work
