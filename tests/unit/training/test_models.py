@@ -6,7 +6,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers import models as bpe
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Starcoder2Config, Starcoder2ForCausalLM
 
 from workflow_scripts.core.data.tokenizer import load, make
 from workflow_scripts.core.errors import InputError
@@ -64,3 +64,15 @@ def test_pickled_weights_are_refused_in_one_sentence(pretrained, tmp_path):
     (pretrained / "model.safetensors").unlink()
     with pytest.raises(InputError, match="could not be loaded .*; give a causal LM with safetensors weights"):
         models.create_base(model=settings, tokenizer=tokenizer, fim=fim, context=context)
+
+
+def test_a_window_shorter_than_the_context_is_refused_before_training(pretrained, tmp_path):
+    settings = {**SETTINGS, "base": str(pretrained)}
+    make(model=settings, texts=[], path=tmp_path / "tokenizer")
+    tokenizer, fim, _ = load(tmp_path / "tokenizer")
+    torch.manual_seed(0)
+    small = dict(vocab_size=257, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2)
+    Starcoder2ForCausalLM(Starcoder2Config(**small, sliding_window=32)).save_pretrained(pretrained)
+    with pytest.raises(InputError, match=r"attends to 32 tokens at most, fewer than model.context 48; lower it to 32"):
+        models.create_base(model=settings, tokenizer=tokenizer, fim=fim, context=48)
+    models.create_base(model=settings, tokenizer=tokenizer, fim=fim, context=32)

@@ -32,7 +32,13 @@ MODELS = {
     "gpt_neox": lambda: GPTNeoXForCausalLM(GPTNeoXConfig(**NEW)),
     "gpt2": lambda: GPT2LMHeadModel(GPT2Config(**OLD)),
 }
-ITEMS = [([3, 4, 5], [[6, 7], [8, 9, 10]]), ([3], [[4, 5]]), ([7, 8], [[1, 2, 3], [1, 2, 4], [9]]), ([11, 12, 13], [[14, 15]])]
+ITEMS = [
+    ([3, 4, 5], [[6, 7], [8, 9, 10]]),
+    ([3], [[4, 5]]),
+    ([7, 8], [[1, 2, 3], [1, 2, 4], [9]]),
+    ([11, 12, 13], [[14, 15]]),
+    ([2, 2, 4, 4, 1], [[5, 6], [7, 8]]),
+]
 
 
 @pytest.fixture(params=MODELS)
@@ -52,7 +58,7 @@ def test_log_probabilities_and_gradients_are_those_of_each_sequence_alone(both):
     found = packing.logprobs(packing.logits(ours, packed), packed)
     alone = torch.cat([logprobs(plain, prompt, c) for prompt, continuations in ITEMS for c in continuations])
     assert found.detach().numpy() == pytest.approx(alone.detach().numpy(), abs=1e-5)
-    assert packed.sizes == [2, 3, 2, 3, 3, 1, 2] and packed.tokens.tolist()[:5] == [6, 7, 8, 9, 10]
+    assert packed.sizes == [2, 3, 2, 3, 3, 1, 2, 2, 2] and packed.tokens.tolist()[:5] == [6, 7, 8, 9, 10]
     weight = torch.linspace(0.5, 2, len(found))
     (found * weight).sum().backward()
     (alone * weight).sum().backward()
@@ -62,9 +68,9 @@ def test_log_probabilities_and_gradients_are_those_of_each_sequence_alone(both):
 
 def test_no_place_is_predicted_twice_and_a_prompt_is_read_once():
     packed = packing.pack(ITEMS)
-    assert packed.ids.shape == (1, 9 + 16) and sorted(set(packed.places.tolist())) == sorted(packed.places.tolist())
+    assert packed.ids.shape == (1, 14 + 20) and sorted(set(packed.places.tolist())) == sorted(packed.places.tolist())
     assert packed.positions[0].tolist()[:8] == [0, 1, 2, 3, 4, 3, 4, 5]
-    assert packed.starts == [0, 8, 11, 20] and packed.prompts == [3, 1, 2, 3]
+    assert packed.starts == [0, 8, 11, 20, 25] and packed.prompts == [3, 1, 2, 3, 5]
 
 
 def test_greedy_decoding_is_the_librarys_token_by_token(both, small):
@@ -114,12 +120,13 @@ def test_what_packed_attention_cannot_do_is_refused_and_never_ignored(both):
         ours(rows, attention_mask=torch.tensor([[0, 1, 1], [1, 1, 1]]))
     with pytest.raises(NotImplementedError, match="does not go on from the library's cache"):
         ours(rows[:, :1], past_key_values=ours(rows, use_cache=True).past_key_values)
-    capped = models.packed(Gemma2ForCausalLM(Gemma2Config(**NEW, num_key_value_heads=2, head_dim=8)).eval())
+    with pytest.raises(InputError, match="Gemma2ForCausalLM caps its attention scores, .*; give a model such as"):
+        models.packed(Gemma2ForCausalLM(Gemma2Config(**NEW, num_key_value_heads=2, head_dim=8)))
     with pytest.raises(NotImplementedError, match="caps no scores"):
-        packing.logits(capped, packing.pack(ITEMS))
+        packing.refuse(longest=9, softcap=50.0)
     with pytest.raises(NotImplementedError, match="no window shorter"):
-        packing.refuse(lengths=[3, 9], sliding_window=8)
-    packing.refuse(lengths=[3, 8], sliding_window=8)
+        packing.refuse(longest=9, sliding_window=8)
+    packing.refuse(longest=8, sliding_window=8)
 
 
 def test_an_architecture_without_exchangeable_attention_is_named():

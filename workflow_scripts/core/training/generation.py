@@ -68,8 +68,17 @@ def greedy(logits: torch.Tensor) -> torch.Tensor:
 
 
 def sampler(temperature: float, generator: torch.Generator | None = None) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A choice from the full distribution at `temperature`: no top-k, no top-p. By torch's global generator where none is given."""
-    return lambda logits: torch.multinomial(torch.softmax(logits.float() / temperature, dim=-1), 1, generator=generator)[:, 0]
+    """A choice from the full distribution at `temperature`: no top-k, no top-p. By torch's global generator where none is given.
+
+    One uniform number per row, looked up in the cumulated probabilities: torch.multinomial draws one for every token.
+    """
+
+    def choose(logits: torch.Tensor) -> torch.Tensor:
+        reached = torch.softmax(logits.float() / temperature, dim=-1).cumsum(dim=-1)
+        drawn = torch.rand(len(logits), 1, generator=generator, device=logits.device) * reached[:, -1:]
+        return torch.searchsorted(reached, drawn, right=True).clamp(max=logits.shape[-1] - 1)[:, 0]
+
+    return choose
 
 
 @torch.inference_mode()
@@ -80,17 +89,17 @@ def decode(*, model, cache: Cache, logits: torch.Tensor, positions: list[int], r
     device, count = logits.device, len(room)
     made = torch.full((count, max(room)), -1, device=device)
     rows, left = torch.arange(count, device=device), torch.tensor(room, device=device)
-    position = torch.tensor(positions, device=device)
+    position, going = torch.tensor(positions, device=device), torch.ones(count, dtype=torch.bool, device=device)
     for step in range(max(room)):
         tokens = choose(logits)
         made[rows, step] = tokens
-        going = (tokens != fim.end) & (left > step + 1)
+        going = going & (tokens != fim.end) & (left > step + 1)
         share = going.float().mean().item()
         if share == 0:
             break
         if share <= 1 - FINISHED:
             kept = going.nonzero()[:, 0]
-            rows, left, position, tokens = rows[kept], left[kept], position[kept], tokens[kept]
+            rows, left, position, tokens, going = rows[kept], left[kept], position[kept], tokens[kept], going[kept]
             cache.keep(kept)
         logits = model(input_ids=tokens[:, None], position_ids=position[:, None], cache=cache, use_cache=False).logits[:, -1]
         cache.columns += 1

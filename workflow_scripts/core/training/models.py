@@ -54,6 +54,11 @@ def create_base(*, model: dict, tokenizer, fim: Fim, context: int):
         loaded.resize_token_embeddings(len(tokenizer))
     loaded.config.pad_token_id, loaded.config.eos_token_id = fim.pad, fim.end
     loaded.generation_config.eos_token_id, loaded.generation_config.pad_token_id = fim.end, fim.pad
+    window = getattr(loaded.config, "sliding_window", None) if getattr(loaded.config, "use_sliding_window", True) else None
+    if window and window < context:
+        raise InputError(
+            f"model.base: {model['base']!r} attends to {window} tokens at most, fewer than model.context {context}; lower it to {window}"
+        )
     return packed(loaded)
 
 
@@ -69,11 +74,15 @@ def load_reward_model(path, *, fim: Fim, device: str = "cpu"):
 
 
 def packed(model):
-    """The model with the attention of packed rows. Raises InputError for an architecture whose attention cannot be exchanged."""
+    """The model with the attention of packed rows. Raises InputError for an architecture whose attention cannot be exchanged or caps its scores."""
     if not model._can_set_attn_implementation():
         raise InputError(
             f"model.base: the attention of {type(model).__name__} cannot be exchanged for that of packed rows; "
             "give a model such as Llama, Qwen, StarCoder2, GPT-2 or GPT-NeoX"
+        )
+    if getattr(model.config, "attn_logit_softcapping", None):
+        raise InputError(
+            f"model.base: {type(model).__name__} caps its attention scores, which packed rows do not; give a model such as Llama or Qwen"
         )
     model.set_attn_implementation(packing.NAME)
     return model

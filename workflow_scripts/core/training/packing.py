@@ -17,12 +17,15 @@ IN_CACHE = 32  # rows of logits that are summed at a time: all of them at once t
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where attention finds its sequences, each a prompt with one continuation, in a packed row."""
+class Part:
+    """Neighbours in a packed row that attention reads in one call: `count` sequences of `length` tokens, each of which goes on from the
+    `shared` tokens of the prompt last read; 0 where they go on from nothing.
+    """
 
-    lengths: list[int]  # of the sequences, in their order
-    unfold: torch.Tensor | None  # (sum of lengths,): places of the sequences' tokens in the row; None where the row is their chain
-    fold: torch.Tensor | None  # (tokens,): for each token of the row, one of its places among the unfolded
+    shared: int
+    length: int
+    count: int
+    mask: torch.Tensor | None  # (length, shared + length): what a token of a continuation may attend to; None where causal says it
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Pack:
 
     ids: torch.Tensor  # (1, tokens)
     positions: torch.Tensor  # (1, tokens), counted from the start of the token's own prompt
-    layout: Layout
+    layout: list[Part]
     places: torch.Tensor  # (needed,)
     tokens: torch.Tensor  # (continuation tokens,)
     rows: torch.Tensor  # (continuation tokens,)
@@ -51,33 +54,29 @@ class Pack:
 
 def pack(items: list[tuple[list[int], list[list[int]]]], *, device="cpu") -> Pack:
     """(prompt, its continuations) end to end; a continuation may be empty. Raises ValueError where a prompt is, or has none."""
-    ids, positions, places, tokens, rows, ends, unfold, fold, starts = [], [], [], [], [], [], [], [], []
+    ids, positions, places, tokens, rows, ends, starts, read = [], [], [], [], [], [], [], []
     for prompt, continuations in items:
         if not prompt or not continuations:
             raise ValueError("a likelihood needs at least one prompt token and a continuation")
-        start, size, shared = len(ids), len(prompt), len(places)
-        starts.append(start)
-        fold += range(len(unfold), len(unfold) + size)
+        size, shared = len(prompt), len(places)
+        starts.append(len(ids))
+        places.append(len(ids) + size - 1)
         ids += prompt
         positions += range(size)
-        places.append(start + size - 1)
+        alone = len(continuations) == 1
+        read += [(0, size + len(continuations[0]))] if alone else [(0, size), *((size, len(c)) for c in continuations if c)]
         for continuation in continuations:
-            at = len(ids)
-            fold += range(len(unfold) + size, len(unfold) + size + len(continuation))
-            unfold += [*range(start, start + size), *range(at, at + len(continuation))]
             rows += [shared, *range(len(places), len(places) + len(continuation) - 1)][: len(continuation)]
-            places += range(at, at + len(continuation) - 1)
+            places += range(len(ids), len(ids) + len(continuation) - 1)
             tokens += continuation
             ids += continuation
             positions += range(size, size + len(continuation))
             ends.append(len(ids) - 1)
-    lengths = [len(prompt) + len(c) for prompt, continuations in items for c in continuations]
-    alone = len(unfold) == len(ids)  # one continuation each: the row is the chain of the sequences
     index = lambda values: torch.tensor(values, device=device)  # noqa: E731
     return Pack(
         ids=index(ids)[None],
         positions=index(positions)[None],
-        layout=Layout(lengths, None if alone else index(unfold), None if alone else index(fold)),
+        layout=[Part(shared, length, len(list(run)), _mask(shared, length, device)) for (shared, length), run in itertools.groupby(read)],
         places=index(places),
         tokens=index(tokens),
         rows=index(rows),
@@ -111,8 +110,8 @@ def attend(module, query, key, value, attention_mask, *, scaling=None, dropout=0
 
     Raises NotImplementedError for what it cannot do.
     """
-    lengths = layout.lengths if layout else [key.shape[2] if cache is None else cache.columns + 1]
-    refuse(lengths=lengths, **options)
+    longest = max(p.shared + p.length for p in layout) if layout else key.shape[2] if cache is None else cache.columns + 1
+    refuse(longest=longest, **options)
     same = dict(scale=scaling, dropout_p=dropout, enable_gqa=query.shape[1] != key.shape[1])
     if layout is None and cache is None:  # rows without padding
         if query.shape[2] != key.shape[2]:
@@ -123,16 +122,17 @@ def attend(module, query, key, value, attention_mask, *, scaling=None, dropout=0
         return scaled_dot_product_attention(query, keys, values, attn_mask=cache.mask, **same).transpose(1, 2), None
     if cache is not None:
         cache.put(module.layer_idx, key, value)
-    if layout.unfold is not None:
-        query, key, value = (x.index_select(2, layout.unfold) for x in (query, key, value))
-    parts, start = [], 0
-    for length, run in itertools.groupby(layout.lengths):  # sequences of one length are one call
-        count = len(list(run))
-        chunk = [_stacked(x[:, :, start : start + count * length], count) for x in (query, key, value)]
-        parts.append(scaled_dot_product_attention(*chunk, is_causal=True, **same).transpose(1, 2).flatten(0, 1))
-        start += count * length
-    out = torch.cat(parts)
-    return (out if layout.fold is None else out.index_select(0, layout.fold))[None], None
+    tokens = [part.length * part.count for part in layout]
+    made, prompt = [], ()
+    for part, *chunk in zip(layout, *(x.split(tokens, dim=2) for x in (query, key, value)), strict=True):
+        asked, *read = (_stacked(x, part.count) for x in chunk)
+        if part.shared:
+            both = [torch.cat([before.expand(part.count, -1, -1, -1), own], dim=2) for before, own in zip(prompt, read, strict=True)]
+            found = scaled_dot_product_attention(asked, *both, attn_mask=part.mask, **same)
+        else:
+            found, prompt = scaled_dot_product_attention(asked, *read, is_causal=True, **same), [x[-1:] for x in read]
+        made.append(found.transpose(1, 2).flatten(0, 1))
+    return torch.cat(made)[None], None
 
 
 def _stacked(x: torch.Tensor, count: int) -> torch.Tensor:
@@ -140,9 +140,14 @@ def _stacked(x: torch.Tensor, count: int) -> torch.Tensor:
     return x if count == 1 else x[0].unflatten(1, (count, -1)).transpose(0, 1)
 
 
-def refuse(*, lengths: list[int], sliding_window=None, softcap=None, **_) -> None:
+def _mask(shared: int, length: int, device) -> torch.Tensor | None:
+    """(length, shared + length): each token sees what is shared, and its own sequence up to itself. None where causal says it."""
+    return torch.ones(length, shared + length, dtype=torch.bool, device=device).tril(shared) if shared else None
+
+
+def refuse(*, longest: int, sliding_window=None, softcap=None, **_) -> None:
     """Raise NotImplementedError for scores that are capped, and for a window shorter than a sequence."""
-    if softcap is not None or (sliding_window is not None and max(lengths) > sliding_window):
+    if softcap is not None or (sliding_window is not None and longest > sliding_window):
         raise NotImplementedError(
             "packed attention caps no scores and has no window shorter than a sequence; use another model, or a smaller model.context"
         )
