@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.workflow import stages
-from tests.workflow.scenarios import CONFIG, CORE, RESULTS, SCRIPTS, TINY, both, edit, note, remove, rows
+from tests.workflow.scenarios import CONFIG, CORE, RATE, RESULTS, SCRIPTS, TINY, both, edit, note, remove, rows
 
 LETTERS = """import pyarrow as pa
 
@@ -117,8 +117,8 @@ SETTINGS = {
     ),
     "learning rate of the reward model": (
         "train_reward_model-*",
-        "config reward_model.learning_rate: 0.001 -> 0.002",
-        edit(CONFIG, "learning_rate: 1.0e-3", "learning_rate: 2.0e-3"),
+        "config reward_models.reward_model.learning_rate: 0.001 -> 0.002",
+        edit(CONFIG, RATE, RATE.replace("1.0", "2.0")),
     ),
     "vocabulary": ("train_tokenizer", "config model.vocabulary: 512 -> 520", edit(TINY, "vocabulary: 512", "vocabulary: 520")),
     "licence of the corpus": ("collect_corpus", 'config corpus.licence: null -> "MIT"', edit(CONFIG, "licence: null", "licence: MIT")),
@@ -349,9 +349,9 @@ ARTIFACTS = {
         rewrite("probe_policy-B-0-sft", lambda text: '{"version": 1, "rule": "probe_policy"}'),
     ),
     "receipt of the other arm": (
-        "train_reward_model-A-0",
-        'train_reward_model-tiny-A-0 is stale: wildcard arm: "B" -> "A"',
-        lambda r: shutil.copy(r.receipt("train_reward_model-B-0"), r.receipt("train_reward_model-A-0")),
+        "train_reward_model-A-0-reward_model",
+        'train_reward_model-tiny-A-0-reward_model is stale: wildcard arm: "B" -> "A"',
+        lambda r: shutil.copy(r.receipt("train_reward_model-B-0-reward_model"), r.receipt("train_reward_model-A-0-reward_model")),
     ),
     "a checkpoint deleted that an edit needs": (
         "train_sft-A-0-sft train_ppo-*",
@@ -459,7 +459,7 @@ POLICIES = {
     "that the reward model starts from": (
         stages.dag(reward_parent="direct"),
         "train_reward_model-* plot_workflow",
-        edit(CONFIG, "  parent: sft               # policy whose", "  parent: direct            # policy whose"),
+        edit(CONFIG, "{kind: single, parent: sft}   # parent:", "{kind: single, parent: direct}   # parent:"),
     ),
     "that is the reference": (
         stages.dag(reference="direct"),
