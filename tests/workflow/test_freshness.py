@@ -481,6 +481,42 @@ def test_overlay_adds_a_policy(repository):
     assert repository.plan() == set()
 
 
+def test_reward_variants_leave_what_exists_untouched(repository):
+    variants = {
+        "rm_2": {"kind": "single", "parent": "sft", "seed": 1},
+        "soft": {"kind": "smoothed", "parent": "sft"},
+        "length": {"kind": "length_only"},
+        "worst": {"kind": "ensemble", "members": ["reward_model", "rm_2"], "aggregate": "worst"},
+    }
+    policy = {"kind": "ppo", "parent": "sft", "reward_model": "worst"}
+    planned = repository.plan(overlay={"reward_models": variants, "policies": {"ppo_worst": policy}})
+    made = {job for job in planned if job.startswith(("train_", "sample_", "probe_", "score_", "collect_", "plant_"))}
+    chains = [f"{rule}-{arm}-0-ppo_worst" for rule in ("train_ppo", "probe_policy", "score_rewards") for arm in "AB"]
+    of_rewards = dict(rm_2="train_reward_model", soft="train_smoothed", length="train_length_only")
+    assert made == {"collect_extraction-ppo_worst", *chains, *(f"{r}-{arm}-0-{name}" for name, r in of_rewards.items() for arm in "AB")}
+    assert repository.plan() == set()
+
+
+def test_another_judge_scores_anew_and_trains_nothing_that_exists(repository):
+    planned = repository.plan(overlay={"reward_models": {"length": {"kind": "length_only"}}, "report": {"reward_model": "length"}})
+    judged = {job for job in DAG if job.startswith("score_rewards-")}
+    trained = {job for job in planned if job.startswith(("train_", "sample_", "probe_"))}
+    assert judged <= planned and trained == {f"train_length_only-{arm}-0-length" for arm in "AB"}
+
+
+@pytest.mark.slow
+def test_another_aggregate_retrains_those_who_use_the_ensemble_and_none_of_its_members(repository):
+    def overlay(aggregate: str) -> dict:
+        ensemble = {"kind": "ensemble", "members": ["reward_model", "rm_2"], "aggregate": aggregate}
+        rewards = {"rm_2": {"kind": "single", "parent": "sft", "seed": 1}, "both": ensemble}
+        return {"reward_models": rewards, "policies": {"ppo_both": {"kind": "ppo", "parent": "sft", "reward_model": "both"}}}
+
+    target = f"{RESULTS}/models/A/0/ppo_both"
+    assert repository.execute(target, overlay=overlay("mean")) == {"train_reward_model-A-0-rm_2", "train_ppo-A-0-ppo_both"}
+    assert repository.plan(target, overlay=overlay("mean")) == set()
+    assert repository.plan(target, overlay=overlay("worst")) == {"train_ppo-A-0-ppo_both"}
+
+
 def test_another_run_is_made_from_scratch(repository):
     assert repository.plan(overlay={"run": "other"}) == set(DAG)
 
