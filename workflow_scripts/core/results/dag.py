@@ -16,7 +16,12 @@ from .looks import COHORTS
 from .style import INK, MUTED, styled
 
 KINDS = {"base": "base, no canaries", "sft": "fine-tuning", "ppo": "PPO", "ipo": "IPO"}  # others are shown by their own name
-REWARDS = {"single": "on the pairs", "smoothed": "on smoothed labels", "ensemble": "several as one", "length_only": "length alone"}
+REWARDS = {
+    "single": "reward from pairs",
+    "smoothed": "reward, soft labels",
+    "ensemble": "rewards as one",
+    "length_only": "reward of length",
+}
 PAIRS_OF = ("ipo",)  # kinds of policies that train on the preference pairs
 _PLANTED_IN = {"sft": "sft", "ppo": "rl_prompt"}  # cohort that enters with a policy of this kind
 _EDGES = {"weights": ("-", "gives its weights"), "data": ("--", "gives data: code, samples, pairs"), "reward": (":", "gives rewards")}
