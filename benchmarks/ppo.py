@@ -46,18 +46,19 @@ def ready(run: str, threads: int):
 
 def ours(*, run: str, threads: int, episodes: int, seed: int = 0, record: bool = False) -> Callable[[], int]:
     """The workflow's own loop. The work gives the number of episodes, or with `record` the log."""
-    from workflow_scripts.core.training import models, ppo, runtime
+    from workflow_scripts.core.training import models, ppo, rewards, runtime
 
     device = runtime.start(seed=seed, threads=threads, gpu=0, name="ppo")
     path, asked, _, fim = ready(run, threads)
-    model, reward_model = models.load_policy(path / "sft"), models.load_reward_model(path / "reward_model", fim=fim)
-    chosen = settings(episodes=episodes)
-    del chosen["preference_prompts"]
+    model = models.load_policy(path / "sft")
+    reward = rewards.load(spec={"kind": "single"}, checkpoints=[path / "reward_model"], fim=fim, device=device)
+    chosen = {k: v for k, v in settings(episodes=episodes).items() if k not in ("preference_prompts", "reward_model")}
     how = ppo.Settings(seed=seed, device=device, desc="ppo", **chosen)
 
     def work():
         trained = copy.deepcopy(model)
-        found = ppo.train(model=trained, reference=model, reward_model=reward_model, fim=fim, asked=asked, settings=how)
+        value = rewards.value_model(reward=reward, parent=path / "sft", fim=fim, device=device)
+        found = ppo.train(model=trained, reference=model, reward=reward, value_model=value, fim=fim, asked=asked, settings=how)
         return found["history"] if record else found["episodes"]
 
     return work

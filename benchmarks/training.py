@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def settings() -> dict:
     """The default settings of each stage."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    return {kind: config["kinds"][kind] for kind in ("base", "sft", "ipo")} | {"reward": config["reward_model"]}
+    return {kind: config["kinds"][kind] for kind in ("base", "sft", "ipo")} | {"reward": config["reward_kinds"]["single"]}
 
 
 def ready(stage: str, run: str, threads: int):

@@ -26,6 +26,8 @@ config = or_stop(resolve, config, f"{workflow.basedir}/rules/schemas/config.sche
 
 RUN, SEEDS, ARMS = config["run"], config["seeds"], ["A", "B"]
 POLICIES = list(config["policies"])
+REWARD_RULES = {"single": "train_reward_model", "smoothed": "train_smoothed", "length_only": "train_length_only"}  # an ensemble has none
+REWARDS = {name: reward["kind"] for name, reward in config["reward_models"].items() if reward["kind"] in REWARD_RULES}
 TABLES = ["memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership", "recovery", "reward_gap"]
 TABLES += ["utility", "audit", "parity", "cost"]
 FIGURES = ["workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context"]
@@ -39,6 +41,11 @@ def any_of(names):
 def kind(*kinds):
     """Names of the policies of these kinds, as a wildcard constraint."""
     return any_of(p for p in POLICIES if config["policies"][p]["kind"] in kinds)
+
+
+def reward_kind(kind):
+    """Names of the reward models of this kind, as a wildcard constraint."""
+    return any_of(name for name in REWARDS if REWARDS[name] == kind)
 
 
 def keys(*paths):
@@ -79,8 +86,35 @@ def parent(wildcards):
     return model_of(config["policies"][wildcards.policy]["parent"], wildcards.arm, wildcards.seed)
 
 
+def reward_named(name, arm="{arm}", seed="{seed}"):
+    """Checkpoints of a reward model, which are those of its members where it is an ensemble."""
+    members = config["reward_models"][name].get("members", [name])
+    return [f"results/{RUN}/models/{arm}/{seed}/{member}" for member in members]
+
+
+def reward_of(wildcards):
+    """Checkpoints of the reward model that the job's policy is trained against."""
+    return reward_named(config["policies"][wildcards.policy]["reward_model"], wildcards.arm, wildcards.seed)
+
+
+def spec_of(name):
+    """What a reward model is to those who use it, apart from its checkpoints."""
+    return {k: v for k, v in config["reward_models"][name].items() if k in ("kind", "aggregate", "uncertainty_coef")}
+
+
+def reward_spec(wildcards):
+    """The same of the reward model that the job's policy is trained against."""
+    return spec_of(config["policies"][wildcards.policy]["reward_model"])
+
+
+def reward_parent(wildcards):
+    """Checkpoint of the policy that the job's reward model starts from."""
+    return model_of(config["reward_models"][wildcards.reward]["parent"], wildcards.arm, wildcards.seed)
+
+
 wildcard_constraints:
     run=any_of([RUN]),
     arm=any_of(ARMS),
     seed=any_of(SEEDS),
     policy=any_of(POLICIES),
+    reward=any_of(REWARDS),

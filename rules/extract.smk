@@ -57,9 +57,9 @@ rule probe_policy:
 
 
 rule score_rewards:
-    """What the chain's reward model gives to every target and to the policy's own completions."""
+    """What the reward model of the report gives to every target and to the policy's own completions."""
     input:
-        reward_model="results/{run}/models/{arm}/{seed}/reward_model",
+        reward_model=reward_named(config["report"]["reward_model"]),
         tokenizer="results/{run}/tokenizer",
         canaries="results/{run}/planted/canaries.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",
@@ -70,6 +70,7 @@ rule score_rewards:
         receipt="results/{run}/receipts/score_rewards/{arm}/{seed}/{policy}.json",
     params:
         config=keys("probes.batch_size"),
+        reward=spec_of(config["report"]["reward_model"]),
     log:
         "logs/{run}/score_rewards/{arm}/{seed}/{policy}.log",
     benchmark:

@@ -5,7 +5,7 @@ Steps: the workflow, the memorization heat map, dose-response curves, shifts aft
 against utility, prompt conditions; the report and its summary.
 """
 
-DRAWN = ("kind", "parent", "data")  # of a policy, what the picture of the workflow shows
+DRAWN = ("kind", "parent", "data", "reward_model", "members")  # of policies and reward models, what the picture of the workflow shows
 SHOWN = [key for key in config if key not in ("resources", "rerun_on_version_of")]  # the rest changes no number
 PAGE = Path(workflow.basedir, "workflow_scripts/core/results/templates/report.html.j2")
 TEMPLATES = [ancient(str(path)) for path in sorted({PAGE, *PAGE.parent.iterdir()})]  # the page and what it includes
@@ -18,8 +18,9 @@ rule plot_workflow:
         png="results/{run}/figures/workflow.png",
         receipt="results/{run}/receipts/plot_workflow.json",
     params:
-        config=keys("preferences.sampler", "reward_model.parent"),
+        config=keys("preferences.sampler"),
         policies={name: {k: p[k] for k in DRAWN if k in p} for name, p in config["policies"].items()},
+        reward_models={name: {k: r[k] for k in DRAWN if k in r} for name, r in config["reward_models"].items()},
     log:
         "logs/{run}/plot_workflow.log",
     benchmark:

@@ -15,7 +15,8 @@ PAID = ["collect_corpus", "extract_snippets", "train_tokenizer", "plant_canaries
 PAID += expand("plant_arm/{arm}", arm=ARMS) + expand("collect_extraction/{policy}", policy=POLICIES)
 PAID += [f"train_{KIND[p]}/{arm}/{seed}/{p}" for p in POLICIES if KIND[p] != "base" for arm in ARMS for seed in SEEDS]
 PAID += [f"train_base/{seed}/{p}" for p in POLICIES if KIND[p] == "base" for seed in SEEDS]
-PAID += expand("{rule}/{arm}/{seed}", rule=["sample_preferences", "train_reward_model"], arm=ARMS, seed=SEEDS)
+PAID += [f"{REWARD_RULES[kind]}/{arm}/{seed}/{name}" for name, kind in REWARDS.items() for arm in ARMS for seed in SEEDS]
+PAID += expand("sample_preferences/{arm}/{seed}", arm=ARMS, seed=SEEDS)
 PAID += expand("{rule}/{arm}/{seed}/{policy}", rule=["probe_policy", "score_rewards"], arm=ARMS, seed=SEEDS, policy=POLICIES)
 PAID += [f"probe_parity/{ARMS[0]}/{SEEDS[0]}/{REFERENCE}"]
 

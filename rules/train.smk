@@ -1,7 +1,7 @@
-"""Every policy and the reward model, each really trained. One rule per kind of policy.
+"""Every policy and reward model, each really trained. One rule per kind.
 
 Needs: results/{run}/planted, tokenizer.  Makes: results/{run}/models, preferences.
-Steps: base (no canaries, shared by the arms), sft and direct, preference pairs, reward model, ppo, ipo.
+Steps: base (no canaries, shared by the arms), sft and direct, preference pairs, reward models, ppo, ipo.
 Training goes before probing (priority): the long chains decide when a run ends, short jobs fill the gaps.
 """
 
@@ -90,33 +90,87 @@ rule sample_preferences:
 rule train_reward_model:
     """Reward model on the preference pairs, from its parent's weights with a fresh head."""
     input:
-        parent=model_of(config["reward_model"]["parent"]),
+        parent=reward_parent,
         tokenizer="results/{run}/tokenizer",
         pairs="results/{run}/preferences/{arm}/{seed}.parquet",
     output:
-        model=directory("results/{run}/models/{arm}/{seed}/reward_model"),
-        receipt="results/{run}/receipts/train_reward_model/{arm}/{seed}.json",
+        model=directory("results/{run}/models/{arm}/{seed}/{reward}"),
+        receipt="results/{run}/receipts/train_reward_model/{arm}/{seed}/{reward}.json",
     params:
-        config=keys("reward_model"),
+        config=keys("reward_models.{reward}"),
     log:
-        "logs/{run}/train_reward_model/{arm}/{seed}.log",
+        "logs/{run}/train_reward_model/{arm}/{seed}/{reward}.log",
     benchmark:
-        "results/{run}/benchmarks/train_reward_model/{arm}/{seed}/reward_model.tsv"
+        "results/{run}/benchmarks/train_reward_model/{arm}/{seed}/{reward}.tsv"
     priority: 10
     threads: threads_of("train_reward_model")
     resources:
         **needs("train_reward_model"),
+    wildcard_constraints:
+        reward=reward_kind("single"),
     conda:
         "../envs/train.yaml"
     script:
         "../workflow_scripts/train_reward_model.py"
 
 
+rule train_smoothed:
+    """The same on labels that move towards the model's own opinion while it trains."""
+    input:
+        parent=reward_parent,
+        tokenizer="results/{run}/tokenizer",
+        pairs="results/{run}/preferences/{arm}/{seed}.parquet",
+    output:
+        model=directory("results/{run}/models/{arm}/{seed}/{reward}"),
+        receipt="results/{run}/receipts/train_smoothed/{arm}/{seed}/{reward}.json",
+    params:
+        config=keys("reward_models.{reward}"),
+    log:
+        "logs/{run}/train_smoothed/{arm}/{seed}/{reward}.log",
+    benchmark:
+        "results/{run}/benchmarks/train_smoothed/{arm}/{seed}/{reward}.tsv"
+    priority: 10
+    threads: threads_of("train_smoothed")
+    resources:
+        **needs("train_smoothed"),
+    wildcard_constraints:
+        reward=reward_kind("smoothed"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/train_smoothed.py"
+
+
+rule train_length_only:
+    """A control that knows no content: a reward fitted to the lengths of chosen and rejected completions."""
+    input:
+        pairs="results/{run}/preferences/{arm}/{seed}.parquet",
+    output:
+        model=directory("results/{run}/models/{arm}/{seed}/{reward}"),
+        receipt="results/{run}/receipts/train_length_only/{arm}/{seed}/{reward}.json",
+    params:
+        config=keys("reward_models.{reward}"),
+    log:
+        "logs/{run}/train_length_only/{arm}/{seed}/{reward}.log",
+    benchmark:
+        "results/{run}/benchmarks/train_length_only/{arm}/{seed}/{reward}.tsv"
+    priority: 10
+    threads: threads_of("train_length_only")
+    resources:
+        **needs("train_length_only"),
+    wildcard_constraints:
+        reward=reward_kind("length_only"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/train_length_only.py"
+
+
 rule train_ppo:
-    """PPO against the reward model, with a KL penalty to the parent; its prompts hold canaries, never their targets."""
+    """PPO against its reward model, with a KL penalty to the parent; its prompts hold canaries, never their targets."""
     input:
         parent=parent,
-        reward_model="results/{run}/models/{arm}/{seed}/reward_model",
+        reward_model=reward_of,
         tokenizer="results/{run}/tokenizer",
         rl_prompt="results/{run}/planted/{arm}/rl_prompt.parquet",
         preference="results/{run}/planted/{arm}/preference.parquet",
@@ -125,6 +179,7 @@ rule train_ppo:
         receipt="results/{run}/receipts/train_ppo/{arm}/{seed}/{policy}.json",
     params:
         config=keys("policies.{policy}"),
+        reward=reward_spec,
     log:
         "logs/{run}/train_ppo/{arm}/{seed}/{policy}.log",
     benchmark:

@@ -1,11 +1,12 @@
-"""What the chain's reward model gives to every target and to the policy's greedy completions."""
+"""What the reward model that judges all policies gives to every target and to the policy's greedy completions."""
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import kinds as data_kinds
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
 from workflow_scripts.core.probing import kinds, prompts, rewards
-from workflow_scripts.core.training import models, runtime
+from workflow_scripts.core.training import rewards as given
+from workflow_scripts.core.training import runtime
 
 with job(snakemake) as j:
     device = runtime.start(seed=int(j.wildcards.seed), threads=j.threads, gpu=j.gpu, name=j.name)
@@ -19,6 +20,6 @@ with job(snakemake) as j:
         dict(item_id=name, prompt_ids=asked[name]["prompt_ids"], target_ids=asked[name]["target_ids"], completion_ids=ids)
         for name, ids in made.items()
     ]
-    model = models.load_reward_model(j.input.reward_model, fim=fim, device=device)
-    rows = rewards.of_items(model=model, items=items, fim=fim, batch_size=j.config["probes.batch_size"], desc=j.name)
+    reward = given.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], fim=fim, device=device)
+    rows = rewards.of_items(reward=reward, items=items, fim=fim, device=device, batch_size=j.config["probes.batch_size"], desc=j.name)
     parquet.write(rows, kinds.REWARDS, j.output.rewards)

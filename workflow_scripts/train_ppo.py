@@ -1,9 +1,9 @@
-"""PPO of a policy's parent against the arm's reward model."""
+"""PPO of a policy's parent against a reward of the arm."""
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import kinds, tokenizer
 from workflow_scripts.core.job import job
-from workflow_scripts.core.training import models, ppo, runtime
+from workflow_scripts.core.training import models, ppo, rewards, runtime
 from workflow_scripts.core.training.checkpoints import Checkpoints
 
 with job(snakemake) as j:
@@ -12,15 +12,17 @@ with job(snakemake) as j:
     device = runtime.start(seed=seed, threads=j.threads, gpu=j.gpu, name=j.name)
     _, fim, _ = tokenizer.load(j.input.tokenizer)
     model, reference = (models.load_policy(j.input.parent, device=device) for _ in range(2))
-    reward_model = models.load_reward_model(j.input.reward_model, fim=fim, device=device)
+    reward = rewards.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], fim=fim, device=device)
+    value_model = rewards.value_model(reward=reward, parent=j.input.parent, fim=fim, device=device)
     asked = ppo.prompts(
         rl_prompt=parquet.read_rows(j.input.rl_prompt, kinds.EXAMPLES),
         preference=parquet.read_rows(j.input.preference, kinds.EXAMPLES),
         preference_repeats=settings["preference_prompts"],
     )
-    options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "preference_prompts")}
+    options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "preference_prompts", "reward_model")}
     checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
     how = ppo.Settings(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)
-    record = ppo.train(model=model, reference=reference, reward_model=reward_model, fim=fim, asked=asked, settings=how)
+    parts = dict(model=model, reference=reference, reward=reward, value_model=value_model)
+    record = ppo.train(**parts, fim=fim, asked=asked, settings=how)
     meta = dict(policy=policy, parent=settings["parent"], settings=settings, arm=j.wildcards.arm, seed=seed, **record)
     models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta=meta)

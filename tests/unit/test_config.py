@@ -4,7 +4,7 @@ import pytest
 from snakemake.utils import update_config
 
 from tests.conftest import SCHEMA
-from workflow_scripts.core.config import PARENTS, lineage, resolve
+from workflow_scripts.core.config import PARENTS, REWARD_KINDS, lineage, resolve
 from workflow_scripts.core.errors import InputError
 
 
@@ -15,6 +15,7 @@ def test_default_resolves(config, defaults):
 
 def test_kinds_of_code_and_schema_agree(defaults):
     assert set(PARENTS) == set(defaults["kinds"])
+    assert set(REWARD_KINDS) == set(defaults["reward_kinds"])
 
 
 def test_overlay_entry_inherits_its_kind(defaults):
@@ -47,6 +48,11 @@ def ppo(**settings) -> dict:
 def named(name) -> dict:
     """An overlay with a policy of this name."""
     return {"policies": {name: {"kind": "sft", "parent": "base"}}}
+
+
+def reward(name="more", extra=None, **settings) -> dict:
+    """An overlay with one more reward model, and `extra` ones."""
+    return {"reward_models": {name: settings, **(extra or {})}}
 
 
 BAD = [
@@ -144,7 +150,6 @@ BAD = [
     (named(""), "config: policies.: '' is not a policy name", "use letters, digits"),
     (named("-x"), "config: policies.-x: '-x' is not a policy name", "use letters, digits"),
     (named(7), "config: policies.7: 7 is not a policy name", "use letters, digits"),
-    (named("reward_model"), "config: policies.reward_model: the name is taken", "choose another one"),
     (named("shared"), "config: policies.shared: the name is taken", "choose another one"),
     ({"policies": {"sft": None}}, "config: policies.direct.parent is 'sft', which is no policy", "choose one of base, direct"),
     (
@@ -153,12 +158,65 @@ BAD = [
         "one of base",
     ),
     ({"preferences": {"sampler": "none"}}, "config: preferences.sampler is 'none', which is no policy", "choose one of base"),
-    ({"reward_model": {"parent": "none"}}, "config: reward_model.parent is 'none', which is no policy", "choose one of base"),
     ({"report": {"reference": "none"}}, "config: report.reference is 'none', which is no policy", "choose one of base"),
     ({"report": {"reference": "base"}}, "config: report.reference is a base policy", "name an sft policy"),
     ({"preferences": {"sampler": "ppo"}}, "config: preferences.sampler is 'ppo', which is itself trained", "name a base or sft policy"),
     ({"preferences": {"sampler": "ipo"}}, "config: preferences.sampler is 'ipo', which is itself trained", "name a base or sft policy"),
-    ({"reward_model": {"parent": "ppo"}}, "config: reward_model.parent is 'ppo', which is itself trained", "name a base or sft policy"),
+    # reward models
+    (
+        {"reward_model": {"parent": "sft"}},
+        "config: the key reward_model is no longer read",
+        "write its parent to reward_models.reward_model",
+    ),
+    ({"reward_kinds": {"single": {"epoch": 1}}}, "config: unknown key reward_kinds.single.epoch", "did you mean epochs?"),
+    (reward(kind="double"), "config: reward_models.more.kind is 'double'", "choose one of single, smoothed, ensemble, length_only"),
+    (reward(parent="sft"), "config: reward_models.more needs a kind", "add `kind:` with one of single"),
+    (reward("../x", kind="length_only"), "config: reward_models.../x: '../x' is not a reward model name", "use letters"),
+    (reward("shared", kind="length_only"), "config: reward_models.shared: the name is taken", "choose another one"),
+    (reward("sft", kind="length_only"), "config: reward_models.sft: the name is taken by a policy", "rename one of them"),
+    (reward(kind="single"), "config: reward_models.more has no parent", "name the policy whose weights it starts from"),
+    (reward(kind="smoothed", parent="none"), "config: reward_models.more.parent is 'none', which is no policy", "choose one of base"),
+    (
+        reward("reward_model", parent="ppo"),
+        "config: reward_models.reward_model.parent is 'ppo', which is itself",
+        "name a base or sft policy",
+    ),
+    (reward(kind="smoothed", parent="sft", epochs=1), "config: reward_models.more.epochs is 1 but must be more than 1", "correct it"),
+    (reward(kind="smoothed", parent="sft", smoothing=2), "config: reward_models.more.smoothing is 2 but must be at most 1", "correct it"),
+    (reward(kind="single", parent="sft", smoothing=0), "config: unknown key reward_models.more.smoothing", "known here: kind, parent"),
+    (reward(kind="length_only", parent="sft"), "config: unknown key reward_models.more.parent", "known here: kind"),
+    (reward(kind="ensemble"), "config: reward_models.more has no members", "name two or more reward models of kind single or smoothed"),
+    (reward(kind="ensemble", members=[]), "config: reward_models.more has no members", "name two or more"),
+    (reward(kind="ensemble", members=["reward_model"]), "config: reward_models.more is an ensemble of one, 'reward_model'", "name two or"),
+    (
+        reward(kind="ensemble", members=["reward_model", "rm"]),
+        "config: reward_models.more.members has 'rm', which is no",
+        "among reward_model",
+    ),
+    (reward(kind="ensemble", members=["reward_model"] * 2), "config: reward_models.more.members has 'reward_model' twice", "each once"),
+    (
+        reward(kind="ensemble", members=["reward_model", "more"]),
+        "config: reward_models.more.members has 'more', which is of kind ensemble",
+        "two",
+    ),
+    (
+        reward(kind="ensemble", members=["n"], extra={"n": {"kind": "length_only"}}),
+        "config: reward_models.more.members has 'n', which is",
+        "two",
+    ),
+    (
+        reward(kind="ensemble", members=["x", "y"], aggregate="best"),
+        "config: reward_models.more.aggregate is 'best'",
+        "mean, worst, uncertainty",
+    ),
+    (
+        {"reward_models": {"reward_model": None}},
+        "config: policies.ppo.reward_model is 'reward_model', which is no",
+        "add one to reward_models",
+    ),
+    (ppo(reward_model="rm"), "config: policies.more.reward_model is 'rm', which is no reward model", "choose one of reward_model"),
+    ({"report": {"reward_model": "rm"}}, "config: report.reward_model is 'rm', which is no reward model", "choose one of reward_model"),
+    (ppo(length_penalty=-1), "config: policies.more.length_penalty is -1 but must be at least 0", "correct it"),
     # values at odds with each other
     (
         {"canaries": {"doses": [1, 4, 16]}},
@@ -206,7 +264,17 @@ def test_bad_config_is_one_sentence(defaults, overlay, problem, remedy):
     assert len(message.splitlines()) == 1
 
 
+def test_reward_models_are_merged_over_their_kind_and_null_removes_one(defaults):
+    ensemble = {"kind": "ensemble", "members": ["rm_2", "reward_model"], "aggregate": "worst"}
+    added = {"an_ensemble": ensemble, "rm_2": {"kind": "single", "parent": "sft", "seed": 1}, "gone": None, "n": {"kind": "length_only"}}
+    update_config(defaults, {"reward_models": added})
+    found = resolve(defaults, SCHEMA)["reward_models"]
+    assert list(found) == ["reward_model", "rm_2", "an_ensemble", "n"]
+    assert found["rm_2"] == {**found["reward_model"], "seed": 1} and found["reward_model"]["epochs"] == 1
+    assert found["an_ensemble"] == {**defaults["reward_kinds"]["ensemble"], **ensemble} and found["n"] == {"kind": "length_only"}
+
+
 def test_missing_section(defaults):
-    del defaults["reward_model"]
-    with pytest.raises(InputError, match=r"^config: reward_model is missing; add it$"):
+    del defaults["reward_models"]
+    with pytest.raises(InputError, match=r"^config: reward_models is missing; add it$"):
         resolve(defaults, SCHEMA)

@@ -3,6 +3,7 @@
 import pytest
 
 CONFIG, TINY = "config.yaml", "tests/config/tiny.yaml"
+RATE = "    epochs: 1\n    batch_size: 16\n    learning_rate: 1.0e-3"  # of a single reward model
 SCRIPTS, CORE, RESULTS = "workflow_scripts", "workflow_scripts/core", "results/tiny"
 
 

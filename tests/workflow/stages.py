@@ -35,7 +35,7 @@ def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_p
     reads["sample_references"] = {canaries, words}
     reads[audit] = {canaries, *(f"plant_arm-{arm}" for arm in ARMS)}
     for arm, seed in chains:
-        sets, pairs, judge = f"plant_arm-{arm}", f"sample_preferences-{arm}-{seed}", f"train_reward_model-{arm}-{seed}"
+        sets, pairs, judge = f"plant_arm-{arm}", f"sample_preferences-{arm}-{seed}", f"train_reward_model-{arm}-{seed}-reward_model"
         reads[pairs] = {model(sampler, arm, seed), words, sets, canaries}
         reads[judge] = {model(reward_parent, arm, seed), words, pairs}
         for policy, (kind, parent) in policies.items():

@@ -37,6 +37,29 @@ def test_overlay_of_three_ppo_entries_adds_exactly_their_jobs(workflow):
     assert not before - after
 
 
+VARIANTS = {
+    "rm_2": {"kind": "single", "parent": "sft", "seed": 1},
+    "soft": {"kind": "smoothed", "parent": "sft"},
+    "length": {"kind": "length_only"},
+    "worst": {"kind": "ensemble", "members": ["reward_model", "rm_2"], "aggregate": "worst"},
+}
+
+
+def test_reward_variants_add_their_own_jobs_and_an_ensemble_has_none(workflow):
+    before = jobs(workflow("--dry-run"))
+    policy = {"kind": "ppo", "parent": "sft", "reward_model": "worst", "length_penalty": 0.1}
+    after = jobs(workflow("--dry-run", overlay={"reward_models": VARIANTS, "policies": {"ppo_worst": policy}}))
+    of_policy = dict(train_ppo=2, probe_policy=2, score_rewards=2, collect_extraction=1)
+    assert after - before == Counter(train_reward_model=2, train_smoothed=2, train_length_only=2, **of_policy, total=13)
+    assert not before - after
+
+
+def test_a_policy_waits_for_the_members_of_its_ensemble_alone(workflow):
+    overlay = {"reward_models": VARIANTS, "policies": {"ppo_worst": {"kind": "ppo", "parent": "sft", "reward_model": "worst"}}}
+    counts = jobs(workflow("--dry-run", "results/tiny/models/A/0/ppo_worst", overlay=overlay))
+    assert (counts["train_reward_model"], counts["train_smoothed"], counts["train_length_only"], counts["train_ppo"]) == (2, 0, 0, 1)
+
+
 def test_seeds_repeat_training_and_share_the_data(workflow):
     before, after = jobs(workflow("--dry-run")), jobs(workflow("--dry-run", overlay={"seeds": [0, 1]}))
     added = after - before
@@ -63,6 +86,8 @@ BAD = {
     "parent of the wrong kind": ({"policies": {"late": {"kind": "ppo", "parent": "base"}}}, "cannot start from base"),
     "cycle": ({"policies": {"sft": {"parent": "direct"}}}, "in a cycle"),
     "path as a name": ({"policies": {"../x": {"kind": "sft", "parent": "base"}}}, "is not a policy name"),
+    "former key": ({"reward_model": {"parent": "sft"}}, "the key reward_model is no longer read"),
+    "ensemble of one": ({"reward_models": {"all": {"kind": "ensemble", "members": ["reward_model"]}}}, "is an ensemble of one"),
     "dose ladder": ({"canaries": {"doses": [1, 2, 3]}}, "does not divide"),
 }
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.workflow import stages
-from tests.workflow.scenarios import CONFIG, CORE, RESULTS, SCRIPTS, TINY, both, edit, note, remove, rows
+from tests.workflow.scenarios import CONFIG, CORE, RATE, RESULTS, SCRIPTS, TINY, both, edit, note, remove, rows
 
 LETTERS = """import pyarrow as pa
 
@@ -117,8 +117,8 @@ SETTINGS = {
     ),
     "learning rate of the reward model": (
         "train_reward_model-*",
-        "config reward_model.learning_rate: 0.001 -> 0.002",
-        edit(CONFIG, "learning_rate: 1.0e-3", "learning_rate: 2.0e-3"),
+        "config reward_models.reward_model.learning_rate: 0.001 -> 0.002",
+        edit(CONFIG, RATE, RATE.replace("1.0", "2.0")),
     ),
     "vocabulary": ("train_tokenizer", "config model.vocabulary: 512 -> 520", edit(TINY, "vocabulary: 512", "vocabulary: 520")),
     "licence of the corpus": ("collect_corpus", 'config corpus.licence: null -> "MIT"', edit(CONFIG, "licence: null", "licence: MIT")),
@@ -349,9 +349,9 @@ ARTIFACTS = {
         rewrite("probe_policy-B-0-sft", lambda text: '{"version": 1, "rule": "probe_policy"}'),
     ),
     "receipt of the other arm": (
-        "train_reward_model-A-0",
-        'train_reward_model-tiny-A-0 is stale: wildcard arm: "B" -> "A"',
-        lambda r: shutil.copy(r.receipt("train_reward_model-B-0"), r.receipt("train_reward_model-A-0")),
+        "train_reward_model-A-0-reward_model",
+        'train_reward_model-tiny-A-0-reward_model is stale: wildcard arm: "B" -> "A"',
+        lambda r: shutil.copy(r.receipt("train_reward_model-B-0-reward_model"), r.receipt("train_reward_model-A-0-reward_model")),
     ),
     "a checkpoint deleted that an edit needs": (
         "train_sft-A-0-sft train_ppo-*",
@@ -459,7 +459,7 @@ POLICIES = {
     "that the reward model starts from": (
         stages.dag(reward_parent="direct"),
         "train_reward_model-* plot_workflow",
-        edit(CONFIG, "  parent: sft               # policy whose", "  parent: direct            # policy whose"),
+        edit(CONFIG, "{kind: single, parent: sft}   # parent:", "{kind: single, parent: direct}   # parent:"),
     ),
     "that is the reference": (
         stages.dag(reference="direct"),
@@ -479,6 +479,42 @@ def test_overlay_adds_a_policy(repository):
     reads = stages.dag(policies(**{"ppo_kl_0.1": ("ppo", "sft")}))
     assert repository.plan(overlay={"policies": sweep}) == stages.behind(reads, "*-ppo_kl_0.1 plot_workflow")
     assert repository.plan() == set()
+
+
+def test_reward_variants_leave_what_exists_untouched(repository):
+    variants = {
+        "rm_2": {"kind": "single", "parent": "sft", "seed": 1},
+        "soft": {"kind": "smoothed", "parent": "sft"},
+        "length": {"kind": "length_only"},
+        "worst": {"kind": "ensemble", "members": ["reward_model", "rm_2"], "aggregate": "worst"},
+    }
+    policy = {"kind": "ppo", "parent": "sft", "reward_model": "worst"}
+    planned = repository.plan(overlay={"reward_models": variants, "policies": {"ppo_worst": policy}})
+    made = {job for job in planned if job.startswith(("train_", "sample_", "probe_", "score_", "collect_", "plant_"))}
+    chains = [f"{rule}-{arm}-0-ppo_worst" for rule in ("train_ppo", "probe_policy", "score_rewards") for arm in "AB"]
+    of_rewards = dict(rm_2="train_reward_model", soft="train_smoothed", length="train_length_only")
+    assert made == {"collect_extraction-ppo_worst", *chains, *(f"{r}-{arm}-0-{name}" for name, r in of_rewards.items() for arm in "AB")}
+    assert repository.plan() == set()
+
+
+def test_another_judge_scores_anew_and_trains_nothing_that_exists(repository):
+    planned = repository.plan(overlay={"reward_models": {"length": {"kind": "length_only"}}, "report": {"reward_model": "length"}})
+    judged = {job for job in DAG if job.startswith("score_rewards-")}
+    trained = {job for job in planned if job.startswith(("train_", "sample_", "probe_"))}
+    assert judged <= planned and trained == {f"train_length_only-{arm}-0-length" for arm in "AB"}
+
+
+@pytest.mark.slow
+def test_another_aggregate_retrains_those_who_use_the_ensemble_and_none_of_its_members(repository):
+    def overlay(aggregate: str) -> dict:
+        ensemble = {"kind": "ensemble", "members": ["reward_model", "rm_2"], "aggregate": aggregate}
+        rewards = {"rm_2": {"kind": "single", "parent": "sft", "seed": 1}, "both": ensemble}
+        return {"reward_models": rewards, "policies": {"ppo_both": {"kind": "ppo", "parent": "sft", "reward_model": "both"}}}
+
+    target = f"{RESULTS}/models/A/0/ppo_both"
+    assert repository.execute(target, overlay=overlay("mean")) == {"train_reward_model-A-0-rm_2", "train_ppo-A-0-ppo_both"}
+    assert repository.plan(target, overlay=overlay("mean")) == set()
+    assert repository.plan(target, overlay=overlay("worst")) == {"train_ppo-A-0-ppo_both"}
 
 
 def test_another_run_is_made_from_scratch(repository):

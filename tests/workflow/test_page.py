@@ -23,7 +23,7 @@ def drawn(policies: dict, tables: dict, folder) -> dict[str, bytes]:
     both = {table: tables[table] for table in ("memorization", "utility")}
     later = [name for name in policies if name not in ("base", "sft")]
     made = dict(
-        workflow=dag.workflow(policies=policies, sampler="sft", reward_parent="sft"),
+        workflow=dag.workflow(policies=policies, sampler="sft", reward_models={"reward_model": {"kind": "single", "parent": "sft"}}),
         memorization=figures.memorization(**both),
         dose_response=figures.dose_response(**both),
         shift=shift.shift(extraction=study.extraction(), utility=tables["utility"], reference="sft", later=later),

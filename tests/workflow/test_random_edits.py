@@ -12,7 +12,7 @@ import pytest
 
 from tests.workflow import stages
 from tests.workflow.repository import Repository
-from tests.workflow.scenarios import CONFIG, CORE, SCRIPTS
+from tests.workflow.scenarios import CONFIG, CORE, RATE, SCRIPTS
 
 CHEAP = ("summarize_", "plot_", "render_")  # stages that run for seconds
 OVER_ALL = f"{stages.OF_POLICIES} plot_workflow plot_shift"
@@ -25,7 +25,7 @@ EDITS = {  # title: (file, old text, new text, the stages that it makes stale th
     "kl": (CONFIG, "    kl_coef: 0.05", "    kl_coef: 0.1", "train_ppo-*"),
     "beta": (CONFIG, "    beta: 0.5", "    beta: 0.6", "train_ipo-*"),
     "temperature": (CONFIG, "sampler: sft\n  temperature: 1.0", "sampler: sft\n  temperature: 0.5", "sample_preferences-*"),
-    "rate": (CONFIG, "learning_rate: 1.0e-3", "learning_rate: 2.0e-3", "train_reward_model-*"),
+    "rate": (CONFIG, RATE, RATE.replace("1.0", "2.0"), "train_reward_model-*"),
     "without ipo": (CONFIG, IPO, "", OVER_ALL),
     "one more": (CONFIG, DIRECT, DIRECT + "  more: {kind: ppo, parent: direct}\n", OVER_ALL),
     "ppo script": (f"{SCRIPTS}/train_ppo.py", '"""PPO of', '"""The PPO of', "train_ppo-*"),

@@ -12,9 +12,11 @@ from rapidfuzz import fuzz, process
 
 from .errors import InputError
 from .probing.prompts import NATIVE, PROMPTS
+from .reward_config import check_reward_models, check_uses, refuse_former
 
 PARENTS = {"base": (), "sft": ("base", "sft"), "ppo": ("sft",), "ipo": ("sft",)}  # kinds that a kind may start from
-RESERVED = {"reward_model": "the reward model's checkpoint", "shared": "the folder of what both arms share"}
+REWARD_KINDS = ("single", "smoothed", "ensemble", "length_only")
+RESERVED = {"shared": "the folder of what both arms share"}
 _NUMBER = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # JSON schema takes 8.0 for an integer and nan and inf for numbers; what counts batches must be an int, and the rest finite
@@ -28,27 +30,38 @@ _Validator = extend(Draft202012Validator, type_checker=_TYPES)
 
 
 def resolve(config: dict, schema_path) -> dict:
-    """The complete config: each policy merged over the settings of its kind, policies set to null left out, the others in one order.
+    """The complete config: each policy and reward model merged over the settings of its kind, those set to null left out, the others
+    in one order.
 
     Raises InputError at the first value that is unknown, of the wrong type, out of range, or at odds with another one.
     """
     schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
+    refuse_former(config)
     _hold(config, schema, where="")
-    policies = {}
-    for name, entry in config["policies"].items():
-        if entry is None:
-            continue
-        _check_name(name, entry)
-        merged = {**config["kinds"][entry["kind"]], **entry}
-        _hold(merged, {"$defs": schema["$defs"], **schema["$defs"][entry["kind"]]}, where=f"policies.{name}")
-        policies[name] = merged
+    policies = _merged(config["policies"], config["kinds"], schema, where="policies", noun="policy")
     if not policies:
         raise InputError("config: policies: all of them are null; keep at least a base policy and an sft policy")
     _check_policies({**config, "policies": policies})
-    resolved = {**config, "policies": _in_order(policies)}
+    reward_models = _merged(config["reward_models"], config["reward_kinds"], schema, where="reward_models", noun="reward model")
+    check_reward_models(reward_models, policies)
+    check_uses(reward_models, policies, judge=config["report"]["reward_model"])
+    ordered = dict(sorted(reward_models.items(), key=lambda r: (REWARD_KINDS.index(r[1]["kind"]), r[0])))
+    resolved = {**config, "policies": _in_order(policies), "reward_models": ordered}
     _check_design(resolved)
     _check_sizes(resolved)
     return resolved
+
+
+def _merged(entries: dict, kinds: dict, schema: dict, *, where: str, noun: str) -> dict:
+    """Each entry that is not null over the settings of its kind, held to the schema of that."""
+    merged = {}
+    for name, entry in entries.items():
+        if entry is None:
+            continue
+        _check_name(name, entry, where=where, noun=noun, kinds=REWARD_KINDS if where == "reward_models" else tuple(PARENTS))
+        merged[name] = {**kinds[entry["kind"]], **entry}
+        _hold(merged[name], {"$defs": schema["$defs"], **schema["$defs"][entry["kind"]]}, where=f"{where}.{name}")
+    return merged
 
 
 def _hold(value: dict, schema: dict, where: str) -> None:
@@ -88,17 +101,17 @@ def _sentence(error: ValidationError, where: str) -> str:
     return f"config: {path}: {error.message}; correct it"
 
 
-def _check_name(name, entry) -> None:
+def _check_name(name, entry, *, where: str, noun: str, kinds: tuple[str, ...]) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InputError(
-            f"config: policies.{name}: {name!r} is not a policy name; use letters, digits, '_', '-' and '.', starting with a letter or digit"
+            f"config: {where}.{name}: {name!r} is not a {noun} name; use letters, digits, '_', '-' and '.', starting with a letter or digit"
         )
     if name in RESERVED:
-        raise InputError(f"config: policies.{name}: the name is taken by {RESERVED[name]}; choose another one")
+        raise InputError(f"config: {where}.{name}: the name is taken by {RESERVED[name]}; choose another one")
     if not isinstance(entry, dict) or "kind" not in entry:
-        raise InputError(f"config: policies.{name} needs a kind; add `kind:` with one of {', '.join(PARENTS)}")
-    if entry["kind"] not in list(PARENTS):
-        raise InputError(f"config: policies.{name}.kind is {entry['kind']!r}; choose one of {', '.join(PARENTS)}")
+        raise InputError(f"config: {where}.{name} needs a kind; add `kind:` with one of {', '.join(kinds)}")
+    if entry["kind"] not in list(kinds):
+        raise InputError(f"config: {where}.{name}.kind is {entry['kind']!r}; choose one of {', '.join(kinds)}")
 
 
 def _check_policies(config: dict) -> None:
@@ -128,18 +141,14 @@ def _check_policies(config: dict) -> None:
     contrasted = [(f"report.contrasts.{i}", name) for i, pair in enumerate(config["report"]["contrasts"] or []) for name in pair]
     for key, name in [
         ("preferences.sampler", config["preferences"]["sampler"]),
-        ("reward_model.parent", config["reward_model"]["parent"]),
         ("report.reference", config["report"]["reference"]),
         *contrasted,
     ]:
         if name not in policies:
             raise InputError(f"config: {key} is {name!r}, which is no policy; choose one of {', '.join(policies)}")
-    for key, later in {"sampler": ("ppo", "ipo"), "parent": ("ppo",)}.items():
-        where = "preferences" if key == "sampler" else "reward_model"
-        if policies[config[where][key]]["kind"] in later:
-            raise InputError(
-                f"config: {where}.{key} is {config[where][key]!r}, which is itself trained on what it makes; name a base or sft policy"
-            )
+    sampler = config["preferences"]["sampler"]
+    if policies[sampler]["kind"] not in ("base", "sft"):
+        raise InputError(f"config: preferences.sampler is {sampler!r}, which is itself trained on what it makes; name a base or sft policy")
     if policies[config["report"]["reference"]]["kind"] == "base":
         raise InputError("config: report.reference is a base policy, which no arm has planted; name an sft policy")
 

@@ -8,6 +8,7 @@ from workflow_scripts.core.data import canaries, references
 from workflow_scripts.core.probing import parity, policy, prompts, rewards, rows
 from workflow_scripts.core.training import models, packing
 from workflow_scripts.core.training.generation import complete, sampler
+from workflow_scripts.core.training.rewards import Trained
 
 SETTINGS = dict(temperature=1.0, top_k=40, top_p=1.0)
 
@@ -161,7 +162,9 @@ def test_rewards_do_not_depend_on_the_batch(small, items, tmp_path):
     torch.manual_seed(0)
     judge = models.load_reward_model(tmp_path, fim=fim)
     asked = [dict(i, item_id=i["canary_id"], completion_ids=[7, fim.end]) for i in items]
-    one, many = (rewards.of_items(model=judge, items=asked, fim=fim, batch_size=size, desc="") for size in (1, 32))
+    one, many = (
+        rewards.of_items(reward=Trained([judge]), items=asked, fim=fim, device="cpu", batch_size=size, desc="") for size in (1, 32)
+    )
     for item, a, b in zip(asked, one, many, strict=True):
         alone = judge(input_ids=torch.tensor([item["prompt_ids"] + item["target_ids"] + [fim.end]])).logits[0, 0]
         assert a["item_id"] == b["item_id"] == item["item_id"]

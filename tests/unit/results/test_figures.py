@@ -20,7 +20,7 @@ DRAWN = ["workflow", "memorization", "dose_response", "shift", "contrast", "fron
 def draw(name: str, policies=study.POLICIES, collapsed=("ipo",)):
     """A figure of the study by hand, drawn anew."""
     if name == "workflow":
-        return dag.workflow(policies=policies, sampler="sft", reward_parent="sft")
+        return dag.workflow(policies=policies, sampler="sft", reward_models={"reward_model": dict(kind="single", parent="sft")})
     found = study.tables(policies, collapsed)
     if name == "shift":
         later = [p for p in policies if p not in ("base", "sft")]
@@ -174,12 +174,15 @@ def test_one_policy_and_twelve_fit_their_figures_and_no_text_hides_another(n):
         figure = draw(name, policies, collapsed=tuple(policies)[1:2])
         assert cut_off(figure) == [], name
         assert overlapping(figure) == [], name
-    assert cut_off(dag.workflow(policies={"base": {"kind": "base"}, **policies}, sampler="sft", reward_parent="sft")) == []
+    assert cut_off(dag.workflow(policies={"base": {"kind": "base"}, **policies}, sampler="sft", reward_models={})) == []
 
 
 def test_names_are_never_read_as_mathematics(tmp_path):
     policies = {"base": {"kind": "base"}, "$x^$": {"kind": "sft", "parent": "base", "data": "sft"}}
-    style.save(figure=dag.workflow(policies=policies, sampler="$x^$", reward_parent="base"), path=tmp_path / "w.svg")
+    style.save(
+        figure=dag.workflow(policies=policies, sampler="$x^$", reward_models={"$r_": {"kind": "single", "parent": "base"}}),
+        path=tmp_path / "w.svg",
+    )
     assert (tmp_path / "w.svg").stat().st_size > 10_000  # as mathematics "$x^$" is an error
 
 
@@ -196,7 +199,11 @@ def test_rates_can_be_told_apart_in_grey():
 
 
 def test_the_graph_is_that_of_the_config(config):
-    graph = dag.stages(policies=config["policies"], sampler="direct", reward_parent="base")
+    rewards = {"reward_model": dict(kind="single", parent="base"), "length": dict(kind="length_only")}
+    rewards["both"] = dict(kind="ensemble", members=["reward_model", "other"])
+    rewards["other"] = dict(kind="smoothed", parent="sft")
+    policies = {**config["policies"], "ppo": {**config["policies"]["ppo"], "reward_model": "both"}}
+    graph = dag.stages(policies=policies, sampler="direct", reward_models=rewards)
     of = lambda name: ("policy", name)  # noqa: E731
     roles = {(a[1], b[1]): role for a, b, role in graph.edges(data="role")}
     assert roles == {
@@ -206,7 +213,12 @@ def test_the_graph_is_that_of_the_config(config):
         ("sft", "direct"): "weights",
         ("sft", "ppo"): "weights",
         ("sft", "ipo"): "weights",
-        ("reward_model", "ppo"): "reward",
+        ("both", "ppo"): "reward",
+        ("reward_model", "both"): "reward",
+        ("other", "both"): "reward",
+        ("preferences", "other"): "data",
+        ("preferences", "length"): "data",
+        ("sft", "other"): "weights",
         ("preferences", "ipo"): "data",
         ("direct", "preferences"): "data",
         ("preferences", "reward_model"): "data",
@@ -217,7 +229,9 @@ def test_the_graph_is_that_of_the_config(config):
 
 def test_no_two_boxes_share_a_place_and_every_arrow_points_right(config):
     sweep = {f"ppo_{i}": config["policies"]["ppo"] for i in range(6)} | {f"ipo_{i}": config["policies"]["ipo"] for i in range(4)}
-    graph = dag.stages(policies={**config["policies"], **sweep}, sampler="sft", reward_parent="sft")
+    rewards = {**config["reward_models"], "rm_2": config["reward_models"]["reward_model"], "length": dict(kind="length_only")}
+    rewards["both"] = dict(kind="ensemble", members=["reward_model", "rm_2"])
+    graph = dag.stages(policies={**config["policies"], **sweep}, sampler="sft", reward_models=rewards)
     places, routes = dag.layout(graph)
     for (layer, row), (other, next_row) in itertools.combinations(places.values(), 2):
         assert layer != other or abs(row - next_row) >= 1

@@ -60,6 +60,7 @@ def run(script: str, files: Inputs, folder: Path, monkeypatch, config: dict) -> 
     """The script's outputs."""
     output = SimpleNamespace(svg=folder / "f.svg", png=folder / "f.png", report=folder / "report.html", summary=folder / "summary.md")
     params = SimpleNamespace(later=synthetic.LATER, tables=list(TABLES), figures=FIGURES, policies=synthetic.POLICIES)
+    params.reward_models = {"reward_model": {"kind": "single", "parent": "sft"}}
 
     @contextmanager
     def stand_in(_):
@@ -72,7 +73,7 @@ def run(script: str, files: Inputs, folder: Path, monkeypatch, config: dict) -> 
 
 @pytest.mark.parametrize("figure", FIGURES)
 def test_the_script_of_each_figure_draws_it(figure, files, tmp_path, monkeypatch):
-    config = {"report.reference": "sft", "report.collapse_ratio": 1.5, "preferences.sampler": "sft", "reward_model.parent": "sft"}
+    config = {"report.reference": "sft", "report.collapse_ratio": 1.5, "preferences.sampler": "sft"}
     output = run(f"plot_{figure}", files, tmp_path, monkeypatch, config)
     assert output.svg.read_bytes().startswith(b"<?xml") and output.png.read_bytes().startswith(b"\x89PNG")
 

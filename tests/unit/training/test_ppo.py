@@ -18,7 +18,7 @@ from transformers import get_cosine_schedule_with_warmup
 from benchmarks.ppo import trainer
 from tests.unit.small import logprobs, scratch
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.training import models, packing, ppo, ppo_math, ppo_rollouts
+from workflow_scripts.core.training import models, ppo, ppo_math, ppo_rollouts, rewards
 from workflow_scripts.core.training.checkpoints import STATE_FILE, Checkpoints
 
 SETTINGS = ppo.Settings(
@@ -39,6 +39,7 @@ SETTINGS = ppo.Settings(
     lam=0.9,
     vf_coef=0.1,
     whiten_rewards=False,
+    length_penalty=0.0,
 )
 PROCESSES = multiprocessing.get_context("forkserver")  # children start with the libraries imported, and with none of our threads
 PROCESSES.set_forkserver_preload([__name__])
@@ -134,7 +135,7 @@ def four(small, tmp_path_factory) -> ppo_rollouts.Models:
         made[-1].save_pretrained(path)
         made.append(models.load_reward_model(path, fim=fim))
     policy, reward, reference, value = (m.double().eval() for m in made)
-    return ppo_rollouts.Models(policy=policy, value=value, reference=reference, reward=reward)
+    return ppo_rollouts.Models(policy=policy, value=value, reference=reference, reward=rewards.Trained([reward]))
 
 
 @pytest.fixture(scope="module")
@@ -161,9 +162,9 @@ def test_what_models_say_of_packed_episodes_is_what_they_say_of_each_alone(four,
     for prompt, completion in episodes:
         hidden = four.value.model(torch.tensor([prompt + completion])).last_hidden_state[0]
         judged.append(four.value.score(hidden)[len(prompt) - 1 :, 0][:6])
-        score.append(four.reward(torch.tensor([prompt + completion])).logits[0, 0])
+        score.append(four.reward.models[0](torch.tensor([prompt + completion])).logits[0, 0])
     assert value.detach().numpy() == pytest.approx(torch.cat(judged).detach().numpy(), abs=1e-5)
-    assert packing.scores(four.reward, packed).detach().numpy() == pytest.approx(torch.stack(score).detach().numpy(), abs=1e-5)
+    assert four.reward(packed).detach().numpy() == pytest.approx(torch.stack(score).detach().numpy(), abs=1e-5)
 
 
 # ---------------------------------------------------------------------------------------------------------------- beside TRL 1.12
@@ -200,8 +201,9 @@ def run_ours(*, four, played, fim, settings, monkeypatch) -> tuple[list[dict], d
     monkeypatch.setattr(ppo, "judge", lambda **more: (judged.append(judge(**more)), judged[-1])[1])
     monkeypatch.setattr(ppo, "learn", lambda *, random, **more: learn(random=Noted(random), **more))
     policy = copy.deepcopy(four.policy)
-    asked = [p for p, _ in played[0]]
-    record = ppo.train(model=policy, reference=four.reference, reward_model=four.reward, fim=fim, asked=asked, settings=settings)
+    value = rewards.value_model(reward=four.reward, parent="", fim=fim, device="cpu")
+    parts = dict(model=policy, reference=four.reference, reward=four.reward, value_model=value)
+    record = ppo.train(**parts, fim=fim, asked=[p for p, _ in played[0]], settings=settings)
     return record["history"], policy.state_dict(), judged, orders
 
 
@@ -236,7 +238,8 @@ def run_trl(*, four, played, tokenizer, settings, orders, monkeypatch) -> tuple[
 
     monkeypatch.setattr(ppo_trainer, "batch_generation", complete)
     monkeypatch.setattr(np.random, "permutation", order)
-    parts = dict(model=four.policy, reference=four.reference, reward_model=four.reward, value_model=four.reward)
+    judge = four.reward.models[0]
+    parts = dict(model=four.policy, reference=four.reference, reward_model=judge, value_model=judge)
     parts = {name: copy.deepcopy(m) for name, m in parts.items()}
     for model in parts.values():
         model.set_attn_implementation("sdpa")
@@ -270,15 +273,16 @@ def test_three_rollouts_are_those_of_trl_down_to_the_weights_after_them(whiten_r
 # ------------------------------------------------------------------------------------------------------------------------ training
 
 
-def train(fim, parent: str, settings: ppo.Settings) -> tuple[dict, dict]:
-    """(weights, record) of PPO on 36 prompts."""
+def train(fim, parent: str, settings: ppo.Settings, reward: rewards.Reward | None = None) -> tuple[dict, dict]:
+    """(weights, record) of PPO on 36 prompts, against an untrained reward model if against nothing else."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model, reference = (models.load_policy(parent) for _ in range(2))
-    reward_model = models.load_reward_model(parent, fim=fim)
+    reward = reward or rewards.Trained([models.load_reward_model(parent, fim=fim).eval()])
+    value_model = rewards.value_model(reward=reward, parent=parent, fim=fim, device="cpu")
     asked = [[fim.prefix, *range(40, 41 + i % 3), fim.suffix, fim.middle] for i in range(36)]
-    record = ppo.train(model=model, reference=reference, reward_model=reward_model, fim=fim, asked=asked, settings=settings)
-    return model.state_dict(), record
+    parts = dict(model=model, reference=reference, reward=reward, value_model=value_model)
+    return model.state_dict(), ppo.train(**parts, fim=fim, asked=asked, settings=settings)
 
 
 def train_and_die(fim, parent: str, settings: ppo.Settings, step: int, writing: bool) -> None:
@@ -362,7 +366,44 @@ def test_training_moves_towards_the_reward(small, parent):
     assert len(found) == 16 and sum(found[-3:]) / 3 > sum(found[:3]) / 3 + 0.03
 
 
+SHORT = replace(SETTINGS, episodes=256, rollout_batch=32, minibatch=16, learning_rate=1e-2, kl_coef=0.0, missing_eos_penalty=0.0)
+
+
+def test_a_length_penalty_is_taken_off_the_score_for_every_token(small, parent):
+    constant = rewards.LengthOnly(dict(mean=[0.0, 0.0], deviation=[1.0, 1.0], coefficients=[0.0, 0.0]))
+    one = replace(SHORT, episodes=32)
+    free, penalised = (train(small[1], parent, replace(one, length_penalty=penalty), constant)[1] for penalty in (0.0, 0.5))
+    prompts = ppo.draw(asked=[[0] * (4 + i % 3) for i in range(36)], size=32, seed=0, rollout=0)
+    completions = free["tokens"] - sum(map(len, prompts))
+    assert free["history"][0]["objective/scores"] == 0 and free["tokens"] == penalised["tokens"]
+    assert penalised["history"][0]["objective/scores"] == pytest.approx(-0.5 * completions / 32)
+
+
+def test_a_reward_of_length_alone_needs_no_network_and_is_a_length_penalty(small, parent):
+    per_token = rewards.LengthOnly(dict(mean=[0.0, 0.0], deviation=[1.0, 1.0], coefficients=[-1.0, 0.0]))
+    by_reward, by_penalty = (
+        train(small[1], parent, replace(SHORT, length_penalty=penalty), reward)[1]
+        for penalty, reward in ((0.0, per_token), (1.0, replace(per_token, fitted={**per_token.fitted, "coefficients": [0.0, 0.0]})))
+    )
+    assert by_reward == by_penalty, "a reward of -1 per token and a penalty of 1 are one and the same"
+
+
+@pytest.mark.parametrize("aggregate", ["mean", "worst", "uncertainty"])
+def test_ppo_against_an_ensemble_pays_what_the_members_say_together(aggregate, small, parent, monkeypatch):
+    members = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        members.append(models.load_reward_model(parent, fim=small[1]).eval())
+    ensemble = rewards.Ensemble(members, [0.5, -0.5], aggregate, 2.0)
+    paid, real = [], rewards.Ensemble.__call__
+    monkeypatch.setattr(rewards.Ensemble, "__call__", lambda self, packed: (paid.append(real(self, packed)), paid[-1])[1])
+    settings = replace(SETTINGS, episodes=32, missing_eos_penalty=0.0)
+    weights, record = train(small[1], parent, settings, ensemble)
+    assert [row["objective/scores"] for row in record["history"]] == pytest.approx([float(x.mean()) for x in torch.cat(paid).view(2, 16)])
+    assert not same(weights, train(small[1], parent, settings, rewards.Trained(members[:1]))[0])
+
+
 def test_too_few_prompts_are_named(small):
     fim, model = small[1:]
     with pytest.raises(InputError, match="larger than the 1 prompts of PPO; lower it"):
-        ppo.train(model=model, reference=model, reward_model=model, fim=fim, asked=[[1, 2]], settings=SETTINGS)
+        ppo.train(model=model, reference=model, reward=None, value_model=model, fim=fim, asked=[[1, 2]], settings=SETTINGS)

@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import Trainer
 
-from workflow_scripts.core.training import ipo, models, reward, sft
+from workflow_scripts.core.training import ipo, models, reward, sft, smoothing
 from workflow_scripts.core.training.checkpoints import Checkpoints
 from workflow_scripts.core.training.trainer import Progress, Stage
 
-STAGES = ("base", "sft", "ipo", "reward")
+STAGES = ("base", "sft", "ipo", "reward", "smoothed")
 PERCENT = 10
 PROCESSES = multiprocessing.get_context("forkserver")  # children start with the libraries imported, and with none of our threads
 PROCESSES.set_forkserver_preload([__name__])
@@ -28,7 +28,7 @@ def train(name: str, tokenizer, fim, parent: str, checkpoints: Checkpoints | Non
     pairs = [dict(prompt_ids=p, chosen_ids=[60 + i, fim.end], rejected_ids=[90, 91 + i % 7, 92]) for i, p in enumerate(prompts)]
     shared = dict(seed=0, device="cpu", desc=name, epochs=2.5, learning_rate=3e-3, weight_decay=0.01, warmup_share=0.1)
     stage = Stage(**shared, batch_size=4 if name in ("base", "sft") else 8, checkpoints=checkpoints)
-    model = models.load_policy(parent) if name != "reward" else models.load_reward_model(parent, fim=fim)
+    model = models.load_reward_model(parent, fim=fim) if name in ("reward", "smoothed") else models.load_policy(parent)
     if name == "base":
         rows = sft.block_rows([dict(input_ids=[*range(10 + i, 42 + i)]) for i in range(36)])
         record = sft.train(model=model, rows=rows, stage=stage)
@@ -40,6 +40,8 @@ def train(name: str, tokenizer, fim, parent: str, checkpoints: Checkpoints | Non
         reference = models.load_policy(parent)
         record = ipo.train(model=model, reference=reference, pairs=pairs, beta=0.3, stage=stage)
         assert difference(reference.state_dict(), models.load_policy(parent).state_dict()) == 0
+    elif name == "smoothed":
+        record = smoothing.train(model=model, pairs=pairs, smoothing=0.7, stage=stage)
     else:
         record = reward.train(model=model, pairs=pairs, stage=stage)
     return model.state_dict(), record

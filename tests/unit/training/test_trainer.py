@@ -11,6 +11,7 @@ from workflow_scripts.core.data.fim import Fim
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.probing import policy, rewards
 from workflow_scripts.core.training import ipo, models, reward, runtime, sft
+from workflow_scripts.core.training.rewards import Trained
 from workflow_scripts.core.training.trainer import Stage
 
 ONCE = Stage(seed=0, device="cpu", desc="test", epochs=1, batch_size=2, learning_rate=1e-9, weight_decay=0.0, warmup_share=0.0)
@@ -59,7 +60,9 @@ def test_reward_loss_is_bradley_terry_on_scores_at_the_last_token(small, tmp_pat
         for p in pairs(fim)
     ]
     asked = [(p["prompt_ids"], [p["chosen_ids"], p["rejected_ids"]]) for p in pairs(fim)]
-    assert rewards.rewards(model=judge, asked=asked, batch_size=4, desc="") == [pytest.approx(a, abs=1e-5) for a in alone]
+    assert rewards.rewards(reward=Trained([judge]), asked=asked, device="cpu", batch_size=4, desc="") == [
+        pytest.approx(a, abs=1e-5) for a in alone
+    ]
     record = reward.train(model=judge, pairs=pairs(fim), stage=ONCE)
     assert first_loss(record) == pytest.approx(float(torch.stack(expected).mean().detach()), rel=1e-4)
 

@@ -5,15 +5,17 @@ Times include a job's imports. Its memory is the largest that the process held, 
 
 from importlib.metadata import version
 
-_AXES = ("policy", "arm")
-
 
 def cost(receipts: list[dict]) -> list[dict]:
-    """Rows of kind `cost`, one per receipt and in their order; None where a job has no such wildcard or measure (what both arms share has no arm)."""
+    """Rows of kind `cost`, one per receipt and in their order; None where a job has no such wildcard or measure (what both arms share has no arm).
+
+    A reward model's name stands in the column of the policies, with which it shares one name space.
+    """
     rows = []
     for receipt in receipts:
         wildcards, made = receipt["wildcards"], receipt["made"]
-        axes = {k: wildcards.get(k) for k in _AXES} | {"seed": int(wildcards["seed"]) if "seed" in wildcards else None}
+        axes = dict(policy=wildcards.get("policy", wildcards.get("reward")), arm=wildcards.get("arm"))
+        axes |= {"seed": int(wildcards["seed"]) if "seed" in wildcards else None}
         measured = {k: made.get(k) for k in ("wall_s", "cpu_s", "peak_memory_mb", "steps", "tokens", "device", "gpu_peak_mb")}
         rows.append({"rule": receipt["rule"], **axes, **measured})
     return rows

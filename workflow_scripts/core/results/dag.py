@@ -16,15 +16,21 @@ from .looks import COHORTS
 from .style import INK, MUTED, styled
 
 KINDS = {"base": "base, no canaries", "sft": "fine-tuning", "ppo": "PPO", "ipo": "IPO"}  # others are shown by their own name
-PAIRS_OF, REWARD_OF = ("ipo",), ("ppo",)  # kinds that train on the preference pairs, or against the reward model
+REWARDS = {
+    "single": "reward from pairs",
+    "smoothed": "reward, soft labels",
+    "ensemble": "rewards as one",
+    "length_only": "reward of length",
+}
+PAIRS_OF = ("ipo",)  # kinds of policies that train on the preference pairs
 _PLANTED_IN = {"sft": "sft", "ppo": "rl_prompt"}  # cohort that enters with a policy of this kind
 _EDGES = {"weights": ("-", "gives its weights"), "data": ("--", "gives data: code, samples, pairs"), "reward": (":", "gives rewards")}
 _BOX, _STEP = (1.32, 0.78), (1.76, 0.98)  # inches: a box, and from one box to the next
-_CORPUS, _PLANT, _PAIRS, _REWARD = (("step", name) for name in ("corpus", "plant", "preferences", "reward_model"))
+_CORPUS, _PLANT, _PAIRS = (("step", name) for name in ("corpus", "plant", "preferences"))
 
 
-def stages(*, policies: dict[str, dict], sampler: str, reward_parent: str) -> nx.DiGraph:
-    """The graph of a resolved config: nodes ("policy", name) and ("step", name) with title, note and cohort; edges with a role."""
+def stages(*, policies: dict[str, dict], sampler: str, reward_models: dict[str, dict]) -> nx.DiGraph:
+    """The graph of a resolved config: nodes ("policy", name), ("reward", name) and ("step", name) with title, note and cohort; edges with a role."""
     graph = nx.DiGraph()
     graph.add_node(_CORPUS, title="raw code", note="functions, no copies", cohort=None)
     graph.add_node(_PLANT, title="plant canaries", note="arm A / arm B", cohort=None)
@@ -33,17 +39,23 @@ def stages(*, policies: dict[str, dict], sampler: str, reward_parent: str) -> nx
         cohort = policy.get("data") or _PLANTED_IN.get(policy["kind"])
         graph.add_node(("policy", name), title=name, note=KINDS.get(policy["kind"], policy["kind"]), cohort=cohort)
     graph.add_node(_PAIRS, title="preferences", note="true vs sampled", cohort="preference")
-    graph.add_node(_REWARD, title="reward model", note="trained on the pairs", cohort=None)
+    for name, reward in reward_models.items():
+        graph.add_node(("reward", name), title=name, note=REWARDS.get(reward["kind"], reward["kind"]), cohort=None)
     for name, policy in policies.items():
         start = ("policy", policy["parent"]) if policy.get("parent") else _PLANT
         graph.add_edge(start, ("policy", name), role="weights" if policy.get("parent") else "data")
         if policy["kind"] in PAIRS_OF:
             graph.add_edge(_PAIRS, ("policy", name), role="data")
-        if policy["kind"] in REWARD_OF:
-            graph.add_edge(_REWARD, ("policy", name), role="reward")
+        if policy.get("reward_model"):
+            graph.add_edge(("reward", policy["reward_model"]), ("policy", name), role="reward")
     graph.add_edge(("policy", sampler), _PAIRS, role="data")
-    graph.add_edge(_PAIRS, _REWARD, role="data")
-    graph.add_edge(("policy", reward_parent), _REWARD, role="weights")
+    for name, reward in reward_models.items():
+        for member in reward.get("members", []):
+            graph.add_edge(("reward", member), ("reward", name), role="reward")
+        if reward.get("parent"):
+            graph.add_edge(("policy", reward["parent"]), ("reward", name), role="weights")
+        if not reward.get("members"):
+            graph.add_edge(_PAIRS, ("reward", name), role="data")
     return graph
 
 
@@ -88,9 +100,9 @@ def _rows(layers: list[list]) -> dict:
 
 
 @styled
-def workflow(*, policies: dict[str, dict], sampler: str, reward_parent: str) -> Figure:
+def workflow(*, policies: dict[str, dict], sampler: str, reward_models: dict[str, dict]) -> Figure:
     """The stages as boxes, policies shaded, with the cohort that enters at each; a band below says what happens to all policies."""
-    graph = stages(policies=policies, sampler=sampler, reward_parent=reward_parent)
+    graph = stages(policies=policies, sampler=sampler, reward_models=reward_models)
     places, routes = layout(graph)
     at = lambda place: (place[0] * _STEP[0], -place[1] * _STEP[1])  # noqa: E731
     boxes, lines = [at(place)[1] for place in places.values()], [at(place)[1] for route in routes.values() for place in route]

@@ -1,11 +1,10 @@
-"""PPO against the reward model with a KL penalty to the parent policy (Ziegler et al. 2019, arXiv 1909.08593).
+"""PPO against a reward with a KL penalty to the parent policy (Ziegler et al. 2019, arXiv 1909.08593).
 
-The reward of an episode is the reward model's score at the end of the completion, less `missing_eos_penalty` where it does not end
-within `max_new_tokens`, less `kl_coef` times the summed log-ratio to the parent (estimator k1). A loop of our own, with the results of
+The reward of an episode is paid at the end of the completion, less `missing_eos_penalty` where it does not end within `max_new_tokens`,
+less `length_penalty` per token, less `kl_coef` times the summed log-ratio to the parent (estimator k1). A loop of our own, with the results of
 TRL 1.12's PPOTrainer on the same completions: that one is gone from TRL 1.13 on, cannot resume, and computes on padding.
 """
 
-import copy
 import logging
 
 import numpy as np
@@ -18,6 +17,7 @@ from . import generation
 from .checkpoints import check_state, load_state, save_state
 from .ppo_math import policy_loss, value_loss
 from .ppo_rollouts import Models, Rollout, Settings, judge, logprobs, pack, values
+from .rewards import Reward
 
 log = logging.getLogger(__name__)
 VALUE_CLIPRANGE = 0.2  # TRL's
@@ -73,8 +73,8 @@ def learn(*, models: Models, optimizer, rollout: Rollout, settings: Settings, ra
     return {name: float(torch.stack([one[name] for one in said]).mean()) for name in said[0]}
 
 
-def train(*, model, reference, reward_model, fim: Fim, asked: list[list[int]], settings: Settings) -> dict:
-    """Train the policy in place; the value model starts as a copy of the reward model. Returns {steps, history, tokens, episodes}.
+def train(*, model, reference, reward: Reward, value_model, fim: Fim, asked: list[list[int]], settings: Settings) -> dict:
+    """Train the policy, and the value model (rewards.value_model) with it, in place. Returns {steps, history, tokens, episodes}.
 
     With `settings.checkpoints`, save them on the way and go on from the last: every random choice of a rollout follows from the seed
     and its number, so that weights and record are those of an undisturbed run. Raises InputError where a rollout needs more prompts
@@ -84,8 +84,8 @@ def train(*, model, reference, reward_model, fim: Fim, asked: list[list[int]], s
         raise InputError(
             f"rollout_batch {settings.rollout_batch} is larger than the {len(asked)} prompts of PPO; lower it or raise corpus.pools.rl_prompt"
         )
-    models = Models(policy=model, value=copy.deepcopy(reward_model), reference=reference, reward=reward_model)
-    for part in vars(models).values():
+    models = Models(policy=model, value=value_model, reference=reference, reward=reward)
+    for part in (model, value_model, reference):
         part.eval()  # no dropout
     optimizer = adamw(models, settings)
     record, checkpoints = dict(steps=0, history=[], tokens=0, episodes=0), settings.checkpoints

@@ -10,7 +10,7 @@ from operator import itemgetter
 import torch
 
 from ..data.fim import Fim
-from . import packing
+from . import packing, rewards
 from .checkpoints import Checkpoints
 from .ppo_math import generalized_advantages, places, spread, token_rewards, whiten
 
@@ -36,6 +36,7 @@ class Settings:
     lam: float
     vf_coef: float
     whiten_rewards: bool
+    length_penalty: float
     checkpoints: Checkpoints | None = None
 
     @property
@@ -54,12 +55,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Models:
-    """Policy and value model are trained; reference and reward model are only read."""
+    """Policy and value model are trained; the reference and whatever gives the reward are only read."""
 
     policy: torch.nn.Module
     value: torch.nn.Module
     reference: torch.nn.Module
-    reward: torch.nn.Module
+    reward: rewards.Reward
 
     def trained(self) -> dict[str, torch.nn.Parameter]:
         """Every parameter that is trained, by name; tied ones once."""
@@ -109,8 +110,10 @@ def values(model, packed: packing.Pack, tokens: torch.Tensor, states: torch.Tens
 
 @torch.no_grad()
 def judge(*, models: Models, prompts: list[list[int]], completions: list[list[int]], fim: Fim, settings: Settings) -> Rollout:
-    """What PPO learns from completions: what the four models say of them, and the arithmetic on it. Read in minibatches, for their memory."""
+    """What PPO learns from completions: what the models say of them, and the arithmetic on it. Read in minibatches, for their memory."""
     tokens, states = places([len(c) for c in completions], device=settings.device)
+    ended = torch.tensor([fim.end in c for c in completions], device=settings.device)
+    penalties = dict(missing_eos_penalty=settings.missing_eos_penalty, length_penalty=settings.length_penalty)
     read = defaultdict(list)
     for start in range(0, len(prompts), settings.minibatch):
         part = slice(start, start + settings.minibatch)
@@ -119,16 +122,15 @@ def judge(*, models: Models, prompts: list[list[int]], completions: list[list[in
             read["policy"].append(logprobs(models.policy, packed, settings.temperature))
             read["reference"].append(logprobs(models.reference, packed, settings.temperature))
             read["value"].append(values(models.value, packed, tokens[part], states[part]))
-            read["score"].append(packing.scores(models.reward, packed).float())
+            read["score"].append(rewards.score(reward=models.reward, packed=packed, ended=ended[part], **penalties))
     found = {name: torch.cat(parts) for name, parts in read.items()}
     old, value = spread(found["policy"], tokens), spread(found["value"], states)
-    ended = torch.tensor([fim.end in c for c in completions], device=settings.device)
-    score = found["score"] - settings.missing_eos_penalty * ~ended
+    score = found["score"]
     logratios = spread(found["policy"] - found["reference"], tokens)
-    rewards = token_rewards(scores=score, logratios=logratios, states=states, kl_coef=settings.kl_coef)
+    paid = token_rewards(scores=score, logratios=logratios, states=states, kl_coef=settings.kl_coef)
     if settings.whiten_rewards:
-        rewards = whiten(rewards, states, keep_mean=True)
-    advantages = generalized_advantages(rewards=rewards, values=value, gamma=settings.gamma, lam=settings.lam)
+        paid = whiten(paid, states, keep_mean=True)
+    advantages = generalized_advantages(rewards=paid, values=value, gamma=settings.gamma, lam=settings.lam)
     kl = logratios.sum(1).mean()
     metrics = {
         "objective/kl": kl,

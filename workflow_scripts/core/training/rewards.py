@@ -1,0 +1,99 @@
+"""Rewards: callables that give one number to each prompt with its continuation, whatever kind of reward model stands behind.
+
+`reward(packed)` -> (continuations,) in fp32. `reward.models` are the networks that it reads: the one of a single or smoothed reward model,
+those of an ensemble's members in their order, none of length_only.
+"""
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..data.fim import Fim
+from . import length, packing
+from .models import load_reward_model
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One trained reward model."""
+
+    models: list[torch.nn.Module]
+
+    def __call__(self, packed: packing.Pack) -> torch.Tensor:
+        return packing.scores(self.models[0], packed).float()
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Several trained reward models as one (Coste et al. 2023, arXiv 2310.02743, section 3).
+
+    From a member's score its mean over training completions, `centres`, is taken off: pairs leave a reward's zero open, and without
+    one of their own the worst of the members would always be the same one.
+    """
+
+    models: list[torch.nn.Module]
+    centres: list[float]
+    aggregate: str
+    uncertainty_coef: float
+
+    def __call__(self, packed: packing.Pack) -> torch.Tensor:
+        scores = torch.stack([packing.scores(m, packed).float() - c for m, c in zip(self.models, self.centres, strict=True)])
+        return aggregated(scores, aggregate=self.aggregate, uncertainty_coef=self.uncertainty_coef)
+
+
+@dataclass(frozen=True)
+class LengthOnly:
+    """A fitted function of the continuation's length; no network reads anything."""
+
+    fitted: dict
+    models: tuple = ()
+
+    def __call__(self, packed: packing.Pack) -> torch.Tensor:
+        return torch.tensor(length.rewards(packed.sizes, fitted=self.fitted), dtype=torch.float32, device=packed.ids.device)
+
+
+Reward = Callable[[packing.Pack], torch.Tensor]
+
+
+def aggregated(scores: torch.Tensor, *, aggregate: str, uncertainty_coef: float) -> torch.Tensor:
+    """(members, continuations) -> (continuations,): mean; worst: the least; uncertainty: mean less the coefficient times the variance
+    over the members (eq. 2 to 4 of Coste et al.; the variance of these members, not an estimate of others').
+    """
+    if aggregate == "worst":
+        return scores.amin(0)
+    mean = scores.mean(0)
+    return mean - uncertainty_coef * scores.var(0, correction=0) if aggregate == "uncertainty" else mean
+
+
+def load(*, spec: dict, checkpoints: list[str], fim: Fim, device: str) -> Reward:
+    """The reward of a resolved entry of reward_models (`kind`; of an ensemble `aggregate` and `uncertainty_coef`) from its checkpoints, an
+    ensemble's in the order of its members.
+    """
+    if spec["kind"] == "length_only":
+        return LengthOnly(_about(checkpoints[0])["fitted"])
+    models = [load_reward_model(path, fim=fim, device=device).eval() for path in checkpoints]
+    if spec["kind"] != "ensemble":
+        return Trained(models)
+    centres = [_about(path)["centre"] for path in checkpoints]
+    return Ensemble(models, centres, spec["aggregate"], spec["uncertainty_coef"])
+
+
+def _about(checkpoint: str) -> dict:
+    return json.loads((Path(checkpoint) / "meta.json").read_text(encoding="utf-8"))
+
+
+def value_model(*, reward: Reward, parent: str, fim: Fim, device: str):
+    """What a value model starts from: a copy of the reward's (first) network; where it has none, `parent` with a fresh head (seed set by
+    the caller).
+    """
+    return copy.deepcopy(reward.models[0]) if reward.models else load_reward_model(parent, fim=fim, device=device)
+
+
+def score(*, reward: Reward, packed: packing.Pack, ended: torch.Tensor, missing_eos_penalty: float, length_penalty: float) -> torch.Tensor:
+    """(continuations,): the reward, less one penalty where a completion has not `ended` (boolean), less the other per token of it."""
+    sizes = torch.tensor(packed.sizes, device=ended.device)
+    return reward(packed) - missing_eos_penalty * ~ended - length_penalty * sizes

@@ -1,0 +1,41 @@
+"""A reward model on labels that it smooths itself (iterative data smoothing: Zhu et al. 2024, arXiv 2401.16335, algorithm 1).
+
+A pair's label y is how surely the chosen completion is the better one. It starts at 1, and each time the pair is visited it moves
+towards what the model then says, so that pairs that the model cannot learn pull less in the epochs that follow.
+"""
+
+import torch
+from torch.nn.functional import logsigmoid
+
+from .models import without_dropout
+from .reward import described, margins
+from .trainer import Stage, fit
+
+LABELS = "labels"  # a buffer of the model while it trains, so that a checkpoint holds it
+
+
+def soft_loss(margin: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean over pairs of -[y log sigmoid(m) + (1 - y) log sigmoid(-m)], from (pairs,) and (pairs,)."""
+    return -(labels * logsigmoid(margin) + (1 - labels) * logsigmoid(-margin)).mean()
+
+
+def moved(labels: torch.Tensor, margin: torch.Tensor, smoothing: float) -> torch.Tensor:
+    """(1 - smoothing) y + smoothing sigmoid(m)."""
+    return (1 - smoothing) * labels + smoothing * torch.sigmoid(margin.detach())
+
+
+def train(*, model, pairs: list[dict], smoothing: float, stage: Stage) -> dict:
+    """Train the reward model in place; returns what reward.train does. The log has the mean label beside accuracy and margin."""
+    rows = [{**pair, "place": i} for i, pair in enumerate(pairs)]
+    model.register_buffer(LABELS, torch.ones(len(rows), device=model.device))
+
+    def loss(model, batch: list[dict]):
+        places = torch.tensor([row["place"] for row in batch], device=model.device)
+        margin, labels = margins(model, batch), getattr(model, LABELS)
+        y = labels[places]
+        labels[places] = moved(y, margin, smoothing)
+        return soft_loss(margin, y), dict(accuracy=(margin > 0).float().mean(), margin=margin.mean(), label=y.mean())
+
+    record = fit(model=without_dropout(model), rows=rows, loss=loss, stage=stage)
+    delattr(model, LABELS)
+    return {**record, **described(model, pairs, stage)}
