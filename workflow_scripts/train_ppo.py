@@ -3,7 +3,7 @@
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import kinds, tokenizer
 from workflow_scripts.core.job import job
-from workflow_scripts.core.training import models, ppo, runtime
+from workflow_scripts.core.training import models, on_policy, ppo, runtime
 from workflow_scripts.core.training.checkpoints import Checkpoints
 
 with job(snakemake) as j:
@@ -13,7 +13,7 @@ with job(snakemake) as j:
     _, fim, _ = tokenizer.load(j.input.tokenizer)
     model, reference = (models.load_policy(j.input.parent, device=device) for _ in range(2))
     reward_model = models.load_reward_model(j.input.reward_model, fim=fim, device=device)
-    asked = ppo.prompts(
+    asked = on_policy.prompts(
         rl_prompt=parquet.read_rows(j.input.rl_prompt, kinds.EXAMPLES),
         preference=parquet.read_rows(j.input.preference, kinds.EXAMPLES),
         preference_repeats=settings["preference_prompts"],
