@@ -13,7 +13,9 @@ from rapidfuzz import fuzz, process
 from .errors import InputError
 from .probing.prompts import NATIVE, PROMPTS
 
-PARENTS = {"base": (), "sft": ("base", "sft"), "ppo": ("sft",), "ipo": ("sft",)}  # kinds that a kind may start from
+PARENTS = {"base": (), "sft": ("base", "sft"), **dict.fromkeys(("ppo", "ipo", "dpo", "slic", "rloo", "rrhf"), ("sft",))}
+PARENTS["online_dpo"] = ("sft", "online_dpo")  # kinds that a kind may start from; an iteration starts from the one before
+ON_POLICY, REWARDED = ("ppo", "rloo"), ("ppo", "rloo", "rrhf", "online_dpo")  # kinds that learn in rollouts; that learn from a reward
 RESERVED = {"reward_model": "the reward model's checkpoint", "shared": "the folder of what both arms share"}
 _NUMBER = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -134,7 +136,7 @@ def _check_policies(config: dict) -> None:
     ]:
         if name not in policies:
             raise InputError(f"config: {key} is {name!r}, which is no policy; choose one of {', '.join(policies)}")
-    for key, later in {"sampler": ("ppo", "ipo"), "parent": ("ppo",)}.items():
+    for key, later in {"sampler": tuple(set(PARENTS) - {"base", "sft"}), "parent": REWARDED}.items():
         where = "preferences" if key == "sampler" else "reward_model"
         if policies[config[where][key]]["kind"] in later:
             raise InputError(
@@ -174,7 +176,7 @@ def _check_sizes(config: dict) -> None:
             f"config: model.hidden {model['hidden']} is not a multiple of twice model.heads {model['heads']}; change one of them"
         )
     longest = examples["max_target_tokens"] + 2
-    users = {"preferences": config["preferences"], **{f"policies.{n}": p for n, p in config["policies"].items() if p["kind"] == "ppo"}}
+    users = {"preferences": config["preferences"], **{f"policies.{n}": p for n, p in config["policies"].items() if p["kind"] in REWARDED}}
     for user, settings in users.items():
         longest = max(longest, settings["max_new_tokens"])
         if examples["max_prompt_tokens"] + longest > context:
@@ -187,19 +189,25 @@ def _check_sizes(config: dict) -> None:
             f"config: examples.block_tokens {examples['block_tokens']} exceeds model.context {context}; lower it or raise the context"
         )
     for name, policy in config["policies"].items():
-        if policy["kind"] != "ppo":
-            continue
-        if policy["rollout_batch"] % policy["minibatch"]:
-            raise InputError(
-                f"config: policies.{name}.minibatch {policy['minibatch']} does not divide rollout_batch {policy['rollout_batch']}; change one of them"
-            )
-        canaries, doses = config["canaries"]["cohorts"], config["canaries"]["doses"]
-        prompts = config["corpus"]["pools"]["rl_prompt"] + canaries["rl_prompt"] // 2 * sum(doses) // len(doses)
-        prompts += canaries["preference"] // 2 * policy["preference_prompts"]
-        if policy["rollout_batch"] > prompts:
-            raise InputError(
-                f"config: policies.{name}.rollout_batch {policy['rollout_batch']} exceeds its {prompts} prompts; lower it or raise corpus.pools.rl_prompt"
-            )
+        if policy["kind"] in ON_POLICY:
+            _check_rollouts(f"policies.{name}", policy, config)
+
+
+def _check_rollouts(where: str, policy: dict, config: dict) -> None:
+    """Minibatches and the completions of a prompt divide a rollout, and there are prompts enough for one."""
+    samples = policy.get("samples_per_prompt", 1)
+    for key, size in {"minibatch": policy["minibatch"], "samples_per_prompt": samples}.items():
+        if policy["rollout_batch"] % size:
+            raise InputError(f"config: {where}.{key} {size} does not divide rollout_batch {policy['rollout_batch']}; change one of them")
+    canaries, doses = config["canaries"]["cohorts"], config["canaries"]["doses"]
+    prompts = config["corpus"]["pools"]["rl_prompt"] + canaries["rl_prompt"] // 2 * sum(doses) // len(doses)
+    prompts += canaries["preference"] // 2 * policy["preference_prompts"]
+    if policy["rollout_batch"] > prompts * samples:
+        times = f" of {samples} samples" if samples > 1 else ""
+        raise InputError(
+            f"config: {where}.rollout_batch {policy['rollout_batch']} exceeds its {prompts} prompts{times}; "
+            "lower it or raise corpus.pools.rl_prompt"
+        )
 
 
 def _in_order(policies: dict) -> dict:

@@ -15,9 +15,11 @@ from matplotlib.path import Path
 from .looks import COHORTS
 from .style import INK, MUTED, styled
 
-KINDS = {"base": "base, no canaries", "sft": "fine-tuning", "ppo": "PPO", "ipo": "IPO"}  # others are shown by their own name
-PAIRS_OF, REWARD_OF = ("ipo",), ("ppo",)  # kinds that train on the preference pairs, or against the reward model
-_PLANTED_IN = {"sft": "sft", "ppo": "rl_prompt"}  # cohort that enters with a policy of this kind
+KINDS = {"base": "base, no canaries", "sft": "fine-tuning", "ppo": "PPO", "ipo": "IPO", "dpo": "DPO", "slic": "SLiC"}
+KINDS |= {"rloo": "RLOO", "rrhf": "RRHF", "online_dpo": "DPO on own samples"}  # others are shown by their own name
+PAIRS_OF = ("ipo", "dpo", "slic")  # kinds that train on the preference pairs
+REWARD_OF = ("ppo", "rloo", "rrhf", "online_dpo")  # and against the reward model, on the prompts of PPO
+_PLANTED_IN = {"sft": "sft", **dict.fromkeys(REWARD_OF, "rl_prompt")}  # cohort that enters with a policy of this kind
 _EDGES = {"weights": ("-", "gives its weights"), "data": ("--", "gives data: code, samples, pairs"), "reward": (":", "gives rewards")}
 _BOX, _STEP = (1.32, 0.78), (1.76, 0.98)  # inches: a box, and from one box to the next
 _CORPUS, _PLANT, _PAIRS, _REWARD = (("step", name) for name in ("corpus", "plant", "preferences", "reward_model"))
