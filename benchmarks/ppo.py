@@ -33,14 +33,14 @@ def ready(run: str, threads: int):
 
     from workflow_scripts.core import parquet
     from workflow_scripts.core.data import kinds, tokenizer
-    from workflow_scripts.core.training import ppo
+    from workflow_scripts.core.training import on_policy
 
     torch.set_num_threads(threads)
     words, fim, _ = tokenizer.load(Path(run) / "tokenizer")
     rl_prompt, preference = (
         parquet.read_rows(Path(run) / f"planted/A/{name}.parquet", kinds.EXAMPLES) for name in ("rl_prompt", "preference")
     )
-    asked = ppo.prompts(rl_prompt=rl_prompt, preference=preference, preference_repeats=settings()["preference_prompts"])
+    asked = on_policy.prompts(rl_prompt=rl_prompt, preference=preference, preference_repeats=settings()["preference_prompts"])
     return Path(run) / "models/A/0", asked, words, fim
 
 

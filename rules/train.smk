@@ -1,7 +1,8 @@
 """Every policy and reward model, each really trained. One rule per kind.
 
 Needs: results/{run}/planted, tokenizer.  Makes: results/{run}/models, preferences.
-Steps: base (no canaries, shared by the arms), sft and direct, preference pairs, reward models, ppo, ipo.
+Steps: base (no canaries, shared by the arms), sft and direct, preference pairs, reward models; from the pairs ipo, dpo, slic; from rewards
+ppo, rloo, rrhf, online_dpo.
 Training goes before probing (priority): the long chains decide when a run ends, short jobs fill the gaps.
 """
 
@@ -221,3 +222,147 @@ rule train_ipo:
         "../envs/train.yaml"
     script:
         "../workflow_scripts/train_ipo.py"
+
+
+rule train_dpo:
+    """DPO on the same preference pairs, without a reward model."""
+    input:
+        parent=parent,
+        tokenizer="results/{run}/tokenizer",
+        pairs="results/{run}/preferences/{arm}/{seed}.parquet",
+    output:
+        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
+        receipt="results/{run}/receipts/train_dpo/{arm}/{seed}/{policy}.json",
+    params:
+        config=keys("policies.{policy}"),
+    log:
+        "logs/{run}/train_dpo/{arm}/{seed}/{policy}.log",
+    benchmark:
+        "results/{run}/benchmarks/train_dpo/{arm}/{seed}/{policy}.tsv"
+    priority: 10
+    threads: threads_of("train_dpo")
+    resources:
+        **needs("train_dpo"),
+    wildcard_constraints:
+        policy=kind("dpo"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/train_dpo.py"
+
+
+rule train_slic:
+    """SLiC on the same preference pairs: a margin in likelihood, without a reward model and without a reference."""
+    input:
+        parent=parent,
+        tokenizer="results/{run}/tokenizer",
+        pairs="results/{run}/preferences/{arm}/{seed}.parquet",
+    output:
+        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
+        receipt="results/{run}/receipts/train_slic/{arm}/{seed}/{policy}.json",
+    params:
+        config=keys("policies.{policy}"),
+    log:
+        "logs/{run}/train_slic/{arm}/{seed}/{policy}.log",
+    benchmark:
+        "results/{run}/benchmarks/train_slic/{arm}/{seed}/{policy}.tsv"
+    priority: 10
+    threads: threads_of("train_slic")
+    resources:
+        **needs("train_slic"),
+    wildcard_constraints:
+        policy=kind("slic"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/train_slic.py"
+
+
+rule train_rloo:
+    """RLOO against the reward model: as PPO, with the other completions of a prompt in place of a value model."""
+    input:
+        parent=parent,
+        reward_model=reward_of,
+        tokenizer="results/{run}/tokenizer",
+        rl_prompt="results/{run}/planted/{arm}/rl_prompt.parquet",
+        preference="results/{run}/planted/{arm}/preference.parquet",
+    output:
+        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
+        receipt="results/{run}/receipts/train_rloo/{arm}/{seed}/{policy}.json",
+    params:
+        config=keys("policies.{policy}"),
+        reward=reward_spec,
+    log:
+        "logs/{run}/train_rloo/{arm}/{seed}/{policy}.log",
+    benchmark:
+        "results/{run}/benchmarks/train_rloo/{arm}/{seed}/{policy}.tsv"
+    priority: 10
+    threads: threads_of("train_rloo")
+    resources:
+        **needs("train_rloo"),
+    wildcard_constraints:
+        policy=kind("rloo"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/train_rloo.py"
+
+
+rule train_rrhf:
+    """RRHF: the parent completes the prompts of PPO several times, the reward model ranks, likelihoods follow the ranks."""
+    input:
+        parent=parent,
+        reward_model=reward_of,
+        tokenizer="results/{run}/tokenizer",
+        rl_prompt="results/{run}/planted/{arm}/rl_prompt.parquet",
+        preference="results/{run}/planted/{arm}/preference.parquet",
+    output:
+        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
+        receipt="results/{run}/receipts/train_rrhf/{arm}/{seed}/{policy}.json",
+    params:
+        config=keys("policies.{policy}"),
+        reward=reward_spec,
+    log:
+        "logs/{run}/train_rrhf/{arm}/{seed}/{policy}.log",
+    benchmark:
+        "results/{run}/benchmarks/train_rrhf/{arm}/{seed}/{policy}.tsv"
+    priority: 10
+    threads: threads_of("train_rrhf")
+    resources:
+        **needs("train_rrhf"),
+    wildcard_constraints:
+        policy=kind("rrhf"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/train_rrhf.py"
+
+
+rule train_online_dpo:
+    """An iteration of DPO on the parent's completions of PPO's prompts: the best against the worst by the reward model."""
+    input:
+        parent=parent,
+        reward_model=reward_of,
+        tokenizer="results/{run}/tokenizer",
+        rl_prompt="results/{run}/planted/{arm}/rl_prompt.parquet",
+        preference="results/{run}/planted/{arm}/preference.parquet",
+    output:
+        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
+        receipt="results/{run}/receipts/train_online_dpo/{arm}/{seed}/{policy}.json",
+    params:
+        config=keys("policies.{policy}"),
+        reward=reward_spec,
+    log:
+        "logs/{run}/train_online_dpo/{arm}/{seed}/{policy}.log",
+    benchmark:
+        "results/{run}/benchmarks/train_online_dpo/{arm}/{seed}/{policy}.tsv"
+    priority: 10
+    threads: threads_of("train_online_dpo")
+    resources:
+        **needs("train_online_dpo"),
+    wildcard_constraints:
+        policy=kind("online_dpo"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/train_online_dpo.py"

@@ -3,7 +3,7 @@
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import kinds, tokenizer
 from workflow_scripts.core.job import job
-from workflow_scripts.core.training import models, ppo, rewards, runtime
+from workflow_scripts.core.training import models, on_policy, ppo, rewards, runtime
 from workflow_scripts.core.training.checkpoints import Checkpoints
 
 with job(snakemake) as j:
@@ -14,7 +14,7 @@ with job(snakemake) as j:
     model, reference = (models.load_policy(j.input.parent, device=device) for _ in range(2))
     reward = rewards.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], fim=fim, device=device)
     value_model = rewards.value_model(reward=reward, parent=j.input.parent, fim=fim, device=device)
-    asked = ppo.prompts(
+    asked = on_policy.prompts(
         rl_prompt=parquet.read_rows(j.input.rl_prompt, kinds.EXAMPLES),
         preference=parquet.read_rows(j.input.preference, kinds.EXAMPLES),
         preference_repeats=settings["preference_prompts"],

@@ -45,6 +45,11 @@ def ppo(**settings) -> dict:
     return {"policies": {"more": {"kind": "ppo", "parent": "sft", **settings}}}
 
 
+def more(kind, **settings) -> dict:
+    """An overlay with one more policy of the kind."""
+    return {"policies": {"more": {"kind": kind, "parent": "sft", **settings}}}
+
+
 def named(name) -> dict:
     """An overlay with a policy of this name."""
     return {"policies": {name: {"kind": "sft", "parent": "base"}}}
@@ -217,6 +222,28 @@ BAD = [
     (ppo(reward_model="rm"), "config: policies.more.reward_model is 'rm', which is no reward model", "choose one of reward_model"),
     ({"report": {"reward_model": "rm"}}, "config: report.reward_model is 'rm', which is no reward model", "choose one of reward_model"),
     (ppo(length_penalty=-1), "config: policies.more.length_penalty is -1 but must be at least 0", "correct it"),
+    # kinds without a setting that they need, with one that is not theirs, or out of its range
+    (more("dpo", beta=None), "config: policies.more.beta must be of type number, not None", "correct it"),
+    (more("dpo", length_penalty=-0.1), "config: policies.more.length_penalty is -0.1 but must be at least 0", "correct it"),
+    (more("dpo", delta=1), "config: unknown key policies.more.delta", "did you mean beta?"),
+    (more("slic", beta=0.1), "config: unknown key policies.more.beta", "did you mean delta?"),
+    (more("rloo", samples_per_prompt=1), "config: policies.more.samples_per_prompt is 1 but must be at least 2", "correct it"),
+    (more("rloo", gamma=1.0), "config: unknown key policies.more.gamma", "known here: kind, parent, episodes"),
+    (more("rrhf", samples=1), "config: policies.more.samples is 1 but must be at least 2", "correct it"),
+    (more("rrhf", preference_prompts=4), "config: policies.more.preference_prompts is 4 but must be at most 1", "correct it"),
+    (more("online_dpo", sft_coef=1), "config: unknown key policies.more.sft_coef", "known here: kind, parent"),
+    (more("online_dpo", parent="ipo"), "config: policies.more of kind online_dpo cannot start from ipo", "of kind sft or online_dpo"),
+    (more("rloo", parent="ppo"), "config: policies.more of kind rloo cannot start from ppo", "its parent must be of kind sft"),
+    (
+        {**more("rrhf"), "preferences": {"sampler": "more"}},
+        "config: preferences.sampler is 'more', which is itself trained",
+        "name a base or sft policy",
+    ),
+    (
+        {**more("online_dpo"), **reward("reward_model", parent="more")},
+        "config: reward_models.reward_model.parent is 'more', which is itself trained",
+        "name a base or sft policy",
+    ),
     # values at odds with each other
     (
         {"canaries": {"doses": [1, 4, 16]}},
@@ -250,6 +277,21 @@ BAD = [
         "config: policies.more.rollout_batch 4096 exceeds its 1108 prompts",
         "lower it or raise corpus.pools.rl_prompt",
     ),
+    (more("rloo", minibatch=48), "config: policies.more.minibatch 48 does not divide rollout_batch 64", "change one of them"),
+    (more("rloo", samples_per_prompt=3), "config: policies.more.samples_per_prompt 3 does not divide rollout_batch 64", "change one"),
+    (
+        more("rloo", rollout_batch=4448, samples_per_prompt=4),
+        "config: policies.more.rollout_batch 4448 exceeds its 1108 prompts of 4 samples",
+        "lower it or raise corpus.pools.rl_prompt",
+    ),
+    *[
+        (
+            more(kind, max_new_tokens=500),
+            "config: a prompt of examples.max_prompt_tokens 128 and 500 more tokens (policies.more)",
+            "shorten the prompt",
+        )
+        for kind in ("rloo", "rrhf", "online_dpo")
+    ],
 ]
 
 
@@ -272,6 +314,28 @@ def test_reward_models_are_merged_over_their_kind_and_null_removes_one(defaults)
     assert list(found) == ["reward_model", "rm_2", "an_ensemble", "n"]
     assert found["rm_2"] == {**found["reward_model"], "seed": 1} and found["reward_model"]["epochs"] == 1
     assert found["an_ensemble"] == {**defaults["reward_kinds"]["ensemble"], **ensemble} and found["n"] == {"kind": "length_only"}
+
+
+@pytest.mark.parametrize("kind", ["dpo", "slic", "rloo", "rrhf", "online_dpo"])
+def test_every_setting_of_a_kind_is_needed(kind, defaults):
+    for setting in list(defaults["kinds"][kind]):
+        value = defaults["kinds"][kind].pop(setting)
+        with pytest.raises(InputError, match=f"^config: kinds.{kind}.{setting} is missing; add it$"):
+            resolve(defaults, SCHEMA)
+        defaults["kinds"][kind][setting] = value
+    update_config(defaults, more(kind))
+    assert resolve(defaults, SCHEMA)["policies"]["more"] == {**defaults["kinds"][kind], "kind": kind, "parent": "sft"}
+
+
+def test_as_many_episodes_fill_a_rollout_as_all_prompts_have_samples(defaults):
+    update_config(defaults, more("rloo", rollout_batch=4432, samples_per_prompt=4))  # 1108 prompts
+    assert resolve(defaults, SCHEMA)["policies"]["more"]["rollout_batch"] == 4432
+
+
+def test_an_iteration_starts_from_the_one_before(defaults):
+    iterations = {f"i_{n}": {"kind": "online_dpo", "parent": f"i_{n - 1}" if n > 1 else "sft"} for n in (3, 1, 2)}
+    update_config(defaults, {"policies": iterations})
+    assert [name for name in resolve(defaults, SCHEMA)["policies"] if name.startswith("i_")] == ["i_1", "i_2", "i_3"]
 
 
 def test_missing_section(defaults):

@@ -60,6 +60,16 @@ def test_a_policy_waits_for_the_members_of_its_ensemble_alone(workflow):
     assert (counts["train_reward_model"], counts["train_smoothed"], counts["train_length_only"], counts["train_ppo"]) == (2, 0, 0, 1)
 
 
+def test_every_kind_of_policy_is_trained_by_its_own_rule(workflow):
+    before = jobs(workflow("--dry-run"))
+    kinds = {kind: {"kind": kind, "parent": "sft"} for kind in ("dpo", "slic", "rloo", "rrhf", "online_dpo")}
+    iteration = {"second": {"kind": "online_dpo", "parent": "online_dpo"}}
+    after = jobs(workflow("--dry-run", overlay={"policies": {**kinds, **iteration}}))
+    trained = dict(train_dpo=2, train_slic=2, train_rloo=2, train_rrhf=2, train_online_dpo=4)
+    assert after - before == Counter(trained, probe_policy=12, score_rewards=12, collect_extraction=6, total=42)
+    assert not before - after
+
+
 def test_seeds_repeat_training_and_share_the_data(workflow):
     before, after = jobs(workflow("--dry-run")), jobs(workflow("--dry-run", overlay={"seeds": [0, 1]}))
     added = after - before

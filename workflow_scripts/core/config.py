@@ -14,7 +14,10 @@ from .errors import InputError
 from .probing.prompts import NATIVE, PROMPTS
 from .reward_config import check_reward_models, check_uses, refuse_former
 
-PARENTS = {"base": (), "sft": ("base", "sft"), "ppo": ("sft",), "ipo": ("sft",)}  # kinds that a kind may start from
+PARENTS = {"base": (), "sft": ("base", "sft"), **dict.fromkeys(("ppo", "ipo", "dpo", "slic", "rloo", "rrhf"), ("sft",))}
+PARENTS["online_dpo"] = ("sft", "online_dpo")  # kinds that a kind may start from; an iteration starts from the one before
+ON_POLICY = ("ppo", "rloo")  # kinds that learn in rollouts
+REWARDED = (*ON_POLICY, "rrhf", "online_dpo")  # kinds that learn from a reward
 REWARD_KINDS = ("single", "smoothed", "ensemble", "length_only")
 RESERVED = {"shared": "the folder of what both arms share"}
 _NUMBER = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)
@@ -183,7 +186,7 @@ def _check_sizes(config: dict) -> None:
             f"config: model.hidden {model['hidden']} is not a multiple of twice model.heads {model['heads']}; change one of them"
         )
     longest = examples["max_target_tokens"] + 2
-    users = {"preferences": config["preferences"], **{f"policies.{n}": p for n, p in config["policies"].items() if p["kind"] == "ppo"}}
+    users = {"preferences": config["preferences"], **{f"policies.{n}": p for n, p in config["policies"].items() if p["kind"] in REWARDED}}
     for user, settings in users.items():
         longest = max(longest, settings["max_new_tokens"])
         if examples["max_prompt_tokens"] + longest > context:
@@ -196,19 +199,25 @@ def _check_sizes(config: dict) -> None:
             f"config: examples.block_tokens {examples['block_tokens']} exceeds model.context {context}; lower it or raise the context"
         )
     for name, policy in config["policies"].items():
-        if policy["kind"] != "ppo":
-            continue
-        if policy["rollout_batch"] % policy["minibatch"]:
-            raise InputError(
-                f"config: policies.{name}.minibatch {policy['minibatch']} does not divide rollout_batch {policy['rollout_batch']}; change one of them"
-            )
-        canaries, doses = config["canaries"]["cohorts"], config["canaries"]["doses"]
-        prompts = config["corpus"]["pools"]["rl_prompt"] + canaries["rl_prompt"] // 2 * sum(doses) // len(doses)
-        prompts += canaries["preference"] // 2 * policy["preference_prompts"]
-        if policy["rollout_batch"] > prompts:
-            raise InputError(
-                f"config: policies.{name}.rollout_batch {policy['rollout_batch']} exceeds its {prompts} prompts; lower it or raise corpus.pools.rl_prompt"
-            )
+        if policy["kind"] in ON_POLICY:
+            _check_rollouts(f"policies.{name}", policy, config)
+
+
+def _check_rollouts(where: str, policy: dict, config: dict) -> None:
+    """Minibatches and the completions of a prompt divide a rollout, and there are prompts enough for one."""
+    samples = policy.get("samples_per_prompt", 1)
+    for key, size in {"minibatch": policy["minibatch"], "samples_per_prompt": samples}.items():
+        if policy["rollout_batch"] % size:
+            raise InputError(f"config: {where}.{key} {size} does not divide rollout_batch {policy['rollout_batch']}; change one of them")
+    canaries, doses = config["canaries"]["cohorts"], config["canaries"]["doses"]
+    prompts = config["corpus"]["pools"]["rl_prompt"] + canaries["rl_prompt"] // 2 * sum(doses) // len(doses)
+    prompts += canaries["preference"] // 2 * policy["preference_prompts"]
+    if policy["rollout_batch"] > prompts * samples:
+        times = f" of {samples} samples" if samples > 1 else ""
+        raise InputError(
+            f"config: {where}.rollout_batch {policy['rollout_batch']} exceeds its {prompts} prompts{times}; "
+            "lower it or raise corpus.pools.rl_prompt"
+        )
 
 
 def _in_order(policies: dict) -> dict:

@@ -10,6 +10,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from tests.unit.results import study, synthetic
+from workflow_scripts.core.config import PARENTS
 from workflow_scripts.core.data import canaries
 from workflow_scripts.core.data.planting import PLANTED
 from workflow_scripts.core.results import comparisons, dag, figures, looks, shift, style
@@ -225,6 +226,19 @@ def test_the_graph_is_that_of_the_config(config):
         ("base", "reward_model"): "weights",
     }
     assert [graph.nodes[of(p)]["cohort"] for p in config["policies"]] == [None, "sft", "preference", "rl_prompt", None]
+
+
+def test_the_graph_shows_where_every_kind_learns_from_and_what_enters_there():
+    reads = {"ppo": "reward_model", "rloo": "reward_model", "rrhf": "reward_model", "online_dpo": "reward_model"}
+    reads |= {"ipo": "preferences", "dpo": "preferences", "slic": "preferences"}
+    assert set(reads) == set(PARENTS) - {"base", "sft"} and set(PARENTS) == set(dag.KINDS)
+    policies = {"base": {"kind": "base"}, "sft": {"kind": "sft", "parent": "base", "data": "sft"}}
+    policies |= {kind: {"kind": kind, "parent": "sft"} for kind in reads} | {"second": {"kind": "online_dpo", "parent": "online_dpo"}}
+    graph = dag.stages(policies=policies, sampler="sft", reward_parent="sft")
+    found = {b[1]: a[1] for a, b in graph.edges if a[0] == "step" and b[1] in {**reads, "second": 0}}
+    assert found == {**reads, "second": "reward_model"} and (("policy", "online_dpo"), ("policy", "second")) in graph.edges
+    entered = {name for name in policies if graph.nodes["policy", name]["cohort"] == "rl_prompt"}
+    assert entered == {"ppo", "rloo", "rrhf", "online_dpo", "second"}
 
 
 def test_no_two_boxes_share_a_place_and_every_arrow_points_right(config):

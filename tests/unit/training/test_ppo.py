@@ -18,7 +18,7 @@ from transformers import get_cosine_schedule_with_warmup
 from benchmarks.ppo import trainer
 from tests.unit.small import logprobs, scratch
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.training import models, ppo, ppo_math, ppo_rollouts, rewards
+from workflow_scripts.core.training import models, on_policy, ppo, ppo_math, ppo_rollouts, rewards
 from workflow_scripts.core.training.checkpoints import STATE_FILE, Checkpoints
 
 SETTINGS = ppo.Settings(
@@ -106,18 +106,18 @@ def test_the_learning_rate_is_half_a_cosine_over_the_rollouts():
 def test_prompts_hold_every_rl_prompt_row_and_each_preference_canary_as_often_as_asked():
     rl = [dict(source="snippet", source_id="s", prompt_ids=[1]), *[dict(source="canary", source_id="c", prompt_ids=[2])] * 4]
     preference = [dict(source="snippet", source_id="t", prompt_ids=[3]), *[dict(source="canary", source_id="d", prompt_ids=[4])] * 16]
-    made = ppo.prompts(rl_prompt=rl, preference=preference, preference_repeats=3)
+    made = on_policy.prompts(rl_prompt=rl, preference=preference, preference_repeats=3)
     assert sorted(made) == [[1], *[[2]] * 4, *[[4]] * 3]
 
 
 def test_a_pass_asks_each_prompt_once_in_an_order_that_is_that_of_the_other_arm():
     asked, other = [[i] for i in range(10)], [[100 + i] for i in range(10)]
-    passes = [[ppo.draw(asked=asked, size=3, seed=1, rollout=3 * n + i) for i in range(3)] for n in range(2)]
+    passes = [[on_policy.draw(asked=asked, size=3, seed=1, rollout=3 * n + i) for i in range(3)] for n in range(2)]
     for drawn in passes:
         met = [ids[0] for rollout in drawn for ids in rollout]
         assert len(met) == len(set(met)) == 9, "one prompt does not fill a rollout, and is left out"
-    assert passes[0] != passes[1] != [[ppo.draw(asked=asked, size=3, seed=2, rollout=3 + i) for i in range(3)]][0]
-    assert ppo.draw(asked=other, size=3, seed=1, rollout=4) == [[100 + ids[0]] for ids in passes[1][1]]
+    assert passes[0] != passes[1] != [[on_policy.draw(asked=asked, size=3, seed=2, rollout=3 + i) for i in range(3)]][0]
+    assert on_policy.draw(asked=other, size=3, seed=1, rollout=4) == [[100 + ids[0]] for ids in passes[1][1]]
 
 
 # ------------------------------------------------------------------------------------------------------------------------ readings
@@ -197,7 +197,7 @@ def run_ours(*, four, played, fim, settings, monkeypatch) -> tuple[list[dict], d
             orders.append(self.random.permutation(size))
             return orders[-1]
 
-    monkeypatch.setattr(ppo.generation, "complete", complete)
+    monkeypatch.setattr(on_policy.generation, "complete", complete)
     monkeypatch.setattr(ppo, "judge", lambda **more: (judged.append(judge(**more)), judged[-1])[1])
     monkeypatch.setattr(ppo, "learn", lambda *, random, **more: learn(random=Noted(random), **more))
     policy = copy.deepcopy(four.policy)
@@ -287,8 +287,8 @@ def train(fim, parent: str, settings: ppo.Settings, reward: rewards.Reward | Non
 
 def train_and_die(fim, parent: str, settings: ppo.Settings, step: int, writing: bool) -> None:
     """Train in this process, and kill it at the end of `step`, or halfway through writing the checkpoint of that step."""
-    name = "save_state" if writing else "learn"
-    real, calls = getattr(ppo, name), []
+    owner, name = (on_policy, "save_state") if writing else (ppo, "learn")
+    real, calls = getattr(owner, name), []
 
     def die(*arguments, **more):
         calls.append(real(*arguments, **more))
@@ -296,7 +296,7 @@ def train_and_die(fim, parent: str, settings: ppo.Settings, step: int, writing: 
             os.kill(os.getpid(), signal.SIGKILL)
         return calls[-1]
 
-    setattr(ppo, name, die)
+    setattr(owner, name, die)
     train(fim, parent, settings)
 
 
@@ -405,5 +405,5 @@ def test_ppo_against_an_ensemble_pays_what_the_members_say_together(aggregate, s
 
 def test_too_few_prompts_are_named(small):
     fim, model = small[1:]
-    with pytest.raises(InputError, match="larger than the 1 prompts of PPO; lower it"):
+    with pytest.raises(InputError, match="larger than the 1 that there are; lower rollout_batch"):
         ppo.train(model=model, reference=model, reward=None, value_model=model, fim=fim, asked=[[1, 2]], settings=SETTINGS)

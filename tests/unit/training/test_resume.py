@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import Trainer
 
-from workflow_scripts.core.training import ipo, models, reward, sft, smoothing
+from workflow_scripts.core.training import candidates, dpo, ipo, models, online_dpo, packing, reward, rrhf, sft, slic, smoothing
 from workflow_scripts.core.training.checkpoints import Checkpoints
 from workflow_scripts.core.training.trainer import Progress, Stage
 
-STAGES = ("base", "sft", "ipo", "reward", "smoothed")
+STAGES = ("base", "sft", "ipo", "dpo", "slic", "rrhf", "online_dpo", "reward", "smoothed")
 PERCENT = 10
 PROCESSES = multiprocessing.get_context("forkserver")  # children start with the libraries imported, and with none of our threads
 PROCESSES.set_forkserver_preload([__name__])
@@ -42,9 +42,27 @@ def train(name: str, tokenizer, fim, parent: str, checkpoints: Checkpoints | Non
         assert difference(reference.state_dict(), models.load_policy(parent).state_dict()) == 0
     elif name == "smoothed":
         record = smoothing.train(model=model, pairs=pairs, smoothing=0.7, stage=stage)
-    else:
+    elif name == "dpo":
+        record = dpo.train(model=model, reference=model, pairs=pairs, beta=0.3, length_penalty=0.01, stage=stage)
+    elif name == "slic":
+        record = slic.train(model=model, pairs=pairs, delta=2.0, sft_coef=0.1, stage=stage)
+    elif name == "reward":
         record = reward.train(model=model, pairs=pairs, stage=stage)
+    else:
+        how = candidates.Sampling(seed=0, device="cpu", desc=name, samples=3, max_new_tokens=5, temperature=1.0, missing_eos_penalty=1.0)
+        rows = candidates.sample(model=model, reward=of(parent, fim), fim=fim, asked=prompts, how=how)
+        if name == "rrhf":
+            record = rrhf.train(model=model, rows=rows, sft_coef=0.1, stage=stage)
+        else:
+            record = online_dpo.train(model=model, rows=rows, beta=0.3, stage=stage)
     return model.state_dict(), record
+
+
+def of(parent: str, fim):
+    """A reward: a fresh head on the parent's weights."""
+    torch.manual_seed(3)
+    judge = models.load_reward_model(parent, fim=fim).eval()
+    return lambda packed: packing.scores(judge, packed).float()
 
 
 def difference(one: dict, other: dict) -> float:

@@ -15,15 +15,17 @@ from matplotlib.path import Path
 from .looks import COHORTS
 from .style import INK, MUTED, styled
 
-KINDS = {"base": "base, no canaries", "sft": "fine-tuning", "ppo": "PPO", "ipo": "IPO"}  # others are shown by their own name
+KINDS = {"base": "base, no canaries", "sft": "fine-tuning", "ppo": "PPO", "ipo": "IPO", "dpo": "DPO", "slic": "SLiC"}
+KINDS |= {"rloo": "RLOO", "rrhf": "RRHF", "online_dpo": "DPO on own samples"}  # others are shown by their own name
 REWARDS = {
     "single": "reward from pairs",
     "smoothed": "reward, soft labels",
     "ensemble": "rewards as one",
     "length_only": "reward of length",
 }
-PAIRS_OF = ("ipo",)  # kinds of policies that train on the preference pairs
-_PLANTED_IN = {"sft": "sft", "ppo": "rl_prompt"}  # cohort that enters with a policy of this kind
+PAIRS_OF = ("ipo", "dpo", "slic")  # kinds that train on the preference pairs
+PROMPTED = ("ppo", "rloo", "rrhf", "online_dpo")  # and on the prompts of PPO, against a reward model
+_PLANTED_IN = {"sft": "sft", **dict.fromkeys(PROMPTED, "rl_prompt")}  # cohort that enters with a policy of this kind
 _EDGES = {"weights": ("-", "gives its weights"), "data": ("--", "gives data: code, samples, pairs"), "reward": (":", "gives rewards")}
 _BOX, _STEP = (1.32, 0.78), (1.76, 0.98)  # inches: a box, and from one box to the next
 _CORPUS, _PLANT, _PAIRS = (("step", name) for name in ("corpus", "plant", "preferences"))

@@ -115,22 +115,24 @@ def cut(row: list[int], limit: int, end: int) -> list[int]:
 
 @torch.inference_mode()
 def complete(
-    *, model, prompts: list[list[int]], max_new_tokens: list[int], fim: Fim, batch_size: int, desc: str, choose=greedy
+    *, model, prompts: list[list[int]], max_new_tokens: list[int], fim: Fim, batch_size: int, desc: str, choose=greedy, samples: int = 1
 ) -> list[list[int]]:
     """New token ids of each prompt, at most its `max_new_tokens`, up to and including the end token where it comes.
 
-    `choose` takes logits (rows, vocabulary) to tokens (rows,). The order of results is that of the prompts.
+    `choose` takes logits (rows, vocabulary) to tokens (rows,). The order of results is that of the prompts; with several `samples`,
+    those of a prompt, which is read once, stand side by side. `batch_size` counts prompts.
     """
     model.eval()
     order = sorted(range(len(prompts)), key=lambda i: (max_new_tokens[i], len(prompts[i])))
-    results: list[list[int]] = [[] for _ in prompts]
+    results: list[list[list[int]]] = [[] for _ in prompts]
     for start in track(range(0, len(order), batch_size), desc=desc, unit="batch"):
         batch, cache = order[start : start + batch_size], Cache()
         packed = packing.pack([(prompts[i], [[]]) for i in batch], device=model.device)
-        logits = packing.logits(model, packed, cache=cache)
-        room = [max_new_tokens[i] for i in batch]
-        cache.open(starts=packed.starts, lengths=packed.prompts, room=max(room))
-        made = decode(model=model, cache=cache, logits=logits, positions=packed.prompts, room=room, fim=fim, choose=choose)
-        for i, tokens in zip(batch, made, strict=True):
-            results[i] = tokens
-    return results
+        logits = packing.logits(model, packed, cache=cache).repeat_interleave(samples, dim=0)
+        rows = [at for at in range(len(batch)) for _ in range(samples)]
+        starts, lengths, room = ([of[at] for at in rows] for of in (packed.starts, packed.prompts, [max_new_tokens[i] for i in batch]))
+        cache.open(starts=starts, lengths=lengths, room=max(room))
+        made = decode(model=model, cache=cache, logits=logits, positions=lengths, room=room, fim=fim, choose=choose)
+        for at, tokens in zip(rows, made, strict=True):
+            results[batch[at]].append(tokens)
+    return [tokens for made in results for tokens in made]

@@ -1,7 +1,6 @@
 """PPO's episodes: what four models say of completions, read without padding, and what there is to learn from that."""
 
 import itertools
-import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -10,47 +9,19 @@ from operator import itemgetter
 import torch
 
 from ..data.fim import Fim
-from . import packing, rewards
-from .checkpoints import Checkpoints
+from . import on_policy, packing, rewards
 from .ppo_math import generalized_advantages, places, spread, token_rewards, whiten
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(on_policy.Settings):
     """How PPO trains: what its entry in the config says, and what its job adds."""
 
-    seed: int
-    device: str
-    desc: str
-    episodes: int
-    rollout_batch: int
-    minibatch: int
     ppo_epochs: int
-    learning_rate: float
-    kl_coef: float
-    max_new_tokens: int
-    temperature: float
-    missing_eos_penalty: float
-    cliprange: float
     gamma: float
     lam: float
     vf_coef: float
     whiten_rewards: bool
-    length_penalty: float
-    checkpoints: Checkpoints | None = None
-
-    @property
-    def rollouts(self) -> int:
-        """Whole ones are made, so that at least `episodes` are played."""
-        return math.ceil(self.episodes / self.rollout_batch)
-
-    def rate(self, done: int) -> float:
-        """Learning rate after so many rollouts: half a cosine, from the rate of the config to 0."""
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done / self.rollouts))
-
-    def autocast(self):
-        """bf16 on CUDA, fp32 on the CPU."""
-        return torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda")
 
 
 @dataclass(frozen=True)

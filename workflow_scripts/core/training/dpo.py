@@ -1,0 +1,32 @@
+"""DPO, direct preference optimization (Rafailov et al. 2023, arXiv 2305.18290, equation 7).
+
+Log-ratios are **summed** over tokens. With h = log(pi/pi_ref) of the chosen completion less that of the rejected one, the loss of a
+pair is -log sigmoid(beta h + alpha (|chosen| - |rejected|)), lengths in tokens. alpha, the setting `length_penalty`, is 0 in the
+paper; with more it is the length-regularized R-DPO (Park et al. 2024, arXiv 2403.19159): a chosen completion that is the longer one
+has to be preferred by less. Tests hold both to the formula by hand, and the first to TRL's loss.
+"""
+
+import functools
+
+import torch
+from torch.nn.functional import logsigmoid
+
+from . import pairwise
+from .models import without_dropout
+from .trainer import Stage, fit
+
+
+def loss(model, pairs: list[dict], *, beta: float, length_penalty: float):
+    """(-log sigmoid of the margin, mean over pairs; accuracy and mean of h)."""
+    h = pairwise.against_reference(model, pairs, average=False)
+    longer = torch.tensor([len(p["chosen_ids"]) - len(p["rejected_ids"]) for p in pairs], device=h.device)
+    return -logsigmoid(beta * h + length_penalty * longer).mean(), dict(accuracy=(h > 0).float().mean(), margin=h.mean())
+
+
+def train(*, model, reference, pairs: list[dict], beta: float, length_penalty: float, stage: Stage) -> dict:
+    """Train the policy in place against `reference`, which may be the policy itself: it is read before training. Returns {steps,
+    history, tokens}.
+    """
+    rows = pairwise.with_reference(reference=reference, pairs=pairs, average=False, batch_size=stage.batch_size, desc=stage.desc)
+    made = functools.partial(loss, beta=beta, length_penalty=length_penalty)
+    return {**fit(model=without_dropout(model), rows=rows, loss=made, stage=stage), "tokens": int(pairwise.tokens(pairs) * stage.epochs)}
