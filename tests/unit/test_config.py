@@ -261,6 +261,22 @@ BAD = [
     ),
     ({"model": {"heads": 3}}, "config: model.hidden 128 is not a multiple of twice model.heads 3", "change one of them"),
     (
+        {"policies": {"base": {"heads": 3}}},
+        "config: model.hidden 128 is not a multiple of twice policies.base.heads 3",
+        "change one of them",
+    ),
+    (
+        {"policies": {"small": {"kind": "base", "hidden": 60}}},
+        "config: policies.small.hidden 60 is not a multiple of twice model.heads 4",
+        "change one of them",
+    ),
+    (
+        {"model": {"base": "some/model"}, "policies": {"small": {"kind": "base", "layers": 2}}},
+        "config: policies.small.layers sets a size, and model.base 'some/model' comes with its own",
+        "leave it out",
+    ),
+    ({"policies": {"sft": {"layers": 2}}}, "config: unknown key policies.sft.layers", "known here: "),
+    (
         {"model": {"context": 160}},
         "config: a prompt of examples.max_prompt_tokens 128 and 50 more tokens (preferences) exceed model.context 160",
         "shorten the prompt or raise the context",

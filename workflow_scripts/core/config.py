@@ -20,6 +20,7 @@ ON_POLICY = ("ppo", "rloo")  # kinds that learn in rollouts
 REWARDED = (*ON_POLICY, "rrhf", "online_dpo")  # kinds that learn from a reward
 REWARD_KINDS = ("single", "smoothed", "ensemble", "length_only")
 RESERVED = {"shared": "the folder of what both arms share"}
+SIZES = {"hidden", "layers", "heads", "intermediate"}  # of the scratch model, which a base policy may have of its own
 _NUMBER = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # JSON schema takes 8.0 for an integer and nan and inf for numbers; what counts batches must be an int, and the rest finite
@@ -180,11 +181,8 @@ def _check_design(config: dict) -> None:
 
 def _check_sizes(config: dict) -> None:
     """What must fit into what: examples into the context, heads into the hidden size, minibatches into rollouts into prompts."""
-    model, examples, context = config["model"], config["examples"], config["model"]["context"]
-    if model["base"] == "scratch" and model["hidden"] % (2 * model["heads"]):
-        raise InputError(
-            f"config: model.hidden {model['hidden']} is not a multiple of twice model.heads {model['heads']}; change one of them"
-        )
+    examples, context = config["examples"], config["model"]["context"]
+    _check_shapes(config)
     longest = examples["max_target_tokens"] + 2
     users = {"preferences": config["preferences"], **{f"policies.{n}": p for n, p in config["policies"].items() if p["kind"] in REWARDED}}
     for user, settings in users.items():
@@ -218,6 +216,22 @@ def _check_rollouts(where: str, policy: dict, config: dict) -> None:
             f"config: {where}.rollout_batch {policy['rollout_batch']} exceeds its {prompts} prompts{times}; "
             "lower it or raise corpus.pools.rl_prompt"
         )
+
+
+def _check_shapes(config: dict) -> None:
+    """Heads fit into the hidden size, of the model and of every base policy that has a size of its own."""
+    model = config["model"]
+    own = {f"policies.{n}": p for n, p in config["policies"].items() if p["kind"] == "base" and SIZES & p.keys()}
+    if own and model["base"] != "scratch":
+        name, key = next((name, key) for name, policy in own.items() for key in sorted(SIZES & policy.keys()))
+        raise InputError(f"config: {name}.{key} sets a size, and model.base {model['base']!r} comes with its own; leave it out")
+    for name, policy in {"model": {}, **own}.items() if model["base"] == "scratch" else ():
+        size = {**model, **policy}
+        if size["hidden"] % (2 * size["heads"]):
+            where = {key: f"{name if key in policy else 'model'}.{key}" for key in ("hidden", "heads")}
+            raise InputError(
+                f"config: {where['hidden']} {size['hidden']} is not a multiple of twice {where['heads']} {size['heads']}; change one of them"
+            )
 
 
 def _in_order(policies: dict) -> dict:

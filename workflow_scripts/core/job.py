@@ -41,8 +41,9 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
     """Run a script's work: yields name, input, output (temporary paths), params, config, wildcards, threads and gpu.
 
     `config` holds what the rule declared as `params: config=keys(...)` and nothing else, by dotted path. Parquet files that are
-    written inside carry the job's name and config in their metadata. What a job leaves in `checkpoint_folder`, which is made by
-    who uses it, is there again when the same job (code, inputs, config) starts anew after a kill, and gone when it ends well.
+    written inside carry the job's name and config in their metadata; the name without the run, so that runs that do the same
+    make the same bytes. What a job leaves in `checkpoint_folder`, which is made by who uses it, is there again when the same
+    job (code, inputs, config) starts anew after a kill, and gone when it ends well.
     """
     from . import parquet  # here, so that parsing the Snakefile does not wait for pyarrow
 
@@ -55,7 +56,8 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(_errors(name, log_path))
         stack.enter_context(_logging_to(log_path))
-        stack.enter_context(parquet.provenance(job=name, config=json.dumps(config, sort_keys=True)))
+        nameless = name_of(snakemake.rule, [value for key, value in snakemake.wildcards.items() if key != "run"])
+        stack.enter_context(parquet.provenance(job=nameless, config=json.dumps(config, sort_keys=True)))
         record = _record(snakemake, name, stack)
         stack.callback(_remove_all, temporary)
         for path in temporary.values():

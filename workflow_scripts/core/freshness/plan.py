@@ -26,6 +26,7 @@ class Job:
     sources: list[str]  # inputs that no rule makes
     parents: dict[str, "Job"]  # {input: the job that makes it}
     reasons: list[str] = field(default_factory=list)  # why it is stale itself
+    taken: bool = False  # its artifacts are another run's (takeover.py); in a dry run they would be
 
     @property
     def name(self) -> str:
@@ -117,9 +118,16 @@ class Plan:
 
     def reasons(self, job: Job) -> list[str]:
         """Why a job's artifacts are not what running it now would give, in words; nothing where they are."""
-        receipt = job.recorded
-        if not receipt:
+        if not job.recorded:
             return ["it has no valid receipt"]
+        found = self.differences(job, job.recorded)
+        for path, before in job.recorded["output_md5"].items():
+            if Path(path).exists() and md5(path) != before:
+                found.append(f"output {path} is not what the job wrote: changed, damaged or of another version")
+        return found
+
+    def differences(self, job: Job, receipt: dict) -> list[str]:
+        """What differs between a job as it would run now and one with this receipt, in words."""
         found = receipts.changes(_without_lost_sources(receipt, job, self), job.declared)
         for file in sorted({*closure(job.declared["script"]), *receipt["code"]}):
             if not (ROOT / file).is_file():
@@ -130,9 +138,6 @@ class Plan:
         for path in now.keys() & receipt["input_md5"].keys():
             if _content(now[path], job.parents.get(now[path])) != receipt["input_md5"][path]:
                 found.append(f"input {path} has other content")
-        for path, before in receipt["output_md5"].items():
-            if Path(path).exists() and md5(path) != before:
-                found.append(f"output {path} is not what the job wrote: changed, damaged or of another version")
         for package, before in receipt["made"]["versions"].items():
             if package in self.strict and (after := _version(package)) != before:
                 found.append(f"version of {package}: {before} -> {after}")
@@ -154,8 +159,8 @@ def _without_lost_sources(receipt: dict, job: Job, plan: Plan) -> dict:
 
 
 def _content(path: str, maker: Job | None) -> str | None:
-    """MD5 of an input; of one that was not pulled, what its maker's receipt says."""
-    if Path(path).exists():
+    """MD5 of an input; of one that was not pulled or is not yet taken over, what its maker's receipt says."""
+    if Path(path).exists() and not (maker and maker.taken):
         return md5(path)
     return maker.recorded.get("output_md5", {}).get(path) if maker else None
 

@@ -4,6 +4,7 @@ Snakemake compares times and nothing else can be had from it, so times are made 
 carry one time, and every rule gets a hidden input, a flag file that is older than any artifact (fresh) or newer (stale).
 """
 
+import argparse
 import contextlib
 import errno
 import functools
@@ -23,9 +24,15 @@ from .code import forget_bytecode
 from .content import SCRATCH, SETTLED, settle, was_made_here, write_whole
 from .plan import Job, Plan
 from .storage import in_git
+from .takeover import take_over
 
 FRESH, STALE = SCRATCH / "fresh", SCRATCH / "stale"
 REBUILD = "CANARYFLOW_REBUILD"
+# options of the command line with which Snakemake runs no job, but shows or tidies something, or makes everything anew
+NO_RUN = """archive cleanup_metadata cleanup_shadow conda_cleanup_envs conda_create_envs_only container_cleanup_images containerize d3dag dag
+    delete_all_output delete_temp_output detailed_summary filegraph forceall generate_unit_tests lint list_changes list_conda_envs
+    list_input_changes list_params_changes list_rules list_target_rules list_untracked print_compilation report rulegraph summary touch
+    unlock""".split()
 SAID = 8  # changes that a run names of one job: after an update of the whole project nobody reads them all
 
 
@@ -45,6 +52,8 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str]) -> 
         _prepare(Path(receipts_folder))
         targets = _targets(workflow, plan)
         jobs = plan.reachable(targets)
+        if command := _command_that_runs():
+            take_over(plan=plan, jobs=jobs, receipts_folder=Path(receipts_folder), write=not command.dryrun)
         _settle_the_rest(jobs)
         _now_at_the_latest({path for job in jobs for path in job.sources})
         _explain(jobs)
@@ -141,15 +150,28 @@ def _targets(workflow, plan: Plan) -> list[str]:
 
 
 def _named_on_the_command_line() -> list[str]:
-    """Targets of the snakemake command that this process is; Snakemake itself tells them only after the Snakefile is read."""
+    """Targets of the snakemake command that this process is."""
+    command = _command()
+    return sorted(map(str, command.targets)) if command else []
+
+
+def _command_that_runs() -> argparse.Namespace | None:
+    """The snakemake command that this process is, if it runs jobs or, as a dry run, says which."""
+    command = _command()
+    return command if command and all(getattr(command, option) in (None, False) for option in NO_RUN) else None
+
+
+@functools.cache
+def _command() -> argparse.Namespace | None:
+    """Options of the snakemake command that this process is, if it is one; Snakemake tells them only after the Snakefile is read."""
     command = Path(sys.argv[0])
     if command.name != "snakemake" and command.parts[-2:] != ("snakemake", "__main__.py"):
-        return []
+        return None
     from snakemake.cli import get_argument_parser  # here, as nothing else of the library needs Snakemake
 
     with contextlib.suppress(SystemExit):
-        return sorted(map(str, get_argument_parser().parse_known_args(sys.argv[1:])[0].targets))
-    return []
+        return get_argument_parser().parse_known_args(sys.argv[1:])[0]
+    return None
 
 
 def _explain(jobs: list[Job]) -> None:
@@ -176,6 +198,7 @@ def _ask_for_what_was_not_pulled(plan: Plan, targets: list[str], jobs: list[Job]
     needed = {path for path in targets if plan.maker(path)}
     needed |= {path for job in jobs if job.outdated for path in job.parents}
     missing = sorted(p for p in needed if not Path(p).exists() and not in_git(p) and not plan.maker(p).outdated)
+    missing = [p for p in missing if not plan.maker(p).taken]  # in a dry run: the real one copies them
     if not missing or os.environ.get(REBUILD):
         return
     kept = _in_dvc_lock()
