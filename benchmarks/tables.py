@@ -21,9 +21,19 @@ from benchmarks.probe_rows import POLICIES, REFERENCE, generate
 from workflow_scripts.core.job import select
 
 ROOT = Path(__file__).resolve().parents[1]
-TABLES = ["utility", "memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership", "recovery"]
+TABLES = [
+    "utility",
+    "memorization",
+    "persistence",
+    "contrast",
+    "exposure",
+    "extraction_probability",
+    "membership",
+    "recovery",
+    "leaderboard",
+]
 TABLES += ["reward_gap", "audit", "parity"]  # utility comes first: the others read it
-DECLARED = ("confidence", "reference", "collapse_ratio", "fpr", "contrasts")
+DECLARED = ("confidence", "reference", "collapse_ratio", "fpr", "contrasts", "utility_band")
 
 
 def measure(rows: int) -> list[dict]:

@@ -27,7 +27,7 @@ config = or_stop(resolve, config, f"{workflow.basedir}/rules/schemas/config.sche
 RUN, SEEDS, ARMS = config["run"], config["seeds"], ["A", "B"]
 POLICIES = list(config["policies"])
 TABLES = ["memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership", "recovery", "reward_gap"]
-TABLES += ["utility", "audit", "parity", "cost"]
+TABLES += ["utility", "leaderboard", "audit", "parity", "cost"]
 FIGURES = ["workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context"]
 
 
