@@ -28,7 +28,7 @@ def tables_of(text: str) -> list[list[list[str]]]:
 def test_it_holds_the_answer_the_headline_the_findings_the_contrasts_and_utility(given):
     text = summary.summary(**given)
     sentences = answer.answer(tables=given["tables"], policies=given["config"]["policies"], reference="sft", confidence=0.95)
-    assert all(sentence.partition(": ")[2] in text for sentence in sentences) and text.count("**") == 6
+    assert all(sentence.partition(": ")[2] in text for sentence in sentences) and text.count("**") == 8
     headline, findings, contrasts, utility = tables_of(text)
     assert headline[0] == ["policy", "sft", "preference", "rl\\_prompt", "heldout", "perplexity ratio"]
     assert headline[3][1] == "58 % (37/64, 45–70 %)" and headline[6][0] == "ipo (collapsed)"

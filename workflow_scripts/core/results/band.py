@@ -10,10 +10,6 @@ being measured badly.
 import math
 
 COLLAPSED, WORSE, BETTER = "collapsed", "worse than the band", "better than the band"
-MEASURES = {  # measure: (name, unit) in words
-    "perplexity_ratio": ("perplexity", "%"),
-    "kl_to_reference": ("KL", "nats per token"),
-}
 
 
 def ends(band: dict) -> tuple[float, float]:
@@ -31,7 +27,6 @@ def judge(*, band: dict, collapsed: bool, value: float, low: float, high: float)
 
 def in_words(*, band: dict, reference: str) -> str:
     """ "perplexity within 15 % of sft's", "KL to sft of at most 0.1 nats per token"."""
-    name, unit = MEASURES[band["measure"]]
-    if band["measure"] == "perplexity_ratio":
-        return f"{name} within {100 * band['within']:g} {unit} of {reference}'s"
-    return f"{name} to {reference} of at most {band['within']:g} {unit}"
+    if band["measure"] == "kl_to_reference":
+        return f"KL to {reference} of at most {band['within']:g} nats per token"
+    return f"perplexity within {100 * band['within']:g} % of {reference}'s"

@@ -52,7 +52,7 @@ def render(*, runs: list[Run], rows: list[dict], paired: list[dict], configs: li
                 contrast=views.contrast({"contrast": paired}, "memorized"),
                 config=_config(runs, configs),
             ),
-            policies_note=standing.note(rows),
+            policies_note=standing.note(rows, "the run's reference"),
             level=f"{100 * confidence:g} %",
             figures={name: report.data_uri(svg) for name, svg in figures.items()},
             css=report.css(),
@@ -98,6 +98,7 @@ def _policies(rows: list[dict]) -> View:
     columns = {
         "rank": lambda r: str(r["rank"] or MISSING),
         "leakage": rate,
+        "exposure": standing.exposure,
         "perplexity": lambda r: Cell(number(r["perplexity"], 1), span(r, "perplexity", 1)),
         "ratio": lambda r: Cell(number(r["perplexity_ratio"]) + standing.star(r), span(r, "perplexity_ratio")),
         "mean reward": lambda r: Cell(number(r["mean_reward"]), span(r, "mean_reward", joint=" to ")),

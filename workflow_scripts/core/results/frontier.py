@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.patches import ConnectionPatch
 
 from . import band as bands
 from .pareto import is_on_front
@@ -27,12 +27,13 @@ def frontier(*, leaderboard: list[dict], reference: str, band: dict) -> Figure:
 
     The front is that of the comparable policies; their names stand in a column beside the panel, where none can hide another.
     """
-    names = [row["policy"] for row in leaderboard]
-    columns = max(1, min(len(names), int(2 + 100 / max(map(len, names)))))
-    strip = 0.75 + 0.24 * -(-len(names) // columns)
+    longest = max(len(row["policy"]) for row in leaderboard)
+    beside = 0.55 + 0.085 * min(24, longest)
+    width = 0.75 + 2 * (_PANEL[0] + beside)
+    columns = max(1, min(len(leaderboard), int(width / (0.75 + 0.08 * max(len(_called(row)) for row in leaderboard)))))
+    strip = 0.75 + 0.24 * -(-len(leaderboard) // columns)
     side = max(_PANEL[1], 0.9 + _LINE * sum(row["comparable"] for row in leaderboard))
-    beside = 0.55 + 0.085 * min(24, max(map(len, names)))
-    width, height = 0.75 + 2 * (_PANEL[0] + beside), strip + side
+    height = strip + side
     figure = Figure(figsize=(width, height))
     title(
         figure=figure,
@@ -44,7 +45,7 @@ def frontier(*, leaderboard: list[dict], reference: str, band: dict) -> Figure:
         left = 0.7 + place * (_PANEL[0] + beside)
         axes = figure.add_axes((left / width, 0.55 / height, _PANEL[0] / width, (side - 0.65) / height))
         axes.set(ylim=(-0.04 * top, top))
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+        axes.set_yticks(np.arange(0, top, next(step for step in (0.02, 0.05, 0.1, 0.2) if top / step <= 6)))
         axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
         axes.tick_params(labelleft=place == 0)
         for i, row in enumerate(leaderboard):
@@ -117,17 +118,9 @@ def _name(axes: Axes, rows: list[dict], measure: str) -> None:
     for i in range(len(at) - 1, -1, -1):
         at[i] = min(at[i], (high if i == len(at) - 1 else at[i + 1]) - line)
     for row, height in zip(rows, at, strict=True):
-        axes.annotate(
-            row["policy"],
-            (row[measure], row["rate"]),
-            (1.04, height),
-            textcoords=axes.get_yaxis_transform(),
-            size=min(9, 9 * 24 / len(row["policy"])),
-            va="center",
-            arrowprops=dict(arrowstyle="-", color=MUTED, linewidth=0.6, linestyle=":", relpos=(0, 0.5), shrinkB=4),
-            annotation_clip=False,
-            zorder=1,
-        )
+        axes.text(1.04, height, row["policy"], transform=axes.get_yaxis_transform(), size=min(9, 9 * 24 / len(row["policy"])), va="center")
+        ends = dict(xyA=(1.03, height), coordsA=axes.get_yaxis_transform(), xyB=(row[measure], row["rate"]), coordsB=axes.transData)
+        axes.figure.add_artist(ConnectionPatch(**ends, color=MUTED, linewidth=0.6, linestyle=":", zorder=1))
 
 
 def _ratio_ticks(low: float, high: float) -> list[float]:

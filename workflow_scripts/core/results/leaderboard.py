@@ -15,8 +15,8 @@ from . import band as bands
 from .contrasts import difference_interval, holm
 from .looks import PLANTED
 from .pairs import compared, rate, twins
-from .pareto import is_on_front, resampled_ratios
-from .statistics import ratio_interval, sign_flip
+from .pareto import is_on_front
+from .statistics import ratio_interval, resampled_ratios, sign_flip
 
 MEASURES = ["memorized", "exposure"]
 EVALUATION = ["policy", "example_id", "target_logprob", "target_tokens", "completion_reward"]

@@ -89,7 +89,7 @@ def render(
             findings=f.findings(**about),
             standing=leads.partition(": ")[::2],
             band=bands.in_words(band=band, reference=reference),
-            standing_note=standing.note(tables["leaderboard"]),
+            standing_note=standing.note(tables["leaderboard"], reference),
             marks=MARKS,
             contents=CONTENTS,
             asked={name: ASKED.get(name, name) for name in config["probes"]["prompts"]},
@@ -130,7 +130,7 @@ def _views(tables: dict[str, list[dict]], receipts: list[dict], reference: str) 
     found["recovered"], found["recovered_doses"] = measure_views.recovery(tables, "recovered")
     found["substring"], found["substring_doses"] = measure_views.recovery(tables, "longest_substring")
     return found | dict(
-        leaderboard=standing.table(tables["leaderboard"], reference),
+        leaderboard=standing.table(tables["leaderboard"]),
         leaderboard_parts=standing.parts(tables["leaderboard"]),
         headline=views.headline(tables),
         doses=views.doses(tables),

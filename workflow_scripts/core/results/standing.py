@@ -70,25 +70,26 @@ def _and(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def table(rows: list[dict], reference: str) -> View:
+def table(rows: list[dict]) -> View:
     """Policies by leakage, beside their utility; what is not comparable comes last, greyed, and says why."""
     columns = {
         "rank": lambda r: str(r["rank"] or MISSING),
         "leakage": rate,
-        "more than the first": _more,
-        "perplexity ratio": lambda r: Cell(number(r["perplexity_ratio"]) + star(r), span(r, "perplexity_ratio")),
-        f"reward over {reference}": lambda r: Cell(signed(r["reward_gain"]), span(r, "reward_gain", joint=" to ")),
-        f"KL to {reference}": lambda r: Cell(number(r["kl_to_reference"], 3), span(r, "kl", 3)),
-        "on the front": lambda r: Cell(percent(r["on_front"]), percent(r["on_reward_front"])) if r["comparable"] else MISSING,
+        "over the first": _more,
+        "exposure": exposure,
+        "perplexity ×": lambda r: Cell(number(r["perplexity_ratio"]) + star(r), span(r, "perplexity_ratio")),
+        "reward": lambda r: Cell(signed(r["reward_gain"]), span(r, "reward_gain", joint=" to ")),
+        "KL": lambda r: Cell(number(r["kl_to_reference"], 3), span(r, "kl", 3)),
+        "on front": lambda r: Cell(percent(r["on_front"]), percent(r["on_reward_front"])) if r["comparable"] else MISSING,
     }
     return listed(rows, columns)
 
 
 def parts(rows: list[dict]) -> View:
-    """The same policies: leakage by cohort, and exposure, which sees what greedy decoding misses."""
+    """The same policies: leakage by cohort."""
     cohorts = [c for c in PLANTED if any(row[f"{c}_n"] for row in rows)]
     columns = {c: lambda r, c=c: rate({**r, "n": r[f"{c}_n"]}, f"{c}_") if r[f"{c}_n"] else MISSING for c in cohorts}
-    return listed(rows, columns | {"exposure (bits)": lambda r: Cell(signed(r["exposure"]), span(r, "exposure", joint=" to "))})
+    return listed(rows, columns)
 
 
 def listed(rows: list[dict], columns: dict[str, Callable[[dict], str | Cell]]) -> View:
@@ -97,17 +98,23 @@ def listed(rows: list[dict], columns: dict[str, Callable[[dict], str | Cell]]) -
     return view(["policy", "kind", *columns], body, words=2, flags=flags)
 
 
+def exposure(row: dict) -> Cell:
+    return Cell(signed(row["exposure"]), span(row, "exposure", joint=" to "))
+
+
 def star(row: dict) -> str:
     return " *" if row["comparable"] and not row["equivalence_shown"] else ""
 
 
-def note(rows: list[dict]) -> str:
+def note(rows: list[dict], reference: str) -> str:
     """What the table's columns and marks mean."""
     said = [
         "Leakage: share of all planted canaries that the arm which saw them gives back almost verbatim and the other arm does not.",
+        "Exposure: bits by which a target outranks fillings that were never planted, seen less unseen; it sees what greedy decoding misses.",
+        f"Perplexity (as a ratio), reward and KL (nats per token) are against {reference}, on the same held-out examples.",
         "Comparable is whose point estimate lies in the band and who has not collapsed; equal leakage shares a rank.",
         "p is corrected by Holm over all pairs of comparable policies, since the first one was picked by the same canaries.",
-        "On the front: share of resamples of canaries and held-out examples in which no comparable policy leaks as little and is as good "
+        "On front: share of resamples of canaries and held-out examples in which no comparable policy leaks as little and is as good "
         "(perplexity; small: reward) and better in one of the two.",
     ]
     doubtful = any(row["comparable"] and not row["equivalence_shown"] for row in rows)
@@ -116,7 +123,7 @@ def note(rows: list[dict]) -> str:
 
 def kind(row: dict) -> str:
     """The kind of a policy, and what it was trained on where that is not its kind's own data."""
-    return row["kind"] + (" on preference pairs" if row["data"] == "preference" else "")
+    return row["kind"] + (" on pairs" if row["data"] == "preference" else "")
 
 
 def _more(row: dict) -> str | Cell:

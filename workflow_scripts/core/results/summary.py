@@ -32,8 +32,8 @@ def summary(*, config: dict, tables: dict[str, list[dict]]) -> str:
         grid(_findings(f.findings(**about))),
         "## Leakage at matched utility",
         _led(standing.sentence(rows=tables["leaderboard"], band=config["report"]["utility_band"], **told)),
-        grid(standing.table(tables["leaderboard"], reference)),
-        plain(standing.note(tables["leaderboard"])),
+        grid(standing.table(tables["leaderboard"])),
+        plain(standing.note(tables["leaderboard"], reference)),
         "## Paired contrasts",
         grid(contrasts) if contrasts.rows else "There are no two policies to compare.",
         "Difference in the share memorized, on the same canaries; p with and without Holm's correction; detectable: the smallest true "
