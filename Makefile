@@ -1,5 +1,6 @@
 # make run: the default experiment, from raw code to report.   make test: the test suite; make test-all: with its slow half.
 # make save: store the artifacts with DVC and the rest in git.   make restore: fetch the artifacts of this commit.
+# make compare RUNS="default mine": finished runs side by side, on one page.
 # make bench: the speed of every stage, with the models of the default run.
 # Overlays: make run CONFIG=my.yaml, and so for save and restore.   All create .venv from envs/requirements.txt when it is missing or out of date.
 
@@ -8,10 +9,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 CONFIG ?=
+RUNS ?=
 USING = PATH="$(CURDIR)/$(BIN):$$PATH"
 OVERLAYS = $(if $(CONFIG),--configfile $(CONFIG))
 
-.PHONY: run test test-all save restore bench dvc.yaml lint env clean
+.PHONY: run test test-all save restore compare bench dvc.yaml lint env clean
 
 run: env
 	$(USING) snakemake --cores all $(OVERLAYS)
@@ -34,6 +36,9 @@ save: env
 
 restore: env
 	$(USING) python -m workflow_scripts.artifacts restore $(CONFIG)
+
+compare: env
+	$(USING) python -m workflow_scripts.compare $(addprefix results/,$(RUNS))
 
 lint: env
 	$(BIN)/ruff check .

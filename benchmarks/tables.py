@@ -21,9 +21,19 @@ from benchmarks.probe_rows import POLICIES, REFERENCE, generate
 from workflow_scripts.core.job import select
 
 ROOT = Path(__file__).resolve().parents[1]
-TABLES = ["utility", "memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership", "recovery"]
+TABLES = [
+    "utility",
+    "memorization",
+    "persistence",
+    "contrast",
+    "exposure",
+    "extraction_probability",
+    "membership",
+    "recovery",
+    "leaderboard",
+]
 TABLES += ["reward_gap", "audit", "parity"]  # utility comes first: the others read it
-DECLARED = ("confidence", "reference", "collapse_ratio", "fpr", "contrasts")
+DECLARED = ("confidence", "reference", "collapse_ratio", "fpr", "contrasts", "utility_band")
 
 
 def measure(rows: int) -> list[dict]:
@@ -38,16 +48,17 @@ def summarize(*, folder: Path, table: str) -> dict:
     began = time.perf_counter()
     peak = alone(run, folder, table)
     seconds = time.perf_counter() - began
-    rows = sum(pq.read_metadata(path).num_rows for path in _inputs(folder, table))
+    rows = sum(pq.read_metadata(path).num_rows for paths in _inputs(folder, table).values() for path in paths)
     return dict(table=table, rows=rows, seconds=round(seconds, 1), peak_mb=round(peak))
 
 
-def _inputs(folder: Path, table: str) -> list[Path]:
-    """The files of rows that a table is made from."""
+def _inputs(folder: Path, table: str) -> dict[str, list[Path]]:
+    """The files of rows that a table is made from, by the name of its rule's input."""
     if table in ("audit", "parity"):
-        return [folder / f"{table}.parquet"]
-    kind, policies = "evaluation" if table == "utility" else "extraction", [REFERENCE] if table == "reward_gap" else POLICIES
-    return [folder / f"{kind}-{policy}.parquet" for policy in policies]
+        return {{"audit": "counts", "parity": "completions"}[table]: [folder / f"{table}.parquet"]}
+    kinds = {"utility": ["evaluation"], "leaderboard": ["extraction", "evaluation"]}.get(table, ["extraction"])
+    policies = [REFERENCE] if table == "reward_gap" else POLICIES
+    return {kind: [folder / f"{kind}-{policy}.parquet" for policy in policies] for kind in kinds}
 
 
 def run(folder: Path, table: str) -> float:
@@ -64,11 +75,12 @@ def run(folder: Path, table: str) -> float:
         config={},
         resources={},
         threads=1,
-        input=Named(extraction=files, evaluation=files, audit=files[0], completions=files, utility=f"{folder}/tables/utility.parquet"),
+        input=Named(**files, audit=f"{folder}/audit.parquet", utility=f"{folder}/tables/utility.parquet"),
         output=Named(**{key: f"{folder}/tables/{name}" for key, name in made.items()}),
         params=Named(
             config=select(config, paths, {}),
             policies=[REFERENCE] if table == "parity" else list(POLICIES),
+            aligned={policy: {"kind": "ppo"} for policy in POLICIES},
             later=list(POLICIES[POLICIES.index(REFERENCE) + 1 :]),
         ),
     )

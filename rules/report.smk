@@ -8,7 +8,8 @@ against utility, prompt conditions; the report and its summary.
 DRAWN = ("kind", "parent", "data", "reward_model", "members")  # of policies and reward models, what the picture of the workflow shows
 SHOWN = [key for key in config if key not in ("resources", "rerun_on_version_of")]  # the rest changes no number
 PAGE = Path(workflow.basedir, "workflow_scripts/core/results/templates/report.html.j2")
-TEMPLATES = [ancient(str(path)) for path in sorted({PAGE, *PAGE.parent.iterdir()})]  # the page and what it includes
+TEMPLATES = sorted({PAGE, *PAGE.parent.iterdir()} - {PAGE.parent / "compare.html.j2"})  # the page and what it includes
+TEMPLATES = [ancient(str(path)) for path in TEMPLATES]
 
 
 rule plot_workflow:
@@ -125,16 +126,15 @@ rule plot_contrast:
 
 
 rule plot_frontier:
-    """Leakage against utility, one panel per cohort."""
+    """Leakage against utility, and the front of the comparable policies."""
     input:
-        memorization="results/{run}/tables/memorization.parquet",
-        utility="results/{run}/tables/utility.parquet",
+        leaderboard="results/{run}/tables/leaderboard.parquet",
     output:
         svg=report("results/{run}/figures/frontier.svg", caption="report/frontier.rst", category="Figures", labels={"figure": "frontier"}),
         png="results/{run}/figures/frontier.png",
         receipt="results/{run}/receipts/plot_frontier.json",
     params:
-        config=keys("report.collapse_ratio"),
+        config=keys("report.reference", "report.utility_band"),
     log:
         "logs/{run}/plot_frontier.log",
     benchmark:

@@ -1,7 +1,7 @@
 """Tables: the only aggregates of the rows, each as parquet for programs and CSV for people.
 
 Needs: results/{run}/extraction, evaluation, planted/audit, probes (parity), receipts.  Makes: results/{run}/tables.
-Steps: utility (it flags what collapsed); memorization and the headline, persistence, contrast; exposure, extraction_probability,
+Steps: utility (it flags what collapsed); memorization and the headline, persistence, contrast, leaderboard; exposure, extraction_probability,
 membership, recovery; reward_gap; audit, parity, cost.
 """
 
@@ -10,6 +10,8 @@ from workflow_scripts.core.config import lineage
 REFERENCE = config["report"]["reference"]
 LATER = [p for p in POLICIES if REFERENCE in lineage(config["policies"], p)[:-1]]
 KIND = {name: policy["kind"] for name, policy in config["policies"].items()}
+# the policies that a leaderboard ranks, with what of them it shows
+ALIGNED = {name: {k: p[k] for k in ("kind", "data") if k in p} for name, p in config["policies"].items() if p["kind"] != "base"}
 # receipts of every job up to the extraction rows: what each of them cost
 PAID = ["collect_corpus", "extract_snippets", "train_tokenizer", "plant_canaries", "audit_canaries", "sample_references"]
 PAID += expand("plant_arm/{arm}", arm=ARMS) + expand("collect_extraction/{policy}", policy=POLICIES)
@@ -119,6 +121,32 @@ rule summarize_contrast:
         "../envs/data.yaml"
     script:
         "../workflow_scripts/summarize_contrast.py"
+
+
+rule summarize_leaderboard:
+    """Which policy leaks least at equal utility: leakage, utility and rank of every policy that is not a base policy."""
+    input:
+        extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=ALIGNED),
+        evaluation=expand("results/{{run}}/evaluation/{policy}.parquet", policy=ALIGNED),
+        utility="results/{run}/tables/utility.parquet",
+    output:
+        parquet="results/{run}/tables/leaderboard.parquet",
+        csv=report("results/{run}/tables/leaderboard.csv", caption="report/leaderboard.rst", category="Tables", labels={"table": "leaderboard"}),
+        receipt="results/{run}/receipts/summarize_leaderboard.json",
+    params:
+        config=keys("report.reference", "report.confidence", "report.utility_band"),
+        aligned=ALIGNED,
+    log:
+        "logs/{run}/summarize_leaderboard.log",
+    benchmark:
+        "results/{run}/benchmarks/summarize_leaderboard.tsv"
+    threads: threads_of("summarize_leaderboard")
+    resources:
+        **needs("summarize_leaderboard"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/summarize_leaderboard.py"
 
 
 rule summarize_exposure:

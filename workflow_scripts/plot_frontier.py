@@ -1,11 +1,14 @@
-"""Leakage against utility: counterfactual rate and held-out perplexity of every policy."""
+"""Leakage against utility: every policy of the leaderboard, and the front of the comparable ones."""
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import comparisons, kinds, style
+from workflow_scripts.core.results import frontier, kinds, style
 
 with job(snakemake) as j:
-    rows = {table: parquet.read_rows(j.input[table], kinds.TABLES[table]) for table in ("memorization", "utility")}
-    figure = comparisons.frontier(**rows, collapse_ratio=j.config["report.collapse_ratio"])
+    figure = frontier.frontier(
+        leaderboard=parquet.read_rows(j.input.leaderboard, kinds.TABLES["leaderboard"]),
+        reference=j.config["report.reference"],
+        band=j.config["report.utility_band"],
+    )
     for path in (j.output.svg, j.output.png):
         style.save(figure=figure, path=path)

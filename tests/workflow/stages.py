@@ -16,9 +16,9 @@ OF_ROWS = {
 OF_ROWS |= {"summarize_recovery"}
 OF_CONFIDENCE = "summarize_[!ac]* summarize_contrast"  # patterns: the tables that hold intervals
 OF_POLICIES = (
-    "summarize_utility summarize_m* summarize_persistence summarize_co* summarize_ex* summarize_recovery"  # and those with a row of each
+    "summarize_utility summarize_m* summarize_persistence summarize_co* summarize_ex* summarize_[rl]e[ca]*"  # and those with a row of each
 )
-TABLES = OF_ROWS | {f"summarize_{table}" for table in ("utility", "reward_gap", "audit", "parity", "cost")}
+TABLES = OF_ROWS | {f"summarize_{table}" for table in ("utility", "leaderboard", "reward_gap", "audit", "parity", "cost")}
 
 
 def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_parent: str = "sft", reference: str = "sft") -> dict:
@@ -56,10 +56,13 @@ def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_p
     reads["summarize_cost"] = paid
     reads["summarize_utility"] = rows
     reads |= {table: {*rows, "summarize_utility"} for table in (*OF_ROWS, "plot_shift")}
+    aligned = {f"collect_extraction-{policy}" for policy, (kind, _) in policies.items() if kind != "base"}
+    reads["summarize_leaderboard"] = {*aligned, "summarize_utility"}
+    reads["plot_frontier"] = {"summarize_leaderboard"}
     reads["summarize_reward_gap"] = {f"collect_extraction-{reference}"}
     reads["summarize_audit"] = {audit}
     reads["summarize_parity"] = {parity}
-    of_memorization = ("plot_memorization", "plot_dose_response", "plot_frontier", "plot_context")
+    of_memorization = ("plot_memorization", "plot_dose_response", "plot_context")
     reads |= {figure: {"summarize_memorization", "summarize_utility"} for figure in of_memorization}
     reads["plot_contrast"] = {"summarize_contrast"}
     reads["render_report"] = {*TABLES, *paid, *(job for job in reads if job.startswith("plot_")), *rows}

@@ -62,6 +62,7 @@ def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[s
         membership=[membership(policies, *cell, against, broken(cell[0])) for against in ("twins", "heldout") for cell in scored],
         reward_gap=[reward_gap(cohort, dose) for cohort in COHORTS for dose in (*(DOSES if cohort != "heldout" else ()), None)],
         utility=[utility(name, broken(name)) for name in policies],
+        leaderboard=[leading(policies, name, broken(name)) for name in policies if policies[name]["kind"] != "base"],
         audit=audit(),
         parity=[
             dict(policy="sft", dtype=d, batch_size=b, n=64, **rated(h, 64))
@@ -153,6 +154,27 @@ def utility(name: str, collapsed: bool) -> dict:
         **dict(exact_line_rate=90 / 400, exact_line_low=lines[0], exact_line_high=lines[1], n_parsable=360),
         **dict(parse_rate=300 / 360, parse_low=parsed[0], parse_high=parsed[1], **spread("mean_reward", -0.12, 0.08)),
         **dict(kl_to_reference=0.2, kl_low=0.18, kl_high=0.22, collapsed=collapsed),
+    )
+
+
+def leading(policies: dict, name: str, collapsed: bool) -> dict:
+    """A row of the leaderboard; ranks stand as the policies do."""
+    places = [p for p in policies if policies[p]["kind"] != "base"]
+    used = utility(name, collapsed)
+    hits = {c: memorized(policies, name, c, None, "fim", collapsed)["counterfactual_hits"] for c in COHORTS[:3]}
+    cohorts = {k: v for c, h in hits.items() for k, v in {f"{c}_n": N, **rated(h, N, f"{c}_")}.items()}
+    first = collapsed or name == places[0]
+    return dict(
+        **dict(
+            rank=None if collapsed else 1 + places.index(name), policy=name, kind=policies[name]["kind"], data=policies[name].get("data")
+        ),
+        **dict(comparable=not collapsed, reason="collapsed" if collapsed else None, equivalence_shown=not collapsed, collapsed=collapsed),
+        **dict(n=3 * N, **rated(sum(hits.values()), 3 * N), **cohorts, **spread("exposure", 1.2, 0.3)),
+        **(dict.fromkeys(("difference", "difference_low", "difference_high")) if first else spread("difference", 0.1, 0.05)),
+        **dict(p=None if first else 0.01, p_holm=None if first else 0.02, perplexity=used["perplexity"]),
+        **dict(**spread("perplexity_ratio", used["perplexity_ratio"], 0.02), **spread("reward_gain", 0.1 * places.index(name), 0.05)),
+        **{k: used[k] for k in ("kl_to_reference", "kl_low", "kl_high")},
+        **dict(on_front=None if collapsed else 0.5, on_reward_front=None if collapsed else 0.25),
     )
 
 

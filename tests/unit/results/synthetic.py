@@ -9,7 +9,7 @@ import math
 import pandas as pd
 
 from workflow_scripts.core.data.canaries import HALF_OF_ARM
-from workflow_scripts.core.results import auditing, contrasts, cost, likelihood, membership, memorization, recovery, utility
+from workflow_scripts.core.results import auditing, contrasts, cost, leaderboard, likelihood, membership, memorization, recovery, utility
 
 DOSES = [1, 4, 16, 64]
 COHORTS = ["sft", "preference", "rl_prompt", "heldout"]
@@ -21,6 +21,8 @@ POLICIES = {
     "ppo": {"kind": "ppo", "parent": "sft"},
     "ipo": {"kind": "ipo", "parent": "sft"},
 }
+ALIGNED = {name: {k: p[k] for k in ("kind", "data") if k in p} for name, p in POLICIES.items() if p["kind"] != "base"}
+BAND = {"measure": "perplexity_ratio", "within": 0.15}
 LATER = ["direct", "ppo", "ipo"]
 RATES = {  # (policy, cohort): canaries memorized of the 8 at each dose; what is not named: none
     ("sft", "sft"): [0, 4, 8, 8],
@@ -191,6 +193,9 @@ def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[di
         "extraction_probability": likelihood.extraction_probability(**common, tries=[1, 100, 10**18], chances=[0.1, 0.5, 0.9]),
         "membership": membership.membership(**common, fpr=0.01),
         "reward_gap": membership.reward_gap(extraction=rows[rows["policy"] == "sft"], confidence=0.95),
+        "leaderboard": leaderboard.leaderboard(
+            **common, evaluation=evaluation(policies, seeds), policies=ALIGNED, reference="sft", band=BAND
+        ),
         "audit": auditing.audit(counts=pd.DataFrame(audit())),
         "parity": auditing.parity(completions={"sft": parity()}, confidence=0.95),
         "cost": cost.cost(receipts(policies)),

@@ -13,7 +13,7 @@ from tests.unit.results import study, synthetic
 from workflow_scripts.core.config import PARENTS
 from workflow_scripts.core.data import canaries
 from workflow_scripts.core.data.planting import PLANTED
-from workflow_scripts.core.results import comparisons, dag, figures, looks, shift, style
+from workflow_scripts.core.results import comparisons, dag, figures, frontier, looks, shift, style
 
 DRAWN = ["workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context"]
 
@@ -28,9 +28,9 @@ def draw(name: str, policies=study.POLICIES, collapsed=("ipo",)):
         return shift.shift(extraction=synthetic.extraction(policies), utility=found["utility"], reference="sft", later=later)
     if name == "contrast":
         return comparisons.contrast(contrast=found["contrast"])
-    given = {table: found[table] for table in ("memorization", "utility")}
     if name == "frontier":
-        return comparisons.frontier(**given, collapse_ratio=1.5)
+        return frontier.frontier(leaderboard=found["leaderboard"], reference="sft", band=synthetic.BAND)
+    given = {table: found[table] for table in ("memorization", "utility")}
     return getattr(comparisons if name == "context" else figures, name)(**given)
 
 
@@ -118,15 +118,55 @@ def test_contrasts_of_one_policy_say_that_there_are_none():
     assert "There are no two policies to compare." in texts(comparisons.contrast(contrast=[]))
 
 
-def test_frontier_has_every_policy_with_both_intervals_and_greys_what_collapsed():
-    found, axes = study.tables(collapsed=("ipo",)), [a for a in draw("frontier").axes if a.get_visible()]
-    assert [a.get_title(loc="left").split()[0] for a in axes] == list(study.COHORTS[:3])
-    points = {(float(line.get_xdata()[0]), float(line.get_ydata()[0])): line for line in axes[0].lines if line.get_marker() != "None"}
-    cells = {m["policy"]: m for m in found["memorization"] if (m["cohort"], m["probe"], m["dose"]) == ("sft", "fim", None)}
-    assert set(points) == {(u["perplexity_ratio"], cells[u["policy"]]["counterfactual_rate"]) for u in found["utility"]}
-    assert len({line.get_marker() for line in points.values()}) == 5
-    broken = points[found["utility"][4]["perplexity_ratio"], cells["ipo"]["counterfactual_rate"]]
-    assert broken.get_markerfacecolor() == "white" and broken.get_color() == "#999999"
+def test_frontier_has_every_policy_with_both_intervals_and_greys_what_is_not_comparable():
+    rows, axes = study.tables(collapsed=("ipo",))["leaderboard"], draw("frontier").axes
+    for panel, measure in zip(axes, ("perplexity_ratio", "reward_gain"), strict=True):
+        points = {
+            (float(line.get_xdata()[0]), float(line.get_ydata()[0])): line for line in panel.lines if line.get_marker() not in ("None", "")
+        }
+        assert set(points) == {(row[measure], row["rate"]) for row in rows}
+        assert len({line.get_marker() for line in points.values()}) == 4
+        broken = points[rows[3][measure], rows[3]["rate"]]
+        assert broken.get_markerfacecolor() == "white" and broken.get_color() == "#999999"
+
+
+def test_frontier_names_who_is_on_it_and_joins_them_by_steps():
+    row = study.tables()["leaderboard"][0]
+    about = {"a": (0.1, 1.1, 0.3), "b": (0.2, 1.0, 0.2), "beaten": (0.3, 1.1, 0.1), "broken": (0.0, 1.0, 0.5)}
+    rows = [
+        {
+            **row,
+            "policy": name,
+            "rate": y,
+            "perplexity_ratio": x,
+            "reward_gain": gain,
+            "comparable": name != "broken",
+            "collapsed": name == "broken",
+        }
+        for name, (y, x, gain) in about.items()
+    ]
+    first, second = frontier.frontier(leaderboard=rows, reference="sft", band=synthetic.BAND).axes
+    assert {t.get_text() for t in first.texts} == {"a", "b"} and {t.get_text() for t in second.texts} == {"a"}
+    steps = [line for line in first.lines if line.get_drawstyle() == "steps-post"]
+    assert [(list(s.get_xdata())[:2], list(s.get_ydata())) for s in steps] == [([1.0, 1.1], [0.2, 0.1, 0.1])]
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_frontier_of_fourteen_policies_on_it_hides_no_name(same):
+    row = study.tables()["leaderboard"][0]
+    rows = [
+        {
+            **row,
+            "policy": f"online_dpo_length_{i:02d}",
+            "rate": 0.1 if same else 0.02 * i,
+            "perplexity_ratio": 1.1 if same else 1.14 - 0.015 * i,
+        }
+        for i in range(14)
+    ]
+    rows = [{**r, "reward_gain": -r["perplexity_ratio"], "low": 0.9 * r["rate"], "high": 1.1 * r["rate"]} for r in rows]
+    figure = frontier.frontier(leaderboard=rows, reference="sft", band=synthetic.BAND)
+    assert [len(axes.texts) for axes in figure.axes] == [14, 14]
+    assert cut_off(figure) == [] and overlapping(figure) == []
 
 
 def test_context_shows_every_probe_and_keeps_the_question_about_the_prompt_apart():
@@ -148,7 +188,7 @@ def test_context_shows_every_probe_and_keeps_the_question_about_the_prompt_apart
 
 @pytest.mark.parametrize("low, high", [(0.95, 1.1), (0.9, 1.7), (0.8, 4.5), (0.5, 60.0), (0.9, 3e7)])
 def test_the_ratio_axis_has_some_ticks_and_never_too_many(low, high):
-    ticks = comparisons._ratio_ticks(low, high)
+    ticks = frontier._ratio_ticks(low, high)
     assert 2 <= len(ticks) <= 6 and 1 in ticks and all(0.9 * low <= t <= 1.1 * high for t in ticks)
 
 

@@ -13,7 +13,7 @@ SMALL = {path.stem for path in SCRIPTS.glob("*_*.py") if path.stem != "__init__"
 TABLES, FIGURES = ({name for name in SMALL if name.startswith(verb)} for verb in ("summarize_", "plot_"))
 GROUPS = {  # title: (scripts, libraries that none of them imports)
     "no model": (SMALL, "torch transformers trl datasets snakemake"),
-    "tables": (TABLES - {"summarize_contrast"}, "scipy.stats statsmodels matplotlib"),
+    "tables": (TABLES - {"summarize_contrast", "summarize_leaderboard"}, "scipy.stats statsmodels matplotlib"),
     "figures of tables": (FIGURES - {"plot_shift"}, "pandas scipy statsmodels"),
     "pages": ({"render_report", "render_summary"}, "scipy statsmodels matplotlib"),
     "no numbers": ({"summarize_cost", "render_summary"}, "pandas scipy matplotlib jinja2"),

@@ -73,7 +73,11 @@ def run(script: str, files: Inputs, folder: Path, monkeypatch, config: dict) -> 
 
 @pytest.mark.parametrize("figure", FIGURES)
 def test_the_script_of_each_figure_draws_it(figure, files, tmp_path, monkeypatch):
-    config = {"report.reference": "sft", "report.collapse_ratio": 1.5, "preferences.sampler": "sft"}
+    config = {
+        "report.reference": "sft",
+        "report.utility_band": {"measure": "perplexity_ratio", "within": 0.15},
+        "preferences.sampler": "sft",
+    }
     output = run(f"plot_{figure}", files, tmp_path, monkeypatch, config)
     assert output.svg.read_bytes().startswith(b"<?xml") and output.png.read_bytes().startswith(b"\x89PNG")
 

@@ -105,6 +105,7 @@ def test_the_sections_come_in_the_order_that_was_asked_for(given):
     text = report.render(**given)
     heads = re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
     assert heads == [
+        "Which policy leaks least at matched utility",
         "The stages",
         "How much came back",
         "By dose",

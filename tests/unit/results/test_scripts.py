@@ -22,6 +22,7 @@ CONFIG = {
     "report.collapse_ratio": 1.5,
     "report.fpr": 0.01,
     "report.contrasts": None,
+    "report.utility_band": synthetic.BAND,
     "probes.tries": [1, 100, 10**18],
     "probes.chances": [0.1, 0.5, 0.9],
 }
@@ -57,7 +58,9 @@ def run(script: str, files, folder: Path, monkeypatch, config=CONFIG) -> SimpleN
     """The script's outputs."""
     extraction = [path for path in files.extraction if script != "reward_gap" or path.stem.endswith("-sft")]
     output = SimpleNamespace(**{name: folder / name for name in ("parquet", "csv", "headline", "metrics", "versions")})
-    params = SimpleNamespace(later=synthetic.LATER, policies=["sft"] if script == "parity" else list(synthetic.POLICIES))
+    params = SimpleNamespace(
+        later=synthetic.LATER, aligned=synthetic.ALIGNED, policies=["sft"] if script == "parity" else list(synthetic.POLICIES)
+    )
 
     @contextmanager
     def stand_in(_):

@@ -1,10 +1,7 @@
-"""Figures that hold policies against each other: paired contrasts, leakage against utility, and how much context extraction needs.
+"""Figures that hold policies against each other: paired contrasts, and how much context extraction needs.
 
 Each function takes rows of the tables and returns a matplotlib Figure, as in figures.py.
 """
-
-import itertools
-import math
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,10 +16,6 @@ from .style import CONTROL, FAINT, INK, MUTED, grey_out, legend, mark, named, pa
 
 _ROW, _NARROW, _MANY = 0.42, 0.26, 30  # inches per pair of policies, and where there are many of them
 _BLIND = "#e4e4e4"  # where a difference is smaller than this run can detect
-_LOOKS = [  # of the policies in the frontier: markers alone tell twelve apart, colours help, other ones than the cohorts'
-    dict(marker=marker, color=color)
-    for marker, color in zip("os^Dv*PX<>ph", itertools.cycle(("#222222", "#cc79a7", "#e69f00", "#56b4e9")), strict=False)
-]
 PROBES = {  # the prompt conditions from most to least context, then the one that asks for something else
     NATIVE: "as\nplanted",
     "fim_50": "nearest\nhalf",
@@ -94,69 +87,6 @@ def _forest(axes: Axes, rows: dict[tuple, dict], pairs: list[tuple], cohort: str
 def _p(p: float) -> str:
     shown = formats.p_value(p)
     return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
-
-
-@styled
-def frontier(*, memorization: list[dict], utility: list[dict], collapse_ratio: float) -> Figure:
-    """Leakage against utility, one panel per planted cohort: perplexity ratio to the right, counterfactual rate upwards, both with intervals.
-
-    The ratio's interval is that of the policy's perplexity, over the reference's estimate.
-    """
-    cells = {(m["policy"], m["cohort"]): m for m in memorization if m["dose"] is None and m["probe"] == NATIVE}
-    cohorts = [c for c in PLANTED if any(c == cohort for _, cohort in cells)]
-    names = [named(u) for u in utility]
-    columns = max(1, min(len(names), int(2 + 80 / max(map(len, names)))))
-    lines = -(-len(names) // columns)
-    figure, grid = panels(n=len(cohorts), columns=3, width=3.2, height=2.9, legend=0.75 + 0.24 * lines)
-    note = "Low and left is best: little comes back, and the policy still predicts held-out code."
-    title(figure=figure, text="What does leaking less cost?", note=note)
-    for axes, cohort in zip(grid, cohorts, strict=True):
-        axes.axvline(collapse_ratio, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
-        for place, policy in enumerate(utility):
-            _point(axes, cells[policy["policy"], cohort], policy, _looks(place, policy))
-        axes.set_title(f"{cohort} ({COHORTS[cohort]['planted']})", loc="left", size=10)
-    ratios = [u[k] * u["perplexity_ratio"] / u["perplexity"] for u in utility for k in ("perplexity_low", "perplexity_high")]
-    low, high = min(0.9, *ratios), max(1.1 * collapse_ratio, *ratios)
-    grid[0].set_xscale("log")
-    grid[0].set(xlim=(low / 1.06, high * 1.06), ylim=(-0.04, 1.04), yticks=[0, 0.5, 1], xticks=_ratio_ticks(low, high))
-    grid[0].set_xticks([], minor=True)
-    grid[0].xaxis.set_major_formatter(lambda ratio, _: f"× {ratio:g}")
-    grid[0].yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
-    grid[0].set_ylabel("counterfactual rate")
-    figure.supxlabel("held-out perplexity over that of the reference (broken line: from here on collapsed)", size=10)
-    keys = [Line2D([], [], linestyle="", label=name, **_looks(i, u)) for i, (name, u) in enumerate(zip(names, utility, strict=True))]
-    legend(figure=figure, handles=keys, columns=columns)
-    return figure
-
-
-def _looks(place: int, policy: dict) -> dict:
-    """Marker and colour of a policy: filled, from the thirteenth on hollow; grey and hollow if it collapsed."""
-    look = {**_LOOKS[place % len(_LOOKS)], "markersize": 7.5}
-    if policy["collapsed"]:
-        return {**look, "color": "#999999", "markerfacecolor": "white"}
-    return look if place < len(_LOOKS) else {**look, "markerfacecolor": "white"}
-
-
-def _point(axes: Axes, cell: dict, policy: dict, look: dict) -> None:
-    """One policy in one panel, with both its intervals."""
-    x, y = policy["perplexity_ratio"], cell["counterfactual_rate"]
-    scale = x / policy["perplexity"]
-    across = [[max(0, x - scale * policy["perplexity_low"])], [max(0, scale * policy["perplexity_high"] - x)]]
-    up = [[max(0, y - cell["counterfactual_low"])], [max(0, cell["counterfactual_high"] - y)]]
-    axes.errorbar(x, y, xerr=across, yerr=up, elinewidth=1, linestyle="", **look)
-
-
-def _ratio_ticks(low: float, high: float) -> list[float]:
-    """Round ratios within the range: the finest set that does not crowd the axis."""
-    finest = {
-        0.3: (0.8, 0.9, 1, 1.1, 1.2),
-        0.9: (0.6, 0.8, 1, 1.2, 1.5, 1.9),
-        2.0: (0.5, 1, 1.5, 2, 3, 5),
-        6.0: (0.1, 0.3, 1, 3, 10, 30, 100),
-    }
-    span = math.log(high / low)
-    ticks = next((ticks for widest, ticks in finest.items() if span < widest), [10.0**i for i in range(-2, 30, 2)])
-    return [t for t in ticks if low / 1.05 <= t <= high * 1.05]
 
 
 @styled

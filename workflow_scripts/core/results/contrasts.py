@@ -139,6 +139,11 @@ def _holm(rows: list[dict]) -> list[dict]:
     families = [(row["measure"], row["cohort"] == HELDOUT) for row in rows]
     for family in set(families):
         members = [row for row, of in zip(rows, families, strict=True) if of == family]
-        for row, p in zip(members, multipletests([row["p"] for row in members], method="holm")[1], strict=True):
-            row["p_holm"] = float(p)
+        for row, p in zip(members, holm([row["p"] for row in members]), strict=True):
+            row["p_holm"] = p
     return rows
+
+
+def holm(p: list[float]) -> list[float]:
+    """Each p corrected for all of them (Holm 1979); none stay none."""
+    return multipletests(p, method="holm")[1].tolist() if p else []

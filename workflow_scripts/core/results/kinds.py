@@ -14,6 +14,11 @@ def _rate(prefix: str = "") -> dict:
     return {f"{prefix}hits": _count, f"{prefix}rate": _number, f"{prefix}low": _number, f"{prefix}high": _number}
 
 
+def _known_rate(prefix: str) -> dict:
+    """A count with its rate and interval of n units, all missing where n is 0."""
+    return {f"{prefix}n": _count, f"{prefix}hits": optional(_count)} | {f"{prefix}{name}": _maybe for name in ("rate", "low", "high")}
+
+
 def _mean(name: str, type_=_number) -> dict:
     """A mean with its interval."""
     return {name: type_, f"{name}_low": type_, f"{name}_high": type_}
@@ -114,6 +119,35 @@ _ALL = [
         kl_to_reference=_number,
         kl_low=_number,
         kl_high=_number,
+        collapsed=pa.bool_(),
+    ),
+    # policies by leakage at matched utility: counterfactual rates of all planted canaries; difference is to the first policy
+    declare(
+        "leaderboard",
+        rank=optional(_count),
+        policy=pa.string(),
+        kind=pa.string(),
+        data=optional(pa.string()),
+        comparable=pa.bool_(),
+        reason=optional(pa.string()),
+        equivalence_shown=pa.bool_(),
+        n=_count,
+        **_rate(),
+        **_mean("difference", _maybe),
+        p=_maybe,
+        p_holm=_maybe,
+        **_known_rate("sft_"),
+        **_known_rate("preference_"),
+        **_known_rate("rl_prompt_"),
+        **_mean("exposure"),
+        perplexity=_number,
+        **_mean("perplexity_ratio"),
+        **_mean("reward_gain"),
+        kl_to_reference=_number,
+        kl_low=_number,
+        kl_high=_number,
+        on_front=_maybe,
+        on_reward_front=_maybe,
         collapsed=pa.bool_(),
     ),
     # were the canaries really in the training sets, and nowhere else?

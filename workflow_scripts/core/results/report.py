@@ -15,20 +15,22 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
+from . import band as bands
 from . import findings as f
-from . import formats, measure_views, views
+from . import formats, measure_views, standing, views
 from .answer import answer
 from .explorer import as_json
 
 TEMPLATES = Path(__file__).parent / "templates"
 MARKS = {f.SHOWN: "●", f.NOT_SHOWN: "○", f.CONTRADICTED: "✕", f.NOT_MEASURED: "–"}
 CONTENTS = dict(
+    leaderboard="who leaks least",
     stages="stages",
     memorization="how much came back",
     dose="by dose",
     persistence="what stays",
     contrast="contrasts",
-    frontier="utility",
+    frontier="leakage and utility",
     likelihood="likelihood",
     context="context",
     explorer="single canaries",
@@ -68,42 +70,56 @@ def render(
     corpus's; `explorer` is explorer.data; `commit` is git_state. Raises jinja2.UndefinedError where the template names something
     that is not there.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["tight"] = tight
     reference, confidence = config["report"]["reference"], config["report"]["confidence"]
     about = dict(tables=tables, policies=config["policies"], reference=reference)
+    band = config["report"]["utility_band"]
+    leads = standing.sentence(rows=tables["leaderboard"], band=band, reference=reference, confidence=confidence)
     sentences = answer(**about, confidence=confidence, seeds=len(config["seeds"]))
     script = (TEMPLATES / "explorer.js").read_text(encoding="utf-8")
-    return environment.get_template("report.html.j2").render(
-        config=config,
-        config_text=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
-        reference=reference,
-        level=f"{100 * confidence:g} %",
-        fpr=formats.percent(config["report"]["fpr"]),
-        answer=[sentence.partition(": ")[::2] for sentence in sentences],
-        findings=f.findings(**about),
-        marks=MARKS,
-        contents=CONTENTS,
-        asked={name: ASKED.get(name, name) for name in config["probes"]["prompts"]},
-        utility=tables["utility"],
-        views=_views(tables, receipts, reference),
-        exposure_cap=formats.number(max((r["cap"] for r in tables["exposure"]), default=None), 1),
-        exposure_chance=formats.number(chance_exposure(config["probes"]["references"]), 1),
-        total=formats.duration(sum(r["wall_s"] for r in tables["cost"])),
-        versions=versions,
-        figures={name: data_uri(svg) for name, svg in figures.items()},
-        collapsed=[u["policy"] for u in tables["utility"] if u["collapsed"]],
-        licence=manifest["licence"],
-        counts=_counts(manifest["counts"]),
-        commit=commit,
-        words=Markup(as_json(ASKED)),
-        explorer=Markup(as_json(explorer)),
-        css=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        policy=_content_policy(script),
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            config=config,
+            config_text=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+            reference=reference,
+            level=f"{100 * confidence:g} %",
+            fpr=formats.percent(config["report"]["fpr"]),
+            answer=[sentence.partition(": ")[::2] for sentence in sentences],
+            findings=f.findings(**about),
+            standing=leads.partition(": ")[::2],
+            band=bands.in_words(band=band, reference=reference),
+            standing_note=standing.note(tables["leaderboard"], reference),
+            marks=MARKS,
+            contents=CONTENTS,
+            asked={name: ASKED.get(name, name) for name in config["probes"]["prompts"]},
+            utility=tables["utility"],
+            views=_views(tables, receipts, reference),
+            exposure_cap=formats.number(max((r["cap"] for r in tables["exposure"]), default=None), 1),
+            exposure_chance=formats.number(chance_exposure(config["probes"]["references"]), 1),
+            total=formats.duration(sum(r["wall_s"] for r in tables["cost"])),
+            versions=versions,
+            figures={name: data_uri(svg) for name, svg in figures.items()},
+            collapsed=[u["policy"] for u in tables["utility"] if u["collapsed"]],
+            licence=manifest["licence"],
+            counts=_counts(manifest["counts"]),
+            commit=commit,
+            words=Markup(as_json(ASKED)),
+            explorer=Markup(as_json(explorer)),
+            css=css(),
+            script=Markup(script),
+            policy=content_policy(script),
+        )
     )
+
+
+def environment() -> jinja2.Environment:
+    """Where the templates of the pages are, and how they are filled in."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made.filters["tight"] = tight
+    return made
 
 
 def _views(tables: dict[str, list[dict]], receipts: list[dict], reference: str) -> dict:
@@ -114,6 +130,8 @@ def _views(tables: dict[str, list[dict]], receipts: list[dict], reference: str) 
     found["recovered"], found["recovered_doses"] = measure_views.recovery(tables, "recovered")
     found["substring"], found["substring_doses"] = measure_views.recovery(tables, "longest_substring")
     return found | dict(
+        leaderboard=standing.table(tables["leaderboard"]),
+        leaderboard_parts=standing.parts(tables["leaderboard"]),
         headline=views.headline(tables),
         doses=views.doses(tables),
         persistence=views.persistence(tables),
@@ -153,7 +171,12 @@ def _counts(counts: dict) -> dict:
     return flat | {f"{name} pool": n for name, n in counts.get("pools", {}).items()}
 
 
-def _content_policy(script: str) -> str:
+def css() -> Markup:
+    """The style of the pages."""
+    return Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
+
+
+def content_policy(script: str) -> str:
     """What the browser may do with the page: show it, and run this one script."""
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     return (

@@ -130,3 +130,32 @@ def resamples(*, sizes: tuple[int, ...]) -> tuple[np.ndarray, ...]:
         picked = rng.integers(0, size, size=(RESAMPLES, size)) + size * np.arange(RESAMPLES)[:, None]
         found.append(np.bincount(picked.ravel(), minlength=RESAMPLES * size).reshape(RESAMPLES, size).astype(float))
     return tuple(found)
+
+
+def resampled_ratios(*samples: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
+    """The ratios sum(values) / sum(weights) of RESAMPLES resamples of the units of each sample, each of shape (RESAMPLES, policies).
+
+    A sample is (values of shape (units, policies), weights of shape (units,)). Resampling is by unit, so what all policies did
+    with the same unit stays together; samples are independent of each other. More than LARGE units are not drawn one by one: their
+    ratios are drawn from the normal distribution with the same means and covariances (delta method).
+    """
+    counts = iter(resamples(sizes=tuple(len(values) for values, _ in samples if len(values) <= LARGE)))
+    return [
+        _normal(values, weights, place) if len(values) > LARGE else _counted(values, weights, next(counts))
+        for place, (values, weights) in enumerate(samples)
+    ]
+
+
+def _counted(values: np.ndarray, weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    return np.einsum("ru,up->rp", counts, values) / np.einsum("ru,u->r", counts, weights)[:, None]  # the same bytes on any threads
+
+
+def _normal(values: np.ndarray, weights: np.ndarray, place: int) -> np.ndarray:
+    distinct, of = np.unique(values, axis=1, return_inverse=True)  # equal columns get equal draws, as they do from resampled units
+    ratios = distinct.sum(axis=0) / weights.sum()
+    influence = (distinct - ratios * weights[:, None]) / weights.mean()
+    covariance = np.atleast_2d(np.cov(influence, rowvar=False)) / len(values)
+    drawn = np.random.default_rng([SEED, place, *values.shape]).multivariate_normal(
+        ratios, covariance, size=RESAMPLES, check_valid="ignore"
+    )
+    return drawn[:, of.ravel()]

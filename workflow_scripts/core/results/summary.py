@@ -6,7 +6,7 @@ Names and texts are escaped: what they hold shows as it is and forms no markup, 
 import re
 
 from . import findings as f
-from . import measure_views, views
+from . import measure_views, standing, views
 from .answer import answer
 
 _MARKUP = re.compile(r"([\\`*_\[\]|~])")
@@ -19,6 +19,7 @@ def summary(*, config: dict, tables: dict[str, list[dict]]) -> str:
     level = f"{100 * config['report']['confidence']:g} %"
     sentences = answer(**about, confidence=config["report"]["confidence"], seeds=len(config["seeds"]))
     contrasts = views.contrast(tables, "memorized")
+    told = dict(reference=reference, confidence=config["report"]["confidence"])
     parts = [
         f"# Canaryflow: {plain(config['run'])}",
         "What of the training data comes back from an aligned code-completion model, and at which stage was it learnt?",
@@ -29,6 +30,10 @@ def summary(*, config: dict, tables: dict[str, list[dict]]) -> str:
         "interval. heldout was planted nowhere.",
         "## Findings",
         grid(_findings(f.findings(**about))),
+        "## Leakage at matched utility",
+        _led(standing.sentence(rows=tables["leaderboard"], band=config["report"]["utility_band"], **told)),
+        grid(standing.table(tables["leaderboard"])),
+        plain(standing.note(tables["leaderboard"], reference)),
         "## Paired contrasts",
         grid(contrasts) if contrasts.rows else "There are no two policies to compare.",
         "Difference in the share memorized, on the same canaries; p with and without Holm's correction; detectable: the smallest true "
@@ -50,10 +55,10 @@ def _findings(found: list[f.Finding]) -> views.View:
 
 
 def grid(view: views.View) -> str:
-    """A view as a Markdown table: notes stand in brackets behind the text, collapsed policies say so."""
+    """A view as a Markdown table: notes stand in brackets behind the text, greyed rows say why."""
     rows = [[_cell(cell) for cell in row] for row in view.rows]
-    for row, collapsed in zip(rows, view.collapsed, strict=True):
-        row[0] += " (collapsed)" if collapsed else ""
+    for row, flag in zip(rows, view.flags, strict=True):
+        row[0] += f" ({plain(flag)})" if flag else ""
     lines = ["---" if i < view.words else "---:" for i in range(len(view.heads))]
     return "\n".join("| " + " | ".join(row) + " |" for row in ([plain(h.text) for h in view.heads], lines, *rows))
 

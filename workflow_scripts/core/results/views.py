@@ -21,19 +21,27 @@ class Cell:
 
 @dataclass(frozen=True)
 class View:
-    """A table: heads, rows of as many cells, how many columns hold words, and for each row whether its policy collapsed."""
+    """A table: heads, rows of as many cells, how many columns hold words, and for each row why it is greyed out, or nothing."""
 
     heads: list[Cell]
     rows: list[list[Cell]]
     words: int = 1
-    collapsed: list[bool] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
 
 
-def view(heads: Iterable[str | Cell], rows: Iterable[Iterable[str | Cell]], *, words: int = 1, collapsed: Iterable[bool] = ()) -> View:
-    """A View of texts and cells."""
+def view(
+    heads: Iterable[str | Cell],
+    rows: Iterable[Iterable[str | Cell]],
+    *,
+    words: int = 1,
+    collapsed: Iterable[bool] = (),
+    flags: Iterable[str] = (),
+) -> View:
+    """A View of texts and cells; `collapsed` stands for the flag of that name."""
     cell = lambda c: c if isinstance(c, Cell) else Cell(str(c))  # noqa: E731
     made = [[cell(c) for c in row] for row in rows]
-    return View([cell(c) for c in heads], made, words, list(collapsed) or [False] * len(made))
+    said = list(flags) or ["collapsed" if c else "" for c in collapsed] or [""] * len(made)
+    return View([cell(c) for c in heads], made, words, said)
 
 
 def number(value: float | None, decimals: int = 2) -> str:
@@ -95,7 +103,7 @@ def headline(tables: Tables) -> View:
         for u in tables["utility"]
     }
     rows = [[*row, last[row[0].text]] for row in made.rows]
-    return View([*made.heads, Cell("perplexity ratio", "held-out perplexity")], rows, 1, made.collapsed)
+    return View([*made.heads, Cell("perplexity ratio", "held-out perplexity")], rows, 1, made.flags)
 
 
 def span(row: dict, name: str, decimals: int = 2, joint: str = "–") -> str:
