@@ -219,6 +219,12 @@ def test_cost_has_one_row_per_receipt():
     assert total["collect_corpus"]["cpu_s"] is total["collect_corpus"]["peak_memory_mb"] is None
 
 
+def test_the_cost_of_a_reward_model_stands_under_its_name():
+    receipt = dict(rule="train_smoothed", wildcards=dict(run="r", arm="A", seed="0", reward="soft"), made=dict(wall_s=1.0))
+    row = cost.cost([receipt])[0]
+    assert (row["rule"], row["policy"], row["arm"], row["seed"], row["wall_s"]) == ("train_smoothed", "soft", "A", 0, 1.0)
+
+
 def test_versions_that_differ_are_all_shown():
     receipts = synthetic.receipts()
     receipts[-1]["made"] = {**receipts[-1]["made"], "versions": {"torch": "2.12.0"}}
