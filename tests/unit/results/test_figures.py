@@ -273,9 +273,11 @@ def test_the_graph_shows_where_every_kind_learns_from_and_what_enters_there():
     reads |= {"ipo": "preferences", "dpo": "preferences", "slic": "preferences"}
     assert set(reads) == set(PARENTS) - {"base", "sft"} and set(PARENTS) == set(dag.KINDS)
     policies = {"base": {"kind": "base"}, "sft": {"kind": "sft", "parent": "base", "data": "sft"}}
-    policies |= {kind: {"kind": kind, "parent": "sft"} for kind in reads} | {"second": {"kind": "online_dpo", "parent": "online_dpo"}}
-    graph = dag.stages(policies=policies, sampler="sft", reward_parent="sft")
-    found = {b[1]: a[1] for a, b in graph.edges if a[0] == "step" and b[1] in {**reads, "second": 0}}
+    of_reward = lambda name: {"reward_model": "reward_model"} if reads[name] == "reward_model" else {}  # noqa: E731
+    policies |= {kind: {"kind": kind, "parent": "sft", **of_reward(kind)} for kind in reads}
+    policies["second"] = {"kind": "online_dpo", "parent": "online_dpo", "reward_model": "reward_model"}
+    graph = dag.stages(policies=policies, sampler="sft", reward_models={"reward_model": {"kind": "single", "parent": "sft"}})
+    found = {b[1]: a[1] for a, b in graph.edges if a[0] in ("step", "reward") and b[1] in {**reads, "second": 0}}
     assert found == {**reads, "second": "reward_model"} and (("policy", "online_dpo"), ("policy", "second")) in graph.edges
     entered = {name for name in policies if graph.nodes["policy", name]["cohort"] == "rl_prompt"}
     assert entered == {"ppo", "rloo", "rrhf", "online_dpo", "second"}

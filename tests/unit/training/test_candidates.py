@@ -113,7 +113,7 @@ def test_an_iteration_is_dpo_on_the_pairs_with_the_parent_as_reference(small, sa
 # ------------------------------------------------------------------------------------------------------------------------ training
 
 
-@pytest.mark.parametrize(("kind", "epochs"), [("rrhf", 40), ("online_dpo", 12)])
+@pytest.mark.parametrize(("kind", "epochs"), [("rrhf", 40), ("online_dpo", 40)])
 def test_training_moves_new_samples_towards_the_reward(kind, epochs, small, asked):
     torch.manual_seed(4)
     model = scratch(*small[:2])

@@ -373,7 +373,7 @@ def test_a_length_penalty_is_taken_off_the_score_for_every_token(small, parent):
     constant = rewards.LengthOnly(dict(mean=[0.0, 0.0], deviation=[1.0, 1.0], coefficients=[0.0, 0.0]))
     one = replace(SHORT, episodes=32)
     free, penalised = (train(small[1], parent, replace(one, length_penalty=penalty), constant)[1] for penalty in (0.0, 0.5))
-    prompts = ppo.draw(asked=[[0] * (4 + i % 3) for i in range(36)], size=32, seed=0, rollout=0)
+    prompts = on_policy.draw(asked=[[0] * (4 + i % 3) for i in range(36)], size=32, seed=0, rollout=0)
     completions = free["tokens"] - sum(map(len, prompts))
     assert free["history"][0]["objective/scores"] == 0 and free["tokens"] == penalised["tokens"]
     assert penalised["history"][0]["objective/scores"] == pytest.approx(-0.5 * completions / 32)
