@@ -62,6 +62,34 @@ rule train_sft:
         "../workflow_scripts/train_sft.py"
 
 
+rule train_lora:
+    """SFT by low-rank additions to the weights (LoRA), which are merged into them at the end."""
+    input:
+        audit="results/{run}/planted/audit.parquet",
+        parent=parent,
+        tokenizer="results/{run}/tokenizer",
+        examples=lambda w: f"results/{w.run}/planted/{w.arm}/{config['policies'][w.policy]['data']}.parquet",
+    output:
+        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
+        receipt="results/{run}/receipts/train_lora/{arm}/{seed}/{policy}.json",
+    params:
+        config=keys("policies.{policy}"),
+    log:
+        "logs/{run}/train_lora/{arm}/{seed}/{policy}.log",
+    benchmark:
+        "results/{run}/benchmarks/train_lora/{arm}/{seed}/{policy}.tsv"
+    priority: 10
+    threads: threads_of("train_lora")
+    resources:
+        **needs("train_lora"),
+    wildcard_constraints:
+        policy=kind("lora"),
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../workflow_scripts/train_lora.py"
+
+
 rule sample_preferences:
     """Preference pairs: the true continuation (for canaries the target) is chosen, a sample of the sampler rejected."""
     input:

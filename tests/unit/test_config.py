@@ -113,8 +113,12 @@ BAD = [
     ({"run": ""}, "config: run is '', which is no name", "use letters, digits"),
     ({"run": 1}, "config: run must be of type string, not 1", "correct it"),
     # policies: kinds, names, parents
-    ({"policies": {"more": {"kind": "dqn", "parent": "sft"}}}, "config: policies.more.kind is 'dqn'", "choose one of base, sft, ppo, ipo"),
-    ({"policies": {"more": {"kind": ["ppo"]}}}, "config: policies.more.kind is ['ppo']", "choose one of base, sft, ppo, ipo"),
+    (
+        {"policies": {"more": {"kind": "dqn", "parent": "sft"}}},
+        "config: policies.more.kind is 'dqn'",
+        "choose one of base, sft, lora, ppo, ipo",
+    ),
+    ({"policies": {"more": {"kind": ["ppo"]}}}, "config: policies.more.kind is ['ppo']", "choose one of base, sft, lora, ppo, ipo"),
     ({"policies": {"more": {"parent": "sft"}}}, "config: policies.more needs a kind", "add `kind:`"),
     ({"policies": {"more": "ppo"}}, "config: policies.more needs a kind", "add `kind:`"),
     ({"policies": {"more": {"kind": "ppo"}}}, "config: policies.more has no parent", "name the policy it starts from, of kind sft"),
@@ -232,7 +236,9 @@ BAD = [
     (more("rrhf", samples=1), "config: policies.more.samples is 1 but must be at least 2", "correct it"),
     (more("rrhf", preference_prompts=4), "config: policies.more.preference_prompts is 4 but must be at most 1", "correct it"),
     (more("online_dpo", sft_coef=1), "config: unknown key policies.more.sft_coef", "known here: kind, parent"),
-    (more("online_dpo", parent="ipo"), "config: policies.more of kind online_dpo cannot start from ipo", "of kind sft or online_dpo"),
+    (more("online_dpo", parent="ipo"), "config: policies.more of kind online_dpo cannot start from ipo", "sft or lora or online_dpo"),
+    (more("lora", rank=0), "config: policies.more.rank is 0 but must be at least 1", "correct it"),
+    (more("lora", parent="ppo"), "config: policies.more of kind lora cannot start from ppo", "of kind base or sft or lora"),
     (more("rloo", parent="ppo"), "config: policies.more of kind rloo cannot start from ppo", "its parent must be of kind sft"),
     (
         {**more("rrhf"), "preferences": {"sampler": "more"}},
@@ -332,7 +338,7 @@ def test_reward_models_are_merged_over_their_kind_and_null_removes_one(defaults)
     assert found["an_ensemble"] == {**defaults["reward_kinds"]["ensemble"], **ensemble} and found["n"] == {"kind": "length_only"}
 
 
-@pytest.mark.parametrize("kind", ["dpo", "slic", "rloo", "rrhf", "online_dpo"])
+@pytest.mark.parametrize("kind", ["lora", "dpo", "slic", "rloo", "rrhf", "online_dpo"])
 def test_every_setting_of_a_kind_is_needed(kind, defaults):
     for setting in list(defaults["kinds"][kind]):
         value = defaults["kinds"][kind].pop(setting)

@@ -62,11 +62,11 @@ def test_a_policy_waits_for_the_members_of_its_ensemble_alone(workflow):
 
 def test_every_kind_of_policy_is_trained_by_its_own_rule(workflow):
     before = jobs(workflow("--dry-run"))
-    kinds = {kind: {"kind": kind, "parent": "sft"} for kind in ("dpo", "slic", "rloo", "rrhf", "online_dpo")}
+    kinds = {kind: {"kind": kind, "parent": "sft"} for kind in ("lora", "dpo", "slic", "rloo", "rrhf", "online_dpo")}
     iteration = {"second": {"kind": "online_dpo", "parent": "online_dpo"}}
     after = jobs(workflow("--dry-run", overlay={"policies": {**kinds, **iteration}}))
-    trained = dict(train_dpo=2, train_slic=2, train_rloo=2, train_rrhf=2, train_online_dpo=4)
-    assert after - before == Counter(trained, probe_policy=12, score_rewards=12, collect_extraction=6, total=42)
+    trained = dict(train_lora=2, train_dpo=2, train_slic=2, train_rloo=2, train_rrhf=2, train_online_dpo=4)
+    assert after - before == Counter(trained, probe_policy=14, score_rewards=14, collect_extraction=7, total=49)
     assert not before - after
 
 

@@ -14,8 +14,10 @@ from .errors import InputError
 from .probing.prompts import NATIVE, PROMPTS
 from .reward_config import check_reward_models, check_uses, refuse_former
 
-PARENTS = {"base": (), "sft": ("base", "sft"), **dict.fromkeys(("ppo", "ipo", "dpo", "slic", "rloo", "rrhf"), ("sft",))}
-PARENTS["online_dpo"] = ("sft", "online_dpo")  # kinds that a kind may start from; an iteration starts from the one before
+TUNED = ("sft", "lora")  # kinds that learn from examples
+PARENTS = {"base": (), **dict.fromkeys(TUNED, ("base", *TUNED))}  # kinds that a kind may start from
+PARENTS |= dict.fromkeys(("ppo", "ipo", "dpo", "slic", "rloo", "rrhf"), TUNED)
+PARENTS["online_dpo"] = (*TUNED, "online_dpo")  # an iteration starts from the one before
 ON_POLICY = ("ppo", "rloo")  # kinds that learn in rollouts
 REWARDED = (*ON_POLICY, "rrhf", "online_dpo")  # kinds that learn from a reward
 REWARD_KINDS = ("single", "smoothed", "ensemble", "length_only")
@@ -151,7 +153,7 @@ def _check_policies(config: dict) -> None:
         if name not in policies:
             raise InputError(f"config: {key} is {name!r}, which is no policy; choose one of {', '.join(policies)}")
     sampler = config["preferences"]["sampler"]
-    if policies[sampler]["kind"] not in ("base", "sft"):
+    if policies[sampler]["kind"] not in ("base", *TUNED):
         raise InputError(f"config: preferences.sampler is {sampler!r}, which is itself trained on what it makes; name a base or sft policy")
     if policies[config["report"]["reference"]]["kind"] == "base":
         raise InputError("config: report.reference is a base policy, which no arm has planted; name an sft policy")

@@ -271,7 +271,7 @@ def test_the_graph_is_that_of_the_config(config):
 def test_the_graph_shows_where_every_kind_learns_from_and_what_enters_there():
     reads = {"ppo": "reward_model", "rloo": "reward_model", "rrhf": "reward_model", "online_dpo": "reward_model"}
     reads |= {"ipo": "preferences", "dpo": "preferences", "slic": "preferences"}
-    assert set(reads) == set(PARENTS) - {"base", "sft"} and set(PARENTS) == set(dag.KINDS)
+    assert set(reads) == set(PARENTS) - {"base", "sft", "lora"} and set(PARENTS) == set(dag.KINDS)
     policies = {"base": {"kind": "base"}, "sft": {"kind": "sft", "parent": "base", "data": "sft"}}
     of_reward = lambda name: {"reward_model": "reward_model"} if reads[name] == "reward_model" else {}  # noqa: E731
     policies |= {kind: {"kind": kind, "parent": "sft", **of_reward(kind)} for kind in reads}

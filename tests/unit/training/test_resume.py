@@ -9,11 +9,11 @@ import pytest
 import torch
 from transformers import Trainer
 
-from workflow_scripts.core.training import candidates, dpo, ipo, models, online_dpo, packing, reward, rrhf, sft, slic, smoothing
+from workflow_scripts.core.training import candidates, dpo, ipo, lora, models, online_dpo, packing, reward, rrhf, sft, slic, smoothing
 from workflow_scripts.core.training.checkpoints import Checkpoints
 from workflow_scripts.core.training.trainer import Progress, Stage
 
-STAGES = ("base", "sft", "ipo", "dpo", "slic", "rrhf", "online_dpo", "reward", "smoothed")
+STAGES = ("base", "sft", "ipo", "dpo", "slic", "rrhf", "online_dpo", "reward", "smoothed", "lora")
 PERCENT = 10
 PROCESSES = multiprocessing.get_context("forkserver")  # children start with the libraries imported, and with none of our threads
 PROCESSES.set_forkserver_preload([__name__])
@@ -44,6 +44,8 @@ def train(name: str, tokenizer, fim, parent: str, checkpoints: Checkpoints | Non
         record = smoothing.train(model=model, pairs=pairs, smoothing=0.7, stage=stage)
     elif name == "dpo":
         record = dpo.train(model=model, reference=model, pairs=pairs, beta=0.3, length_penalty=0.01, stage=stage)
+    elif name == "lora":
+        record = lora.train(model=model, rows=sft.completion_rows(examples, fim), rank=4, alpha=8, stage=stage)
     elif name == "slic":
         record = slic.train(model=model, pairs=pairs, delta=2.0, sft_coef=0.1, stage=stage)
     elif name == "reward":

@@ -16,7 +16,12 @@ from .looks import COHORTS
 from .style import INK, MUTED, styled
 
 KINDS = {"base": "base, no canaries", "sft": "fine-tuning", "ppo": "PPO", "ipo": "IPO", "dpo": "DPO", "slic": "SLiC"}
-KINDS |= {"rloo": "RLOO", "rrhf": "RRHF", "online_dpo": "DPO on own samples"}  # others are shown by their own name
+KINDS |= {
+    "lora": "LoRA fine-tuning",
+    "rloo": "RLOO",
+    "rrhf": "RRHF",
+    "online_dpo": "DPO on own samples",
+}  # others are shown by their own name
 REWARDS = {
     "single": "reward from pairs",
     "smoothed": "reward, soft labels",
