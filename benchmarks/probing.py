@@ -1,7 +1,8 @@
 """Probing: ours, and a plain loop over the library's `generate` in batches of 64 padded prompts as they come.
 
 Ours gives more than the plain loop: with the completions come the log-probabilities of the targets. The completions must be the
-same, token for token.
+same, token for token. The limit is one pass over prompts, targets and completions as if these were known: no decoding can do less, and
+none can reach it without guessing every token.
 """
 
 from collections.abc import Callable
@@ -71,6 +72,27 @@ def plain(*, run: str, policy: str, threads: int) -> Callable[[], int]:
     return work
 
 
+def limit(*, run: str, policy: str, threads: int) -> Callable[[], int]:
+    """One reading of all tokens, the completions too, with logits where ours needs them; nothing is decoded."""
+    import torch
+
+    from workflow_scripts.core.training import models, packing
+
+    make = ours(run=run, policy=policy, threads=threads)
+    make()
+    items, _ = ready(run, threads)
+    model = models.load_policy(Path(run) / policy).eval()
+    known = sorted(((i["prompt_ids"], [i["target_ids"], make.made[n]]) for n, i in enumerate(items)), key=lambda k: len(k[0]))
+
+    @torch.inference_mode()
+    def work() -> int:
+        for start in range(0, len(known), 64):
+            packing.logits(model, packing.pack(known[start : start + 64]))
+        return len(items)
+
+    return work
+
+
 def identical(run: str, policy: str) -> tuple[int, int]:
     """(items whose completion is the same token for token, items)."""
     one, other = (side(run=run, policy=policy, threads=1) for side in (ours, plain))
@@ -84,7 +106,9 @@ def measure(run: str) -> list[dict]:
     for policy in ("models/shared/0/base", "models/A/0/sft"):
         arguments = dict(run=run, policy=policy, threads=1)
         row = compare(
-            what=f"probe {policy.split('/')[-1]}", unit="prompts/s", sides={s: (f"{__name__}:{s}", arguments) for s in ("ours", "plain")}
+            what=f"probe {policy.split('/')[-1]}",
+            unit="prompts/s",
+            sides={s: (f"{__name__}:{s}", arguments) for s in ("ours", "plain", "limit")},
         )
         same, count = identical(run, policy)
         found.append(row | dict(note=f"{same} of {count} completions identical"))

@@ -4,8 +4,11 @@ import re
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from tests.conftest import ROOT
+from workflow_scripts.core.config import resolve
+from workflow_scripts.core.errors import InputError
 
 OVERLAYS = sorted((ROOT / "experiments").iterdir())
 WORDS = {"# Question: ", "# Read: ", "# Time: "}
@@ -37,11 +40,18 @@ def test_readme_names_no_experiment_that_is_not_there():
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
-def test_typo_in_an_overlay_is_one_sentence(workflow, overlay):
-    text = overlay.read_text(encoding="utf-8")
-    misspelt = workflow.folder / overlay.name
-    misspelt.write_text(re.sub(r"^(\w+)(\w):", r"\1\2\2:", text, count=1, flags=re.MULTILINE), encoding="utf-8")
+def test_overlay_is_held_to_the_schema(overlay):
+    misspelt = re.sub(r"^(\w+)(\w):", r"\1\2\2:", overlay.read_text(encoding="utf-8"), count=1, flags=re.MULTILINE)
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    update_config(config, yaml.safe_load(misspelt))
+    with pytest.raises(InputError, match="^config: unknown key runn; did you mean run[?]$"):
+        resolve(config, ROOT / "rules/schemas/config.schema.yaml")
+
+
+def test_typo_in_an_overlay_is_one_sentence(workflow):
+    misspelt = workflow.folder / "mine.yaml"
+    misspelt.write_text((ROOT / "experiments/kl_sweep.yaml").read_text(encoding="utf-8").replace("kl_coef", "kl_coeff"), encoding="utf-8")
     result = workflow("--dry-run", "--configfile", str(misspelt), tiny=False)
     said = [line for line in (result.stdout + result.stderr).splitlines() if "config: unknown key" in line]
-    assert result.returncode != 0 and len(said) == 1 and "did you mean run?" in said[0]
+    assert result.returncode != 0 and len(said) == 1 and "did you mean kl_coef?" in said[0]
     assert "Traceback" not in result.stderr

@@ -4,6 +4,8 @@ import hashlib
 import json
 import re
 
+import pytest
+
 from tests.workflow.repository import NOTHING
 from tests.workflow.scenarios import CORE, note
 
@@ -53,6 +55,7 @@ def test_only_what_differs_is_made(repository):
     assert weights[0]["tiny"] != weights[0]["twin"] and weights[1]["tiny"] == weights[1]["twin"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_made_by_itself_has_the_same_bytes(repository):
     """Nothing in an artifact names its run."""
     run = repository.run("results/twin/preferences/A/0.parquet", overlay=TWIN, CANARYFLOW_TAKE_OVER="0")
