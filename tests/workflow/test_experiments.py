@@ -30,13 +30,13 @@ def test_overlay_is_named_as_its_run_and_says_what_it_is_for(overlay):
     assert overlay.suffix == ".yaml" and yaml.safe_load(text)["run"] == overlay.stem
     head = re.match(r"(?:#.*\n)+", text)[0]
     assert all(head.count(word) == 1 for word in WORDS)
-    assert len(re.findall(rf"^\| `{overlay.stem}` \|.*\|.*\|$", readme, re.MULTILINE)) == 1
+    assert len(re.findall(rf"^\| \[?`{overlay.stem}`(?:\]\(\S+\))? \|.*\|.*\|$", readme, re.MULTILINE)) == 1
 
 
 def test_readme_names_no_experiment_that_is_not_there():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     table = readme[readme.index("| experiment |") :].split("\n\n")[0]
-    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == {path.stem for path in OVERLAYS}
+    assert set(re.findall(r"^\| \[?`(\w+)`", table, re.MULTILINE)) == {path.stem for path in OVERLAYS}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
