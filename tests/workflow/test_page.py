@@ -7,9 +7,9 @@ from urllib.parse import quote
 import pytest
 from PIL import Image, ImageStat
 
-from tests.unit.results import study
+from tests.unit.results import study, synthetic
 from tests.workflow.browser import Page, chromium, tab
-from workflow_scripts.core.results import comparisons, dag, figures, report, shift, style
+from workflow_scripts.core.results import comparisons, dag, figures, frontier, report, shift, style
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="no chromium, chromium-browser or google-chrome on PATH")
 EVIL = "</td></pre></script><script>window.hurt = 1</script><img src=x onerror='window.hurt = 2'>\"'&"
@@ -28,7 +28,7 @@ def drawn(policies: dict, tables: dict, folder) -> dict[str, bytes]:
         dose_response=figures.dose_response(**both),
         shift=shift.shift(extraction=study.extraction(), utility=tables["utility"], reference="sft", later=later),
         contrast=comparisons.contrast(contrast=tables["contrast"]),
-        frontier=comparisons.frontier(**both, collapse_ratio=1.5),
+        frontier=frontier.frontier(leaderboard=tables["leaderboard"], reference="sft", band=synthetic.BAND),
         context=comparisons.context(**both),
     )
     for name, figure in made.items():

@@ -60,7 +60,7 @@ def policy(text):
 
 
 TRAINED = {
-    "KL penalty of PPO": (DAG, "train_ppo-*", edit(CONFIG, "kl_coef: 0.05", "kl_coef: 0.1")),
+    "KL penalty of PPO": (DAG, "train_ppo-*", edit(CONFIG, "1.0e-4\n    kl_coef: 0.05", "1.0e-4\n    kl_coef: 0.1")),
     "module of IPO": (DAG, "train_ipo-*", note(f"{CORE}/training/ipo.py")),
     "weights damaged": (DAG, "train_sft-A-0-direct", damage(f"{RESULTS}/models/A/0/direct/model.safetensors")),
     "a policy added": (

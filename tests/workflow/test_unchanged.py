@@ -44,7 +44,7 @@ def move(repository):
 
 def branch_and_back(repository):
     repository.git("checkout", "--quiet", "-b", "experiment")
-    repository.edit(CONFIG, "kl_coef: 0.05", "kl_coef: 0.1")
+    repository.edit(CONFIG, "1.0e-4\n    kl_coef: 0.05", "1.0e-4\n    kl_coef: 0.1")
     repository.append(f"{CORE}/training/trainer.py")
     repository.commit("an experiment")
     repository.git("checkout", "--quiet", "-")
@@ -137,7 +137,7 @@ def test_it_takes_three_seconds(repository):
 
 
 def test_dry_run_leaves_git_clean(repository):
-    repository.edit(CONFIG, "kl_coef: 0.05", "kl_coef: 0.1")
+    repository.edit(CONFIG, "1.0e-4\n    kl_coef: 0.05", "1.0e-4\n    kl_coef: 0.1")
     before = repository.git("status", "--porcelain")
     assert repository.plan() and repository.git("status", "--porcelain") == before == f" M {CONFIG}\n"
 
