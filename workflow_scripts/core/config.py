@@ -18,8 +18,6 @@ TUNED = ("sft", "lora")  # kinds that learn from examples
 PARENTS = {"base": (), **dict.fromkeys(TUNED, ("base", *TUNED))}  # kinds that a kind may start from
 PARENTS |= dict.fromkeys(("ppo", "ipo", "dpo", "slic", "rloo", "rrhf"), TUNED)
 PARENTS["online_dpo"] = (*TUNED, "online_dpo")  # an iteration starts from the one before
-ON_POLICY = ("ppo", "rloo")  # kinds that learn in rollouts
-REWARDED = (*ON_POLICY, "rrhf", "online_dpo")  # kinds that learn from a reward
 REWARD_KINDS = ("single", "smoothed", "ensemble", "length_only")
 RESERVED = {"shared": "the folder of what both arms share"}
 SIZES = {"hidden", "layers", "heads", "intermediate"}  # of the scratch model, which a base policy may have of its own
@@ -186,7 +184,8 @@ def _check_sizes(config: dict) -> None:
     examples, context = config["examples"], config["model"]["context"]
     _check_shapes(config)
     longest = examples["max_target_tokens"] + 2
-    users = {"preferences": config["preferences"], **{f"policies.{n}": p for n, p in config["policies"].items() if p["kind"] in REWARDED}}
+    samplers = {f"policies.{name}": policy for name, policy in config["policies"].items() if "max_new_tokens" in policy}
+    users = {"preferences": config["preferences"], **samplers}
     for user, settings in users.items():
         longest = max(longest, settings["max_new_tokens"])
         if examples["max_prompt_tokens"] + longest > context:
@@ -199,7 +198,7 @@ def _check_sizes(config: dict) -> None:
             f"config: examples.block_tokens {examples['block_tokens']} exceeds model.context {context}; lower it or raise the context"
         )
     for name, policy in config["policies"].items():
-        if policy["kind"] in ON_POLICY:
+        if "rollout_batch" in policy:
             _check_rollouts(f"policies.{name}", policy, config)
 
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from transformers import Trainer
 
-from workflow_scripts.core.training import candidates, dpo, ipo, lora, models, online_dpo, packing, reward, rrhf, sft, slic, smoothing
+from tests.unit.small import fresh_reward
+from workflow_scripts.core.training import candidates, dpo, ipo, lora, models, online_dpo, reward, rrhf, sft, slic, smoothing
 from workflow_scripts.core.training.checkpoints import Checkpoints
 from workflow_scripts.core.training.trainer import Progress, Stage
 
@@ -52,19 +53,12 @@ def train(name: str, tokenizer, fim, parent: str, checkpoints: Checkpoints | Non
         record = reward.train(model=model, pairs=pairs, stage=stage)
     else:
         how = candidates.Sampling(seed=0, device="cpu", desc=name, samples=3, max_new_tokens=5, temperature=1.0, missing_eos_penalty=1.0)
-        rows = candidates.sample(model=model, reward=of(parent, fim), fim=fim, asked=prompts, how=how)
+        rows = candidates.sample(model=model, reward=fresh_reward(parent, fim), fim=fim, asked=prompts, how=how)
         if name == "rrhf":
             record = rrhf.train(model=model, rows=rows, sft_coef=0.1, stage=stage)
         else:
             record = online_dpo.train(model=model, rows=rows, beta=0.3, stage=stage)
     return model.state_dict(), record
-
-
-def of(parent: str, fim):
-    """A reward: a fresh head on the parent's weights."""
-    torch.manual_seed(3)
-    judge = models.load_reward_model(parent, fim=fim).eval()
-    return lambda packed: packing.scores(judge, packed).float()
 
 
 def difference(one: dict, other: dict) -> float:

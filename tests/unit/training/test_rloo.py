@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from benchmarks.harness import as_it_comes
-from tests.unit.small import logprobs, scratch
+from tests.unit.small import fresh_reward, logprobs, scratch
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.training import generation, models, packing, rewards, rloo
 from workflow_scripts.core.training.checkpoints import Checkpoints
@@ -36,13 +36,6 @@ SETTINGS = rloo.Settings(
 )
 PROCESSES = multiprocessing.get_context("forkserver")  # children start with the libraries imported, and with none of our threads
 PROCESSES.set_forkserver_preload([__name__])
-
-
-def of(parent: str, fim) -> rewards.Reward:
-    """A fresh head on the parent's weights."""
-    torch.manual_seed(3)
-    model = models.load_reward_model(parent, fim=fim).eval()
-    return lambda packed: packing.scores(model, packed).float()
 
 
 def test_the_baseline_of_a_completion_is_the_mean_of_the_others_of_its_prompt():
@@ -94,7 +87,7 @@ def test_advantages_and_loss_are_those_of_trl(small, trio, episodes, tmp_path):
 
     (tokenizer, fim, model), (policy, reference, moved), (prompts, completions) = small, trio, episodes
     model.save_pretrained(tmp_path / "judge")
-    reward = of(str(tmp_path / "judge"), fim)
+    reward = fresh_reward(str(tmp_path / "judge"), fim)
     settings = replace(SETTINGS, rollout_batch=8)
     judged = dict(policy=policy, reference=reference, reward=reward, prompts=prompts, completions=completions)
     rollout = rloo.judge(**judged, fim=fim, settings=settings)
@@ -152,7 +145,7 @@ def train(fim, parent: str, settings: rloo.Settings) -> tuple[dict, dict]:
     torch.set_num_threads(1)
     model, reference = (models.load_policy(parent) for _ in range(2))
     asked = [[fim.prefix, *range(40, 41 + i % 3), fim.suffix, fim.middle] for i in range(24)]
-    record = rloo.train(model=model, reference=reference, reward=of(parent, fim), fim=fim, asked=asked, settings=settings)
+    record = rloo.train(model=model, reference=reference, reward=fresh_reward(parent, fim), fim=fim, asked=asked, settings=settings)
     return model.state_dict(), record
 
 
