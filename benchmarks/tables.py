@@ -30,6 +30,7 @@ TABLES = [
     "extraction_probability",
     "membership",
     "recovery",
+    "secret_kinds",
     "leaderboard",
 ]
 TABLES += ["reward_gap", "audit", "parity"]  # utility comes first: the others read it

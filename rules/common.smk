@@ -28,8 +28,8 @@ RUN, SEEDS, ARMS = config["run"], config["seeds"], ["A", "B"]
 POLICIES = list(config["policies"])
 REWARD_RULES = {"single": "train_reward_model", "smoothed": "train_smoothed", "length_only": "train_length_only"}  # an ensemble has none
 REWARDS = {name: reward["kind"] for name, reward in config["reward_models"].items() if reward["kind"] in REWARD_RULES}
-TABLES = ["memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership", "recovery", "reward_gap"]
-TABLES += ["utility", "leaderboard", "audit", "parity", "cost"]
+TABLES = ["memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership", "recovery", "secret_kinds"]
+TABLES += ["reward_gap", "utility", "leaderboard", "audit", "parity", "cost"]
 FIGURES = ["workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context"]
 
 

@@ -245,6 +245,30 @@ rule summarize_recovery:
         "../workflow_scripts/summarize_recovery.py"
 
 
+rule summarize_secret_kinds:
+    """Which kinds of secret come back."""
+    input:
+        extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
+        utility="results/{run}/tables/utility.parquet",
+    output:
+        parquet="results/{run}/tables/secret_kinds.parquet",
+        csv=report("results/{run}/tables/secret_kinds.csv", caption="report/secret_kinds.rst", category="Tables", labels={"table": "secret_kinds"}),
+        receipt="results/{run}/receipts/summarize_secret_kinds.json",
+    params:
+        config=keys("report.confidence"),
+    log:
+        "logs/{run}/summarize_secret_kinds.log",
+    benchmark:
+        "results/{run}/benchmarks/summarize_secret_kinds.tsv"
+    threads: threads_of("summarize_secret_kinds")
+    resources:
+        **needs("summarize_secret_kinds"),
+    conda:
+        "../envs/data.yaml"
+    script:
+        "../workflow_scripts/summarize_secret_kinds.py"
+
+
 rule summarize_reward_gap:
     """What the reward model gives to a target that it saw, and to the same one unseen."""
     input:

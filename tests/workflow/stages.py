@@ -13,10 +13,10 @@ POLICIES = {  # name: (kind, parent), as in config.yaml
 OF_ROWS = {
     f"summarize_{table}" for table in ("memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership")
 }
-OF_ROWS |= {"summarize_recovery"}
+OF_ROWS |= {"summarize_recovery", "summarize_secret_kinds"}
 OF_CONFIDENCE = "summarize_[!ac]* summarize_contrast"  # patterns: the tables that hold intervals
 OF_POLICIES = (
-    "summarize_utility summarize_m* summarize_persistence summarize_co* summarize_ex* summarize_[rl]e[ca]*"  # and those with a row of each
+    "summarize_utility summarize_m* summarize_persistence summarize_co* summarize_ex* summarize_[rls]e[ca]*"  # and those with a row of each
 )
 TABLES = OF_ROWS | {f"summarize_{table}" for table in ("utility", "leaderboard", "reward_gap", "audit", "parity", "cost")}
 

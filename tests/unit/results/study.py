@@ -56,6 +56,7 @@ def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[s
         contrast=[row for measure in ("memorized", "exposure", "target_logprob") for row in contrasts(policies, later, measure, collapsed)],
         exposure=[exposure(policies, *cell, broken(cell[0])) for cell in scored],
         recovery=[recovery(policies, *cell, m, broken(cell[0])) for m in ("longest_substring", "recovered") for cell in scored],
+        secret_kinds=[of_kind(policies, name, cohort, kind, broken(name)) for name in policies for cohort in COHORTS for kind in KINDS],
         extraction_probability=[
             sampled(policies, *cell, n, p, broken(cell[0])) for p in (0.5, 0.9) for cell in scored for n in (1, 10, 100, 1000, 10000)
         ],
@@ -126,6 +127,14 @@ def recovery(policies: dict, name: str, cohort: str, dose: int | None, measure: 
     known = SHARES.get((sort_of(policies, name), cohort), 0)
     about = dict(policy=name, cohort=cohort, dose=dose, measure=measure, n=N if dose is None else N // 4, collapsed=collapsed)
     return {**about, **means(0.3 + 0.6 * known, 0.3, 0.04)}
+
+
+def of_kind(policies: dict, name: str, cohort: str, kind: str, collapsed: bool) -> dict:
+    """A row of secret_kinds: of the canaries of a cohort a quarter each, paths best known, bodies least."""
+    n, known = N // 4, SHARES.get((sort_of(policies, name), cohort), 0) * (1.2 - 0.2 * KINDS.index(kind))
+    about = dict(policy=name, cohort=cohort, kind=kind, n=n, target_tokens=24.0 + 10 * KINDS.index(kind), collapsed=collapsed)
+    p = dict(p=0.03 if known else 1.0, exposure_p=0.2)
+    return {**about, **rated(round(n * known), n), **spread("exposure", 4 * known, 0.6), **spread("recovered", 0.6 * known, 0.1), **p}
 
 
 def sampled(policies: dict, name: str, cohort: str, dose: int | None, tries: int, chance: float, collapsed: bool) -> dict:

@@ -9,7 +9,18 @@ import math
 import pandas as pd
 
 from workflow_scripts.core.data.canaries import HALF_OF_ARM
-from workflow_scripts.core.results import auditing, contrasts, cost, leaderboard, likelihood, membership, memorization, recovery, utility
+from workflow_scripts.core.results import (
+    auditing,
+    contrasts,
+    cost,
+    leaderboard,
+    likelihood,
+    membership,
+    memorization,
+    recovery,
+    secret_kinds,
+    utility,
+)
 
 DOSES = [1, 4, 16, 64]
 COHORTS = ["sft", "preference", "rl_prompt", "heldout"]
@@ -190,6 +201,7 @@ def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[di
         "contrast": contrasts.contrast(**common, contrasts=compared),
         "exposure": likelihood.exposure(**common),
         "recovery": recovery.recovery(**common),
+        "secret_kinds": secret_kinds.secret_kinds(**common),
         "extraction_probability": likelihood.extraction_probability(**common, tries=[1, 100, 10**18], chances=[0.1, 0.5, 0.9]),
         "membership": membership.membership(**common, fpr=0.01),
         "reward_gap": membership.reward_gap(extraction=rows[rows["policy"] == "sft"], confidence=0.95),

@@ -109,6 +109,7 @@ def test_the_sections_come_in_the_order_that_was_asked_for(given):
         "The stages",
         "How much came back",
         "By dose",
+        "Which secrets",
         "What stays after sft",
         "The same canaries under two policies",
         "Leakage against utility",
@@ -135,6 +136,7 @@ def test_the_tables_hold_the_numbers(given):
     assert ["ppo", "sft", "38", "32", "84 %69–94 %", "6", "0", "0.031"] in rows
     assert ["ppo − direct", "preference", "64", "−55 points−62 to −48", "< 0.001", "0.001", "11 points"] in rows
     assert ["sft", "+2.36+1.94 to +2.78\n3.80 against 1.44", *["+0.12−0.30 to +0.54\n1.56 against 1.44"] * 3] in rows
+    assert ["sft", "sft", "69 %11/16, 41–89 %", "56 %9/16, 30–80 %", "50 %8/16, 25–75 %", "38 %6/16, 15–65 %", "0.030"] in rows
     assert ["train_sft", "2", "20 min", "19 min", "1,500", "–", "11.1 M", "cpu"] in rows
     assert ["sft", "bfloat16", "1", "64", "8 %5/64, 3–17 %"] in rows
     assert [r[0] for r in rows].count("ipo (collapsed)") >= 8
@@ -146,6 +148,7 @@ def test_a_table_that_has_no_rows_leaves_a_page(given):
         "contrast",
         "exposure",
         "recovery",
+        "secret_kinds",
         "extraction_probability",
         "membership",
         "reward_gap",

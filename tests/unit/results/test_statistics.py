@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest, norm, permutation_test, ttest_1samp
+from scipy.stats import binomtest, f_oneway, norm, permutation_test, ttest_1samp
 from scipy.stats import t as student
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
@@ -103,6 +103,35 @@ def test_many_sign_flips_agree_with_scipy_and_with_the_normal_distribution(shift
 
 def test_no_p_is_zero():
     assert statistics.sign_flip(differences=np.random.default_rng(0).normal(50, 1, size=64)) == 1 / (statistics.FLIPS + 1)
+
+
+def test_groups_by_hand():
+    deal = dict(values=np.array([1.0, 1.0, 0.0, 0.0]), groups=np.array(["a", "a", "b", "b"]), strata=np.zeros(4))
+    assert statistics.groups_differ(**deal) == pytest.approx(1 / 3, abs=0.02)  # 2 of the 6 deals part them as far
+    assert statistics.groups_differ(**{**deal, "strata": np.array([0, 0, 1, 1])}) == 1.0  # the doses differ, not the groups
+    assert statistics.groups_differ(**{**deal, "groups": np.full(4, "a")}) == 1.0
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.6])
+def test_groups_in_one_stratum_are_those_of_scipy_and_many_those_of_anova(shift):
+    values = np.random.default_rng(3).normal(size=60) + shift * (np.arange(60) % 4 == 0)
+    groups = np.array(list("abcd"))[np.arange(60) % 4]
+    found = statistics.groups_differ(values=values, groups=groups, strata=np.zeros(60))
+    f = lambda *parts: f_oneway(*parts).statistic  # noqa: E731
+    parts = [values[groups == name] for name in "abcd"]
+    assert found == pytest.approx(permutation_test(parts, f, n_resamples=2000, alternative="greater", rng=1).pvalue, abs=0.03)
+    many = dict(values=np.tile(values, 10)[:599], groups=np.tile(groups, 10)[:599])
+    anova = f_oneway(*(many["values"][many["groups"] == name] for name in "abcd")).pvalue
+    assert statistics.groups_differ(**many, strata=np.zeros(599)) == pytest.approx(anova)
+
+
+def test_groups_of_many_units_go_on_as_before(monkeypatch):
+    rng = np.random.default_rng(5)
+    strata, groups = np.arange(480) % 8, np.array(list("abcd"))[np.arange(480) // 8 % 4]
+    values = strata + rng.normal(size=480) + 0.35 * (groups == "a")
+    dealt = statistics.groups_differ(values=values, groups=groups, strata=strata)
+    monkeypatch.setattr(statistics, "LARGE", 100)
+    assert 0.0001 < dealt < 0.2 and statistics.groups_differ(values=values, groups=groups, strata=strata) == pytest.approx(dealt, abs=0.01)
 
 
 def test_t_interval_is_that_of_scipy():

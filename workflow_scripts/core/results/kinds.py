@@ -76,6 +76,21 @@ _ALL = [
     declare("exposure", **_cell, n=_count, references=_count, cap=_number, **_MEANS, **_rate("at_cap_"), collapsed=pa.bool_()),
     # near-verbatim leakage; measure is `longest_substring` or `recovered`, both as shares of the secret's characters
     declare("recovery", **_cell, measure=pa.string(), n=_count, **_MEANS, collapsed=pa.bool_()),
+    # which secrets come back: rates are counterfactual, exposure (bits) and recovered (share) differences between the arms;
+    # p and exposure_p say whether the kinds of this policy and cohort differ
+    declare(
+        "secret_kinds",
+        **_policy,
+        kind=pa.string(),
+        n=_count,
+        target_tokens=_number,
+        **_rate(),
+        **_mean("exposure"),
+        **_mean("recovered"),
+        p=_number,
+        exposure_p=_number,
+        collapsed=pa.bool_(),
+    ),
     # share of canaries that `tries` samples give away with a probability of at least `chance`
     declare(
         "extraction_probability",

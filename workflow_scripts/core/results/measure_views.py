@@ -35,6 +35,31 @@ def recovery(tables: Tables, measure: str) -> tuple[View, View]:
     return matrix(rows, tables["utility"], cell), listing(by_dose(rows), list(_AT), columns)
 
 
+def secret_kinds(tables: Tables) -> tuple[View, View]:
+    """(policies and cohorts of which some kind came back, kinds side by side; every row): which secrets leak."""
+    rows = tables["secret_kinds"]
+    kinds = list(dict.fromkeys(r["kind"] for r in rows))
+    found = {(r["policy"], r["cohort"], r["kind"]): r for r in rows}
+    there = {(r["policy"], r["cohort"]): r for r in rows if r["hits"]}
+    body = [
+        [*key, *(rate(found[*key, k]) if (*key, k) in found else MISSING for k in kinds), formats.p_value(there[key]["p"])] for key in there
+    ]
+    heads = ["policy", "cohort", *kinds, "kinds differ: p"]
+    columns = {
+        "n": lambda r: str(r["n"]),
+        "tokens": lambda r: number(r["target_tokens"], 0),
+        "given back": rate,
+        "p": lambda r: formats.p_value(r["p"]),
+        "exposure, difference": lambda r: Cell(signed(r["exposure"]), span(r, "exposure", joint=" to ")),
+        "its p": lambda r: formats.p_value(r["exposure_p"]),
+        "recovered, difference": lambda r: Cell(
+            points(r["recovered"]), f"{points(r['recovered_low'], unit='')} to {points(r['recovered_high'])}"
+        ),
+    }
+    side_by_side = view(heads, body, words=2, collapsed=[r["collapsed"] for r in there.values()])
+    return side_by_side, listing(rows, ["policy", "cohort", "kind"], columns)
+
+
 def membership(tables: Tables) -> tuple[View, View]:
     """(all doses, by dose): AUC against the canaries' own twins, and against the held-out cohort in small letters."""
     columns = {

@@ -17,7 +17,7 @@ from ..probing.prompts import NATIVE
 from .statistics import mean_intervals, proportion
 
 _KEY = ["policy", "probe", "seed", "canary_id"]
-_DESIGN = ["arm", "half", "cohort", "dose"]
+_DESIGN = ["arm", "half", "kind", "cohort", "dose"]
 
 
 def read(*, paths, measures: list[str]) -> pd.DataFrame:
@@ -28,12 +28,12 @@ def read(*, paths, measures: list[str]) -> pd.DataFrame:
 def twins(*, extraction: pd.DataFrame, measures: list[str], probe: str | None = NATIVE) -> pd.DataFrame:
     """One row per policy x probe x seed x canary: `measures` in its assigned arm, and as `control_` + name in the other.
 
-    Other columns: policy, probe, canary_id and cohort (categories), seed, dose. `probe` None stands for all of them. Raises
+    Other columns: policy, probe, canary_id, kind and cohort (categories), seed, dose. `probe` None stands for all of them. Raises
     ValueError where a canary lacks one of its two arms or has one twice, or a measure is missing.
     """
     rows = extraction if probe is None else extraction[extraction["probe"] == probe]
     rows = rows[[*_KEY, *_DESIGN, *measures]]
-    rows = rows.astype({name: "category" for name in ("policy", "probe", "canary_id", "cohort")})
+    rows = rows.astype({name: "category" for name in ("policy", "probe", "canary_id", "kind", "cohort")})
     if (missing := rows[measures].isna().sum()).any():
         raise ValueError(f"{missing.idxmax()} is missing in {missing.max()} rows")
     is_assigned = np.any([(rows["arm"] == arm) & (rows["half"] == half) for arm, half in HALF_OF_ARM.items()], axis=0)

@@ -28,6 +28,7 @@ CONTENTS = dict(
     stages="stages",
     memorization="how much came back",
     dose="by dose",
+    secrets="which secrets",
     persistence="what stays",
     contrast="contrasts",
     frontier="leakage and utility",
@@ -127,6 +128,7 @@ def _views(tables: dict[str, list[dict]], receipts: list[dict], reference: str) 
     names = ("exposure", "exposure_doses", "membership", "membership_doses", "reward_gap", "reward_gap_doses", "audit", "audit_all")
     makers = (measure_views.exposure, measure_views.membership, measure_views.reward_gap, measure_views.audit)
     found = dict(zip(names, (made for maker in makers for made in maker(tables)), strict=True))
+    found["secrets"], found["secrets_all"] = measure_views.secret_kinds(tables)
     found["recovered"], found["recovered_doses"] = measure_views.recovery(tables, "recovered")
     found["substring"], found["substring_doses"] = measure_views.recovery(tables, "longest_substring")
     return found | dict(

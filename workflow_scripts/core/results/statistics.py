@@ -73,6 +73,34 @@ def sign_flip(*, differences: np.ndarray) -> float:
     return as_far / len(flipped) if exact else (as_far + 1) / (FLIPS + 1)
 
 
+def groups_differ(*, values: np.ndarray, groups: np.ndarray, strata: np.ndarray) -> float:
+    """p of `values` (shape (units,)) having the same mean in all `groups`: how often groups dealt at random within each of `strata`
+    differ as much, by the variance of their means (each stratum's own mean taken off first).
+
+    Of FLIPS random deals, with the real one counted among them (Phipson and Smyth 2010). 1.0 where there is one group, or values
+    differ within no stratum. Of more than LARGE units it is that of the F distribution.
+    """
+    names, group = np.unique(groups, return_inverse=True)
+    levels, stratum = np.unique(strata, return_inverse=True)
+    rest = values - (np.bincount(stratum, values) / np.bincount(stratum))[stratum]
+    if len(names) < 2 or np.allclose(rest, 0, atol=1e-12):
+        return 1.0
+    sizes = np.bincount(group)
+    between = float((np.bincount(group, rest) ** 2 / sizes).sum())
+    if len(values) > LARGE:
+        free = len(values) - len(names) - len(levels) + 1
+        within = max(float((rest**2).sum()) - between, 0.0)
+        return float(special.fdtrc(len(names) - 1, free, between / (len(names) - 1) / (within / free))) if within else 0.0
+    rng, sums = np.random.default_rng(SEED), np.zeros((FLIPS, len(names)))
+    for level in range(len(levels)):
+        here = stratum == level
+        dealt = rng.permuted(np.tile(group[here].astype(np.int16), (FLIPS, 1)), axis=1)
+        for name in range(len(names)):
+            sums[:, name] += np.einsum("ru,u->r", dealt == name, rest[here])
+    as_far = int(((sums**2 / sizes).sum(axis=1) >= between * (1 - 1e-9)).sum())  # sums in another order differ in their last digits
+    return (as_far + 1) / (FLIPS + 1)
+
+
 def t_interval(*, values: np.ndarray, confidence: float) -> tuple[float, float]:
     """(low, high) of the mean of two or more independent values, by Student's t."""
     mean, half = values.mean(), special.stdtrit(len(values) - 1, (1 + confidence) / 2) * standard_error(values)

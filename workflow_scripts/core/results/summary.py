@@ -19,6 +19,7 @@ def summary(*, config: dict, tables: dict[str, list[dict]]) -> str:
     level = f"{100 * config['report']['confidence']:g} %"
     sentences = answer(**about, confidence=config["report"]["confidence"], seeds=len(config["seeds"]))
     contrasts = views.contrast(tables, "memorized")
+    secrets, _ = measure_views.secret_kinds(tables)
     told = dict(reference=reference, confidence=config["report"]["confidence"])
     parts = [
         f"# Canaryflow: {plain(config['run'])}",
@@ -34,6 +35,10 @@ def summary(*, config: dict, tables: dict[str, list[dict]]) -> str:
         _led(standing.sentence(rows=tables["leaderboard"], band=config["report"]["utility_band"], **told)),
         grid(standing.table(tables["leaderboard"])),
         plain(standing.note(tables["leaderboard"], reference)),
+        "## Which secrets",
+        grid(secrets) if secrets.rows else "No policy gave any planted secret back.",
+        "Counterfactual rate by kind of secret, over all doses; left out: policies and cohorts of which none came back. p: how often kinds "
+        "dealt at random differ as much, not corrected for the number of rows.",
         "## Paired contrasts",
         grid(contrasts) if contrasts.rows else "There are no two policies to compare.",
         "Difference in the share memorized, on the same canaries; p with and without Holm's correction; detectable: the smallest true "

@@ -1,0 +1,48 @@
+"""Which secrets come back: rows of kind `secret_kinds`, of canaries as planted (probe `fim`), all doses together."""
+
+import pandas as pd
+
+from ..data.canaries import KINDS
+from .pairs import averaged, cells, compared, rate, twins
+from .statistics import groups_differ
+
+MEASURES = ["memorized", "exposure", "recovered", "target_tokens"]
+_ORDER = list(KINDS)
+
+
+def secret_kinds(*, extraction: pd.DataFrame, utility: list[dict], confidence: float) -> list[dict]:
+    """Rows of kind `secret_kinds`: policy x cohort x kind of secret, kinds in the order of canaries.KINDS.
+
+    Kinds differ in length (`target_tokens`, a mean), and a longer target has more to get wrong; so the counterfactual rate stands
+    beside what does not ask for all of it: exposure (bits) and recovered (share of characters), each as the difference between the
+    arms. `p` and `exposure_p` belong to the policy and cohort: whether its kinds differ in counterfactual memorization, and in that
+    of exposure, by statistics.groups_differ within doses.
+    """
+    pairs = twins(extraction=extraction, measures=MEASURES)
+    pairs = pairs.assign(
+        counterfactual=pairs["memorized"] & ~pairs["control_memorized"], bits=pairs["exposure"] - pairs["control_exposure"]
+    )
+    rows = []
+    for about, cell in cells(pairs=pairs, utility=utility):
+        if about.pop("dose") is None:
+            tests = dict(zip(("p", "exposure_p"), _differ(cell), strict=True))
+            parts = dict(iter(cell.groupby("kind", observed=True)))
+            rows += [{**about, "kind": kind, **_of_kind(parts[kind], confidence), **tests} for kind in sorted(parts, key=_ORDER.index)]
+    return rows
+
+
+def _differ(pairs: pd.DataFrame) -> list[float]:
+    """p of counterfactual memorization and of its exposure, each canary with its mean over seeds."""
+    design = pairs.groupby("canary_id", observed=True)[["kind", "dose"]].first()
+    values = averaged(pairs, "counterfactual", "bits")
+    groups, strata = design["kind"].astype(str).to_numpy(), design["dose"].to_numpy()
+    return [groups_differ(values=column, groups=groups, strata=strata) for column in values.T]
+
+
+def _of_kind(pairs: pd.DataFrame, confidence: float) -> dict:
+    row = dict(n=len(pairs), target_tokens=float(pairs["target_tokens"].mean()))
+    row |= rate(pairs=pairs, is_hit=pairs["counterfactual"], prefix="", confidence=confidence)
+    for measure in ("exposure", "recovered"):
+        found = compared(pairs=pairs, measure=measure, confidence=confidence)
+        row |= {measure + end: found["difference" + end] for end in ("", "_low", "_high")}
+    return row
