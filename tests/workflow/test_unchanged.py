@@ -81,6 +81,7 @@ IN_TEXT = {
     "sections of config.yaml in another order": reorder_config,
     "a policy written in more lines": edit(CONFIG, "  sft: {kind: sft, parent: base}\n", "  sft:\n    kind: sft\n    parent: base\n"),
     "a value that changes no result": edit(CONFIG, "rerun_on_version_of: []", "rerun_on_version_of: [torch, python]"),
+    "settings of a kind that no policy is of": edit(CONFIG, "    delta: 1.0 ", "    delta: 2.0 "),
     "memory in the config": edit(CONFIG, "train_ppo: {threads: 1, gpu: 0, mem_mb: 1900", "train_ppo: {threads: 1, gpu: 0, mem_mb: 1200"),
     "threads in the config": edit(CONFIG, "train_sft: {threads: 1, gpu: 0", "train_sft: {threads: 2, gpu: 0"),
     "threads of a rule": edit(REPORT, 'threads: threads_of("plot_shift")', "threads: 2"),

@@ -29,8 +29,6 @@ REWARDS = {
     "length_only": "reward of length",
 }
 PAIRS_OF = ("ipo", "dpo", "slic")  # kinds that train on the preference pairs
-PROMPTED = ("ppo", "rloo", "rrhf", "online_dpo")  # and on the prompts of PPO, against a reward model
-_PLANTED_IN = {"sft": "sft", **dict.fromkeys(PROMPTED, "rl_prompt")}  # cohort that enters with a policy of this kind
 _EDGES = {"weights": ("-", "gives its weights"), "data": ("--", "gives data: code, samples, pairs"), "reward": (":", "gives rewards")}
 _BOX, _STEP = (1.32, 0.78), (1.76, 0.98)  # inches: a box, and from one box to the next
 _CORPUS, _PLANT, _PAIRS = (("step", name) for name in ("corpus", "plant", "preferences"))
@@ -43,7 +41,7 @@ def stages(*, policies: dict[str, dict], sampler: str, reward_models: dict[str, 
     graph.add_node(_PLANT, title="plant canaries", note="arm A / arm B", cohort=None)
     graph.add_edge(_CORPUS, _PLANT, role="data")
     for name, policy in policies.items():
-        cohort = policy.get("data") or _PLANTED_IN.get(policy["kind"])
+        cohort = policy.get("data") or ("rl_prompt" if "reward_model" in policy else None)
         graph.add_node(("policy", name), title=name, note=KINDS.get(policy["kind"], policy["kind"]), cohort=cohort)
     graph.add_node(_PAIRS, title="preferences", note="true vs sampled", cohort="preference")
     for name, reward in reward_models.items():
