@@ -5,10 +5,11 @@ Steps: utility (it flags what collapsed); memorization and the headline, persist
 membership, recovery; reward_gap; audit, parity, cost.
 """
 
-from workflow_scripts.core.config import lineage
+from workflow_scripts.core.config import held_against, lineage
 
 REFERENCE = config["report"]["reference"]
 LATER = [p for p in POLICIES if REFERENCE in lineage(config["policies"], p)[:-1]]
+AFTER = {p: of for p in POLICIES if (of := held_against(config["policies"], p, REFERENCE))}
 KIND = {name: policy["kind"] for name, policy in config["policies"].items()}
 # the policies that a leaderboard ranks, with what of them it shows
 ALIGNED = {name: {k: p[k] for k in ("kind", "data") if k in p} for name, p in config["policies"].items() if p["kind"] != "base"}
@@ -74,7 +75,7 @@ rule summarize_memorization:
 
 
 rule summarize_persistence:
-    """Of what the reference memorized, how much does each later policy still give away?"""
+    """Of what a policy's SFT policy memorized, how much does it still give away?"""
     input:
         extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
         utility="results/{run}/tables/utility.parquet",
@@ -83,8 +84,8 @@ rule summarize_persistence:
         csv=report("results/{run}/tables/persistence.csv", caption="report/persistence.rst", category="Tables", labels={"table": "persistence"}),
         receipt="results/{run}/receipts/summarize_persistence.json",
     params:
-        config=keys("report.reference", "report.confidence"),
-        later=LATER,
+        config=keys("report.confidence"),
+        references=AFTER,
     log:
         "logs/{run}/summarize_persistence.log",
     benchmark:

@@ -1,4 +1,4 @@
-"""Of what the reference policy memorized, the share that each later policy still does."""
+"""Of what a policy's SFT policy memorized, the share that it still does."""
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
@@ -9,8 +9,7 @@ with job(snakemake) as j:
     rows = memorization.persistence(
         extraction=pairs.read(paths=j.input.extraction, measures=memorization.MEASURES),
         utility=parquet.read_rows(j.input.utility, TABLES["utility"]),
-        reference=j.config["report.reference"],
-        later=j.params.later,
+        references=j.params.references,
         confidence=j.config["report.confidence"],
     )
     tables.write(rows=rows, kind="persistence", parquet=j.output.parquet, table=j.output.csv)

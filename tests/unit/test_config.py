@@ -4,7 +4,7 @@ import pytest
 from snakemake.utils import update_config
 
 from tests.conftest import SCHEMA
-from workflow_scripts.core.config import PARENTS, REWARD_KINDS, lineage, resolve
+from workflow_scripts.core.config import PARENTS, REWARD_KINDS, held_against, lineage, resolve
 from workflow_scripts.core.errors import InputError
 
 
@@ -34,6 +34,17 @@ def test_overlay_of_a_default_policy_keeps_its_parent(defaults):
 def test_null_removes_a_policy(defaults):
     update_config(defaults, {"policies": {"ipo": None, "direct": None}})
     assert list(resolve(defaults, SCHEMA)["policies"]) == ["base", "sft", "ppo"]
+
+
+def test_a_policy_is_held_against_the_reference_or_else_the_sft_policy_that_it_descends_from(config):
+    more = {"base_s": {"kind": "base"}, "sft_s": {"kind": "lora", "parent": "base_s"}, "ppo_s": {"kind": "ppo", "parent": "sft_s"}}
+    more |= {"last": {"kind": "ppo", "parent": "direct"}, "direct_s": {"kind": "sft", "parent": "sft_s"}}
+    policies = {**config["policies"], **more, "last_s": {"kind": "ipo", "parent": "direct_s"}}
+    of = {name: held_against(policies, name, "sft") for name in policies}
+    assert of == {
+        **{"base": None, "sft": None, "direct": "sft", "ppo": "sft", "ipo": "sft", "last": "sft"},
+        **{"base_s": None, "sft_s": None, "ppo_s": "sft_s", "direct_s": "sft_s", "last_s": "sft_s"},
+    }
 
 
 def test_lineage(config):

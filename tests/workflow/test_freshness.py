@@ -463,7 +463,7 @@ POLICIES = {
     ),
     "that is the reference": (
         stages.dag(reference="direct"),
-        "probe_policy-* probe_parity-A-0-direct summarize_utility summarize_persistence summarize_contrast summarize_reward_gap plot_shift",
+        "probe_policy-* probe_parity-A-0-direct summarize_utility summarize_contrast summarize_reward_gap plot_shift",
         edit(CONFIG, "reference: sft ", "reference: direct "),
     ),
 }

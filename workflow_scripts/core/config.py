@@ -240,6 +240,12 @@ def _in_order(policies: dict) -> dict:
     return dict(sorted(policies.items(), key=lambda p: (len(lineage(policies, p[0])), list(PARENTS).index(p[1]["kind"]), p[0])))
 
 
+def held_against(policies: dict, name: str, reference: str) -> str | None:
+    """The ancestor of which `name` may keep what it memorized: `reference`, else the first one that was fine-tuned; None without one."""
+    before = lineage(policies, name)[:-1]
+    return reference if reference in before else next((p for p in before if policies[p]["kind"] in TUNED), None)
+
+
 def lineage(policies: dict, name: str) -> list[str]:
     """The chain of policies from the base to `name`."""
     chain = [name]

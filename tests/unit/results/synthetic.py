@@ -197,7 +197,7 @@ def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[di
     return {
         "utility": found,
         "memorization": memorization.memorization(**common),
-        "persistence": memorization.persistence(**common, reference="sft", later=later),
+        "persistence": memorization.persistence(**common, references=dict.fromkeys(later, "sft")),
         "contrast": contrasts.contrast(**common, contrasts=compared),
         "exposure": likelihood.exposure(**common),
         "recovery": recovery.recovery(**common),

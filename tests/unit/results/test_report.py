@@ -142,6 +142,13 @@ def test_the_tables_hold_the_numbers(given):
     assert [r[0] for r in rows].count("ipo (collapsed)") >= 8
 
 
+def test_what_stays_names_the_references_where_there_are_several(given):
+    rows = [{**r, "reference": "sft_s" if r["policy"] == "ipo" else "sft"} for r in given["tables"]["persistence"]]
+    page = Page(report.render(**{**given, "tables": {**given["tables"], "persistence": rows}}))
+    assert ["ppo", "sft", "sft", "38", "32", "84 %69–94 %", "6", "0", "0.031"] in page.rows
+    assert ["ipo (collapsed)", "sft_s", "sft"] in [row[:3] for row in page.rows]
+
+
 def test_a_table_that_has_no_rows_leaves_a_page(given):
     for name in (
         "persistence",
@@ -237,7 +244,7 @@ def test_the_same_rows_give_the_same_page_without_a_date(given):
 def test_a_run_without_later_policies_or_collapse_has_a_report(given):
     policies = {name: given["config"]["policies"][name] for name in ("base", "sft")}
     text = report.render(**{**given, "config": {**given["config"], "policies": policies}, "tables": study.tables(policies)})
-    assert "no policy descends from sft" in text and 'class="collapsed"' not in text and "Hatched" not in text
+    assert "no policy descends from an SFT policy" in text and 'class="collapsed"' not in text and "Hatched" not in text
 
 
 def test_the_confidence_that_was_computed_is_the_one_that_is_named(given):

@@ -28,7 +28,7 @@ def memorized(seeds=(0,), probe="fim") -> dict[tuple, dict]:
 def kept(extraction=None, later=synthetic.LATER) -> dict[tuple, dict]:
     """The persistence table by (policy, cohort)."""
     extraction = synthetic.extraction() if extraction is None else extraction
-    rows = memorization.persistence(extraction=extraction, utility=useful(), reference="sft", later=later, confidence=0.95)
+    rows = memorization.persistence(extraction=extraction, utility=useful(), references=dict.fromkeys(later, "sft"), confidence=0.95)
     return {(r["policy"], r["cohort"]): r for r in rows}
 
 
@@ -154,6 +154,15 @@ def test_persistence_needs_the_same_canaries_and_may_be_empty():
     with pytest.raises(ValueError, match="same canaries"):
         kept(short)
     assert kept(later=[]) == {}
+
+
+def test_each_policy_is_held_against_the_one_that_it_started_from():
+    common = dict(extraction=synthetic.extraction(), utility=useful(), confidence=0.95)
+    both = memorization.persistence(**common, references={"ppo": "sft", "ipo": "direct"})
+    assert [(r["policy"], r["reference"]) for r in both[::4]] == [("ppo", "sft"), ("ipo", "direct")]
+    assert both[:4] == [r for r in memorization.persistence(**common, references={"ppo": "sft"})]
+    preference = next(r for r in both if (r["policy"], r["cohort"]) == ("ipo", "preference"))
+    assert (preference["memorized_by_reference"], preference["still_memorized"], preference["lost"]) == (23, 3, 20)
 
 
 def test_utility_of_known_rows():

@@ -39,7 +39,7 @@ _ALL = [
         **_rate("counterfactual_"),
         collapsed=pa.bool_(),
     ),
-    # of what the reference memorized, what a later policy still does
+    # of what its reference memorized, what a later policy still does
     declare(
         "persistence",
         policy=pa.string(),

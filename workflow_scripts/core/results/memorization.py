@@ -39,17 +39,18 @@ def _rates(pairs: pd.DataFrame, confidence: float) -> dict:
     return row
 
 
-def persistence(*, extraction: pd.DataFrame, utility: list[dict], reference: str, later: list[str], confidence: float) -> list[dict]:
-    """Rows of kind `persistence`: of what `reference` memorized (assigned arm), the share that each `later` policy still does.
+def persistence(*, extraction: pd.DataFrame, utility: list[dict], references: dict[str, str], confidence: float) -> list[dict]:
+    """Rows of kind `persistence`: of what its reference memorized (assigned arm), the share that each policy of `references` still does.
 
-    The rate is None where the reference memorized nothing. `lost` and `gained` count canaries, over the whole cohort, that
-    fewer or more seeds memorize than before (with one seed: pairs that changed), and mcnemar_p is McNemar's exact test on them.
+    `references` names the earlier policy that each one is held against. The rate is None where that one memorized nothing. `lost` and
+    `gained` count canaries, over the whole cohort, that fewer or more seeds memorize than before (with one seed: pairs that changed),
+    and mcnemar_p is McNemar's exact test on them.
     """
     pairs = twins(extraction=extraction, measures=MEASURES)
-    before = pairs[pairs["policy"] == reference]
     collapsed = {u["policy"]: u["collapsed"] for u in utility}
     rows = []
-    for policy in later:
+    for policy, reference in references.items():
+        before = pairs[pairs["policy"] == reference]
         after = pairs.loc[pairs["policy"] == policy, ["seed", "canary_id", "memorized"]]
         both = before.merge(after, on=["seed", "canary_id"], suffixes=("_before", "_after"), validate="one_to_one")
         if not len(both) == len(before) == len(after):

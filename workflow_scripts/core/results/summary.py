@@ -19,7 +19,7 @@ def summary(*, config: dict, tables: dict[str, list[dict]]) -> str:
     level = f"{100 * config['report']['confidence']:g} %"
     sentences = answer(**about, confidence=config["report"]["confidence"], seeds=len(config["seeds"]))
     contrasts = views.contrast(tables, "memorized")
-    secrets, _ = measure_views.secret_kinds(tables)
+    stays, (secrets, _) = views.persistence(tables), measure_views.secret_kinds(tables)
     told = dict(reference=reference, confidence=config["report"]["confidence"])
     parts = [
         f"# Canaryflow: {plain(config['run'])}",
@@ -35,6 +35,10 @@ def summary(*, config: dict, tables: dict[str, list[dict]]) -> str:
         _led(standing.sentence(rows=tables["leaderboard"], band=config["report"]["utility_band"], **told)),
         grid(standing.table(tables["leaderboard"])),
         plain(standing.note(tables["leaderboard"], reference)),
+        "## What stays",
+        grid(stays) if stays.rows else "Nothing was there to stay.",
+        f"Of the canaries that {plain(reference)} memorized (or the SFT policy from which a policy descends), those that it still does; "
+        "left out: cohorts of which none was memorized before or after.",
         "## Which secrets",
         grid(secrets) if secrets.rows else "No policy gave any planted secret back.",
         "Counterfactual rate by kind of secret, over all doses; left out: policies and cohorts of which none came back. p: how often kinds "

@@ -120,7 +120,7 @@ def doses(tables: Tables) -> View:
 
 
 def persistence(tables: Tables) -> View:
-    """What is left of what the reference memorized; cohorts in which nothing was there and nothing came are left out."""
+    """What is left of what the reference (`of`, where there are several) memorized; cohorts in which nothing was there or came are left out."""
     rows = [p for p in tables["persistence"] if p["memorized_by_reference"] or p["lost"] or p["gained"]]
     columns = {
         "memorized before": lambda r: str(r["memorized_by_reference"]),
@@ -130,7 +130,8 @@ def persistence(tables: Tables) -> View:
         "gained": lambda r: str(r["gained"]),
         "McNemar's p": lambda r: formats.p_value(r["mcnemar_p"]),
     }
-    return listing(rows, ["policy", "cohort"], columns)
+    several = len({p["reference"] for p in rows}) > 1
+    return listing([{**p, "of": p["reference"]} for p in rows], ["policy", *(["of"] if several else []), "cohort"], columns)
 
 
 def contrast(tables: Tables, measure: str) -> View:
