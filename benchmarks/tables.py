@@ -69,6 +69,7 @@ def run(folder: Path, table: str) -> float:
         made |= {"headline": "headline.csv", "metrics": "metrics.json"}
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     paths = (*(f"report.{key}" for key in DECLARED), "probes.tries", "probes.chances")
+    later = list(POLICIES[POLICIES.index(REFERENCE) + 1 :])
     stand_in = Named(
         rule=f"summarize_{table}",
         wildcards={},
@@ -82,7 +83,8 @@ def run(folder: Path, table: str) -> float:
             config=select(config, paths, {}),
             policies=[REFERENCE] if table == "parity" else list(POLICIES),
             aligned={policy: {"kind": "ppo"} for policy in POLICIES},
-            later=list(POLICIES[POLICIES.index(REFERENCE) + 1 :]),
+            later=later,
+            references=dict.fromkeys(later, REFERENCE),
         ),
     )
     runpy.run_path(str(ROOT / f"workflow_scripts/summarize_{table}.py"), init_globals={"snakemake": stand_in})

@@ -16,7 +16,7 @@ N, EXAMPLES = 40, 50  # canaries per cohort, held-out examples
 def extraction(leaks: dict[str, range]) -> pd.DataFrame:
     """Rows of a study in which each policy gives back the sft canaries of these numbers when planted; the twin knows number 0 always."""
     rows = [
-        dict(policy=policy, probe="fim", seed=0, canary_id=f"{cohort}-{i:02d}", arm=arm, half=1 + i % 2, cohort=cohort, dose=4)
+        dict(policy=policy, probe="fim", seed=0, canary_id=f"{cohort}-{i:02d}", arm=arm, half=1 + i % 2, kind="key", cohort=cohort, dose=4)
         | dict(memorized=cohort == "sft" and (i == 0 or (i in known and (arm == "A") == (i % 2 == 0))), exposure=1.0 + (i in known))
         for policy, known in leaks.items()
         for arm in "AB"

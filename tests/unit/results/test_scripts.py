@@ -59,7 +59,10 @@ def run(script: str, files, folder: Path, monkeypatch, config=CONFIG) -> SimpleN
     extraction = [path for path in files.extraction if script != "reward_gap" or path.stem.endswith("-sft")]
     output = SimpleNamespace(**{name: folder / name for name in ("parquet", "csv", "headline", "metrics", "versions")})
     params = SimpleNamespace(
-        later=synthetic.LATER, aligned=synthetic.ALIGNED, policies=["sft"] if script == "parity" else list(synthetic.POLICIES)
+        later=synthetic.LATER,
+        references=dict.fromkeys(synthetic.LATER, "sft"),
+        aligned=synthetic.ALIGNED,
+        policies=["sft"] if script == "parity" else list(synthetic.POLICIES),
     )
 
     @contextmanager
