@@ -68,7 +68,8 @@ class Expected:
     def touching(self, job: str, edits) -> set[str]:
         """Those of the edits that a stage itself depends on."""
         named = {e for e in edits if any(fnmatchcase(job, pattern) for pattern in EDITS[e][3].split())}
-        return named | {e for e in edits if job.startswith("render_") and EDITS[e][0] in SHOWN}
+        shown = set(edits) - ({"beta"} if "without ipo" in edits else set())  # a page shows no settings of a kind that no policy is of
+        return named | {e for e in shown if job.startswith("render_") and EDITS[e][0] in SHOWN}
 
     def jobs(self) -> set[str]:
         reads = self.reads()
