@@ -2,14 +2,15 @@
 
 Needs: results/{run}/extraction, evaluation, planted/audit, probes (parity), receipts.  Makes: results/{run}/tables.
 Steps: utility (it flags what collapsed); memorization and the headline, persistence, contrast, leaderboard; exposure, extraction_probability,
-membership, recovery; reward_gap; audit, parity, cost.
+membership, recovery, secret_kinds; reward_gap; audit, parity, cost.
 """
 
-from workflow_scripts.core.config import held_against, lineage
+from workflow_scripts.core.config import held_against
 
 REFERENCE = config["report"]["reference"]
-LATER = [p for p in POLICIES if REFERENCE in lineage(config["policies"], p)[:-1]]
+# each policy with the earlier one whose memory it is held against; and those of the reference
 AFTER = {p: of for p in POLICIES if (of := held_against(config["policies"], p, REFERENCE))}
+LATER = [p for p, of in AFTER.items() if of == REFERENCE]
 KIND = {name: policy["kind"] for name, policy in config["policies"].items()}
 # the policies that a leaderboard ranks, with what of them it shows
 ALIGNED = {name: {k: p[k] for k in ("kind", "data") if k in p} for name, p in config["policies"].items() if p["kind"] != "base"}

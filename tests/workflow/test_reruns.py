@@ -10,7 +10,7 @@ import pytest
 
 from tests.workflow import stages
 from tests.workflow.repository import NOTHING
-from tests.workflow.scenarios import CONFIG, CORE, RESULTS, SCRIPTS, edit, note, rows
+from tests.workflow.scenarios import CONFIG, CORE, KL, RESULTS, SCRIPTS, edit, note, rows
 
 DAG = stages.dag()
 PICTURE = f"{RESULTS}/figures/workflow.svg"
@@ -60,7 +60,7 @@ def policy(text):
 
 
 TRAINED = {
-    "KL penalty of PPO": (DAG, "train_ppo-*", edit(CONFIG, "1.0e-4\n    kl_coef: 0.05", "1.0e-4\n    kl_coef: 0.1")),
+    "KL penalty of PPO": (DAG, "train_ppo-*", edit(CONFIG, KL, KL.replace("0.05", "0.1"))),
     "module of IPO": (DAG, "train_ipo-*", note(f"{CORE}/training/ipo.py")),
     "weights damaged": (DAG, "train_sft-A-0-direct", damage(f"{RESULTS}/models/A/0/direct/model.safetensors")),
     "a policy added": (

@@ -12,7 +12,7 @@ import pytest
 
 from tests.workflow import stages
 from tests.workflow.repository import Repository
-from tests.workflow.scenarios import CONFIG, CORE, RESULTS, SCRIPTS, both, edit, note, remove, rows
+from tests.workflow.scenarios import CONFIG, CORE, KL, RESULTS, SCRIPTS, both, edit, note, remove, rows
 
 TRAIN, REPORT = "rules/train.smk", "rules/report.smk"
 IPO_LOG, SHIFT_TIMES = "{run}/train_ipo/{arm}/{seed}/{policy}.log", "results/{run}/benchmarks/plot_shift.tsv"
@@ -44,7 +44,7 @@ def move(repository):
 
 def branch_and_back(repository):
     repository.git("checkout", "--quiet", "-b", "experiment")
-    repository.edit(CONFIG, "1.0e-4\n    kl_coef: 0.05", "1.0e-4\n    kl_coef: 0.1")
+    repository.edit(CONFIG, KL, KL.replace("0.05", "0.1"))
     repository.append(f"{CORE}/training/trainer.py")
     repository.commit("an experiment")
     repository.git("checkout", "--quiet", "-")
@@ -138,7 +138,7 @@ def test_it_takes_three_seconds(repository):
 
 
 def test_dry_run_leaves_git_clean(repository):
-    repository.edit(CONFIG, "1.0e-4\n    kl_coef: 0.05", "1.0e-4\n    kl_coef: 0.1")
+    repository.edit(CONFIG, KL, KL.replace("0.05", "0.1"))
     before = repository.git("status", "--porcelain")
     assert repository.plan() and repository.git("status", "--porcelain") == before == f" M {CONFIG}\n"
 

@@ -130,7 +130,7 @@ def recovery(policies: dict, name: str, cohort: str, dose: int | None, measure: 
 
 
 def of_kind(policies: dict, name: str, cohort: str, kind: str, collapsed: bool) -> dict:
-    """A row of secret_kinds: of the canaries of a cohort a quarter each, paths best known, bodies least."""
+    """A row of secret_kinds: of the canaries of a cohort a quarter each, bodies best known, paths least."""
     n, known = N // 4, SHARES.get((sort_of(policies, name), cohort), 0) * (1.2 - 0.2 * KINDS.index(kind))
     about = dict(policy=name, cohort=cohort, kind=kind, n=n, target_tokens=24.0 + 10 * KINDS.index(kind), collapsed=collapsed)
     p = dict(p=0.03 if known else 1.0, exposure_p=0.2)

@@ -10,7 +10,7 @@ KINDS = ("path", "key", "contact", "body")  # in this order in the table
 
 
 def mixed(**settings):
-    """The synthetic study with a kind for every canary: paths and keys in half 1 or 2 of each dose, as evenly as in a run."""
+    """The synthetic study with a kind for every canary: of each dose and kind two, one in each half."""
     rows = synthetic.extraction(**settings)
     return rows.assign(kind=rows["canary_id"].str[-2:].astype(int).map(lambda rank: KINDS[::-1][rank // 2 % 4]))
 

@@ -160,7 +160,7 @@ def test_each_policy_is_held_against_the_one_that_it_started_from():
     common = dict(extraction=synthetic.extraction(), utility=useful(), confidence=0.95)
     both = memorization.persistence(**common, references={"ppo": "sft", "ipo": "direct"})
     assert [(r["policy"], r["reference"]) for r in both[::4]] == [("ppo", "sft"), ("ipo", "direct")]
-    assert both[:4] == [r for r in memorization.persistence(**common, references={"ppo": "sft"})]
+    assert both[:4] == memorization.persistence(**common, references={"ppo": "sft"})
     preference = next(r for r in both if (r["policy"], r["cohort"]) == ("ipo", "preference"))
     assert (preference["memorized_by_reference"], preference["still_memorized"], preference["lost"]) == (23, 3, 20)
 

@@ -14,7 +14,7 @@ from ..probing.prompts import NATIVE
 from . import band as bands
 from .contrasts import difference_interval, holm
 from .looks import PLANTED
-from .pairs import compared, rate, twins
+from .pairs import compared, counterfactual, rate, twins
 from .pareto import is_on_front
 from .statistics import ratio_interval, resampled_ratios, sign_flip
 
@@ -57,7 +57,7 @@ def planted(extraction: pd.DataFrame) -> pd.DataFrame:
     """Pairs (pairs.twins) of the planted canaries, with `leaked`: memorized by the arm that saw it and not by the other."""
     pairs = twins(extraction=extraction[extraction["probe"] == NATIVE], measures=MEASURES)
     pairs = pairs[pairs["cohort"].isin(PLANTED)]
-    return pairs.assign(leaked=pairs["memorized"] & ~pairs["control_memorized"])
+    return pairs.assign(leaked=counterfactual(pairs))
 
 
 def by_unit(rows: pd.DataFrame, unit: str, columns: dict[str, str], names: list[str]) -> pd.DataFrame:

@@ -30,9 +30,14 @@ def recovery(tables: Tables, measure: str) -> tuple[View, View]:
         "n": lambda r: str(r["n"]),
         "saw it": lambda r: Cell(percent(r["mean"]), interval(r["mean_low"], r["mean_high"])),
         "did not": lambda r: Cell(percent(r["control"]), interval(r["control_low"], r["control_high"])),
-        "difference": lambda r: Cell(points(r["difference"]), f"{points(r['difference_low'], unit='')} to {points(r['difference_high'])}"),
+        "difference": lambda r: _in_points(r, "difference"),
     }
     return matrix(rows, tables["utility"], cell), listing(by_dose(rows), list(_AT), columns)
+
+
+def _in_points(row: dict, name: str) -> Cell:
+    """A difference of shares over its interval."""
+    return Cell(points(row[name]), f"{points(row[f'{name}_low'], unit='')} to {points(row[f'{name}_high'])}")
 
 
 def secret_kinds(tables: Tables) -> tuple[View, View]:
@@ -52,9 +57,7 @@ def secret_kinds(tables: Tables) -> tuple[View, View]:
         "p": lambda r: formats.p_value(r["p"]),
         "exposure, difference": lambda r: Cell(signed(r["exposure"]), span(r, "exposure", joint=" to ")),
         "its p": lambda r: formats.p_value(r["exposure_p"]),
-        "recovered, difference": lambda r: Cell(
-            points(r["recovered"]), f"{points(r['recovered_low'], unit='')} to {points(r['recovered_high'])}"
-        ),
+        "recovered, difference": lambda r: _in_points(r, "recovered"),
     }
     side_by_side = view(heads, body, words=2, collapsed=[r["collapsed"] for r in there.values()])
     return side_by_side, listing(rows, ["policy", "cohort", "kind"], columns)

@@ -7,7 +7,7 @@ number of distinct canaries as n (statistics.proportion). Only `memorization` kn
 import pandas as pd
 
 from ..probing.prompts import PROMPTS
-from .pairs import by_cohort, cells, rate, twins
+from .pairs import by_cohort, cells, counterfactual, rate, twins
 from .statistics import mcnemar_exact, proportion
 
 MEASURES = ["memorized"]
@@ -20,7 +20,7 @@ def memorization(*, extraction: pd.DataFrame, utility: list[dict], confidence: f
     `utility`, whose `collapsed` they take over, probes in that of PROMPTS.
     """
     pairs = twins(extraction=extraction, measures=MEASURES, probe=None)
-    pairs = pairs.assign(counterfactual_memorized=pairs["memorized"] & ~pairs["control_memorized"])
+    pairs = pairs.assign(counterfactual_memorized=counterfactual(pairs))
     parts = dict(iter(pairs.groupby("probe", observed=True)))
     return [
         dict(**about, probe=probe, **_rates(cell, confidence))

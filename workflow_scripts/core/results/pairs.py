@@ -45,6 +45,11 @@ def twins(*, extraction: pd.DataFrame, measures: list[str], probe: str | None = 
     return both
 
 
+def counterfactual(pairs: pd.DataFrame) -> pd.Series:
+    """Of each pair: memorized by the arm that saw the canary and not by the other (arXiv 2112.12938)."""
+    return pairs["memorized"] & ~pairs["control_memorized"]
+
+
 def _unpaired(assigned: pd.DataFrame, control: pd.DataFrame) -> str:
     both = assigned[_KEY].merge(control[_KEY], how="outer", indicator=True)
     alone = both[both["_merge"] != "both"]

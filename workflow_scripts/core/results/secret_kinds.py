@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ..data.canaries import KINDS
-from .pairs import averaged, cells, compared, rate, twins
+from .pairs import averaged, cells, compared, counterfactual, rate, twins
 from .statistics import groups_differ
 
 MEASURES = ["memorized", "exposure", "recovered", "target_tokens"]
@@ -19,9 +19,7 @@ def secret_kinds(*, extraction: pd.DataFrame, utility: list[dict], confidence: f
     of exposure, by statistics.groups_differ within doses.
     """
     pairs = twins(extraction=extraction, measures=MEASURES)
-    pairs = pairs.assign(
-        counterfactual=pairs["memorized"] & ~pairs["control_memorized"], bits=pairs["exposure"] - pairs["control_exposure"]
-    )
+    pairs = pairs.assign(counterfactual=counterfactual(pairs), bits=pairs["exposure"] - pairs["control_exposure"])
     rows = []
     for about, cell in cells(pairs=pairs, utility=utility):
         if about.pop("dose") is None:
