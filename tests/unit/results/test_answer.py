@@ -197,6 +197,18 @@ def test_a_table_without_the_rows_is_not_measured_either():
     ]
 
 
+def test_two_policies_that_are_not_contrasted_are_to_be_named(tables):
+    def reasons() -> list[str]:
+        told = findings.findings(tables=tables, policies=study.POLICIES, reference="sft")
+        return [f.figures for f in told if f.verdict == NOT_MEASURED]
+
+    tables["contrast"] = [row for row in tables["contrast"] if row["other"] == "sft"]
+    remedy = "are not held against each other; name the pair in report.contrasts."
+    assert reasons() == [f"ppo and direct {remedy}", f"ipo and ppo {remedy}"]
+    tables["memorization"] = [row for row in tables["memorization"] if row["cohort"] != "preference"]
+    assert reasons() == [f"The tables hold no such rows of {name}." for name in ("ppo", "ipo")]
+
+
 def test_nothing_to_keep_is_not_measured(tables):
     one(tables, "persistence", policy="ppo", cohort="sft").update(
         memorized_by_reference=0, still_memorized=0, rate=None, low=None, high=None

@@ -69,7 +69,7 @@ def _shielded(tables: Tables, ppo: str | None, direct: str | None) -> Finding:
     )
     one, other, paired = rate(tables, ppo, "preference"), rate(tables, direct, "preference"), difference(tables, direct, ppo)
     if not (one and other and paired):
-        why = _absent("PPO policy") if not ppo else _absent("policy trained directly on the preferences") if not direct else _no_rows(ppo)
+        why = _no_difference(tables, {"PPO policy": ppo, "policy trained directly on the preferences": direct})
         return Finding(claim, NOT_MEASURED, why, criterion)
     apart = one["counterfactual_high"] < other["counterfactual_low"]
     verdict = _verdict(shown=paired["difference_low"] > 0 and apart, contradicted=paired["difference_high"] < 0)
@@ -99,7 +99,7 @@ def _preference_learning(tables: Tables, ipo: str | None, ppo: str | None) -> Fi
     criterion = "Shown if the interval of the paired difference (IPO − PPO) lies above 0, contradicted if below."
     paired = difference(tables, ipo, ppo)
     if not paired:
-        why = _absent("IPO policy") if not ipo else _absent("PPO policy") if not ppo else _no_rows(ipo)
+        why = _no_difference(tables, {"IPO policy": ipo, "PPO policy": ppo})
         return Finding(claim, NOT_MEASURED, why, criterion)
     verdict = _verdict(shown=paired["difference_low"] > 0, contradicted=paired["difference_high"] < 0)
     text = f"{ipo} − {ppo}: {gap(paired)}; this run could detect {points(paired['minimum_detectable'], sign=False)}"
@@ -127,6 +127,14 @@ def _absent(what: str) -> str:
 
 def _no_rows(policy: str) -> str:
     return f"The tables hold no such rows of {policy}."
+
+
+def _no_difference(tables: Tables, pair: dict[str, str | None]) -> str:
+    """Why two policies, by what they are, are not held against each other on the preference canaries."""
+    gone = [what for what, name in pair.items() if not name]
+    bare = [name for name in pair.values() if not rate(tables, name, "preference")]
+    other = "{} and {} are not held against each other; name the pair in report.contrasts.".format(*pair.values())
+    return _absent(gone[0]) if gone else _no_rows(bare[0]) if bare else other
 
 
 def rate(tables: Tables, policy: str | None, cohort: str, probe: str = NATIVE) -> dict | None:
