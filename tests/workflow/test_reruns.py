@@ -95,7 +95,7 @@ def test_settings_there_and_back_give_the_same_bytes(repository):
 @pytest.mark.slow
 def test_policy_removed_and_there_again(repository):
     """What was made of it is still valid, so that only what covers all policies is made again."""
-    over_all = stages.behind(DAG, "summarize_* plot_workflow plot_shift")
+    over_all = stages.behind(DAG, f"{stages.OF_POLICIES} plot_workflow plot_shift")
     without = {"policies": {"ppo": None}}
     assert repository.execute(overlay=without) == over_all
     assert repository.execute() == over_all

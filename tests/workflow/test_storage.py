@@ -16,13 +16,13 @@ from snakemake.utils import update_config
 from tests.workflow import servers
 from tests.workflow.conftest import ROOT
 from tests.workflow.repository import Repository
-from tests.workflow.scenarios import KL
 from tests.workflow.stages import behind, dag
 from workflow_scripts.core.results import kinds
 
 R = "results/tiny"
 DAG = dag()
 MODEL = f"{R}/models/A/0/sft"
+KL = "0.0001\n    kl_coef: 0.05"  # of the kind ppo, as the config.yaml of `saved` has it
 TABLES = [f"{R}/tables/{table}.parquet" for table in kinds.TABLES]
 
 
