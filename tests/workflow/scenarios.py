@@ -4,7 +4,7 @@ import pytest
 
 CONFIG, TINY = "config.yaml", "tests/config/tiny.yaml"
 RATE = "    epochs: 1\n    batch_size: 16\n    learning_rate: 1.0e-3"  # of a single reward model
-KL = "1.0e-4\n    kl_coef: 0.05"  # of the kind ppo, behind its learning rate
+KL = ("1.0e-4\n    kl_coef: 0.05", "1.0e-4\n    kl_coef: 0.1")  # of the kind ppo, behind its learning rate: as it is, and another
 SCRIPTS, CORE, RESULTS = "workflow_scripts", "workflow_scripts/core", "results/tiny"
 
 

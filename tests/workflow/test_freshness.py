@@ -126,7 +126,7 @@ SETTINGS = {
     "KL penalty of the kind ppo": (
         "train_ppo-*",
         "train_ppo-tiny-A-0-ppo is stale: config policies.ppo.kl_coef: 0.05 -> 0.1",
-        edit(CONFIG, KL, KL.replace("0.05", "0.1")),
+        edit(CONFIG, *KL),
     ),
     "beta of IPO": ("train_ipo-*", "config policies.ipo.beta: 0.5 -> 0.6", edit(CONFIG, "beta: 0.5 ", "beta: 0.6 ")),
     "version of a library that counts": (
@@ -356,7 +356,7 @@ ARTIFACTS = {
     "a checkpoint deleted that an edit needs": (
         "train_sft-A-0-sft train_ppo-*",
         "train_ppo-tiny-A-0-ppo is stale: config policies.ppo.kl_coef",
-        both(edit(CONFIG, KL, KL.replace("0.05", "0.1")), remove(f"{RESULTS}/models/A/0/sft")),
+        both(edit(CONFIG, *KL), remove(f"{RESULTS}/models/A/0/sft")),
     ),
     "the other arm's weights": (
         "train_ipo-A-0-ipo",
@@ -526,7 +526,7 @@ def test_another_run_is_made_from_scratch(repository):
 
 def test_single_target(repository):
     repository.edit(CONFIG, "confidence: 0.95", "confidence: 0.9")
-    repository.edit(CONFIG, KL, KL.replace("0.05", "0.1"))
+    repository.edit(CONFIG, *KL)
     ppo = stages.behind(DAG, "train_ppo-*") | stages.behind(DAG, "summarize_utility")
     assert repository.plan(f"{RESULTS}/extraction/ipo.parquet") == set()
     assert repository.plan(f"{RESULTS}/probes/A/0/ppo/rewards.parquet") == ppo & stages.before(DAG, "score_rewards-A-0-ppo")

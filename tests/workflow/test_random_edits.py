@@ -22,7 +22,7 @@ EDITS = {  # title: (file, old text, new text, the stages that it makes stale th
     "confidence": (CONFIG, "confidence: 0.95", "confidence: 0.9", stages.OF_CONFIDENCE),
     "collapse": (CONFIG, "collapse_ratio: 1.5", "collapse_ratio: 3.0", "summarize_utility plot_frontier"),
     "distance": (CONFIG, "memorized_distance: 0.1", "memorized_distance: 0.2", "collect_extraction-*"),
-    "kl": (CONFIG, KL, KL.replace("0.05", "0.1"), "train_ppo-*"),
+    "kl": (CONFIG, *KL, "train_ppo-*"),
     "beta": (CONFIG, "    beta: 0.5  ", "    beta: 0.6  ", "train_ipo-*"),
     "temperature": (CONFIG, "sampler: sft\n  temperature: 1.0", "sampler: sft\n  temperature: 0.5", "sample_preferences-*"),
     "rate": (CONFIG, RATE, RATE.replace("1.0", "2.0"), "train_reward_model-*"),

@@ -60,7 +60,7 @@ def policy(text):
 
 
 TRAINED = {
-    "KL penalty of PPO": (DAG, "train_ppo-*", edit(CONFIG, KL, KL.replace("0.05", "0.1"))),
+    "KL penalty of PPO": (DAG, "train_ppo-*", edit(CONFIG, *KL)),
     "module of IPO": (DAG, "train_ipo-*", note(f"{CORE}/training/ipo.py")),
     "weights damaged": (DAG, "train_sft-A-0-direct", damage(f"{RESULTS}/models/A/0/direct/model.safetensors")),
     "a policy added": (

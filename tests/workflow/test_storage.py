@@ -22,7 +22,7 @@ from workflow_scripts.core.results import kinds
 R = "results/tiny"
 DAG = dag()
 MODEL = f"{R}/models/A/0/sft"
-KL = "0.0001\n    kl_coef: 0.05"  # of the kind ppo, as the config.yaml of `saved` has it
+KL = ("0.0001\n    kl_coef: 0.05", "0.0001\n    kl_coef: 0.06")  # of the kind ppo, as the config.yaml of `saved` has it; and another
 TABLES = [f"{R}/tables/{table}.parquet" for table in kinds.TABLES]
 
 
@@ -210,7 +210,7 @@ def test_a_partial_pull_asks_for_the_inputs_of_what_is_stale(clone):
         *(f"{R}/extraction/{p}.parquet" for p in ("base", "sft", "direct", "ppo", "ipo")),
     )
     assert "Nothing to be done" in clone("snakemake", "--cores", "2")
-    clone.edit("config.yaml", KL, KL.replace("0.05", "0.06"))
+    clone.edit("config.yaml", *KL)
     said = clone("snakemake", "--dry-run", fails=True)
     needed = said.split("`")[1].split()[2:]
     assert {f"{R}/models/A/0/sft", f"{R}/models/B/0/reward_model", f"{R}/tokenizer", f"{R}/planted/canaries.parquet"} <= set(needed)
@@ -272,7 +272,7 @@ def test_dvc_metrics_diff_tells_two_commits_apart(pulled):
 
 @pytest.mark.slow
 def test_dvc_repro_runs_what_a_changed_policy_invalidates(pulled):
-    pulled.edit("config.yaml", KL, KL.replace("0.05", "0.06"))
+    pulled.edit("config.yaml", *KL)
     pulled("dvc", "repro")
     assert pulled.repository.plan() == set() and "up to date" in pulled("dvc", "status")
 

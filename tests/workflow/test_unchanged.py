@@ -44,7 +44,7 @@ def move(repository):
 
 def branch_and_back(repository):
     repository.git("checkout", "--quiet", "-b", "experiment")
-    repository.edit(CONFIG, KL, KL.replace("0.05", "0.1"))
+    repository.edit(CONFIG, *KL)
     repository.append(f"{CORE}/training/trainer.py")
     repository.commit("an experiment")
     repository.git("checkout", "--quiet", "-")
@@ -138,7 +138,7 @@ def test_it_takes_three_seconds(repository):
 
 
 def test_dry_run_leaves_git_clean(repository):
-    repository.edit(CONFIG, KL, KL.replace("0.05", "0.1"))
+    repository.edit(CONFIG, *KL)
     before = repository.git("status", "--porcelain")
     assert repository.plan() and repository.git("status", "--porcelain") == before == f" M {CONFIG}\n"
 
