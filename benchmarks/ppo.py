@@ -32,13 +32,13 @@ def ready(run: str, threads: int):
     import torch
 
     from workflow_scripts.core import parquet
-    from workflow_scripts.core.data import kinds, tokenizer
+    from workflow_scripts.core.data import schemas, tokenizer
     from workflow_scripts.core.training import on_policy
 
     torch.set_num_threads(threads)
     words, fim, _ = tokenizer.load(Path(run) / "tokenizer")
     rl_prompt, preference = (
-        parquet.read_rows(Path(run) / f"planted/A/{name}.parquet", kinds.EXAMPLES) for name in ("rl_prompt", "preference")
+        parquet.read_rows(Path(run) / f"planted/A/{name}.parquet", schemas.EXAMPLES) for name in ("rl_prompt", "preference")
     )
     asked = on_policy.prompts(rl_prompt=rl_prompt, preference=preference, preference_repeats=settings()["preference_prompts"])
     return Path(run) / "models/A/0", asked, words, fim
@@ -51,7 +51,7 @@ def ours(*, run: str, threads: int, episodes: int, seed: int = 0, record: bool =
     device = runtime.start(seed=seed, threads=threads, gpu=0, name="ppo")
     path, asked, _, fim = ready(run, threads)
     model = models.load_policy(path / "sft")
-    reward = rewards.load(spec={"kind": "single"}, checkpoints=[path / "reward_model"], fim=fim, device=device)
+    reward = rewards.load(spec={"type": "single"}, checkpoints=[path / "reward_model"], fim=fim, device=device)
     chosen = {k: v for k, v in settings(episodes=episodes).items() if k not in ("preference_prompts", "reward_model")}
     how = ppo.Settings(seed=seed, device=device, desc="ppo", **chosen)
 
@@ -75,12 +75,12 @@ def trainer(*, model, reference, reward_model, value_model, tokenizer, asked: li
         tempfile.mkdtemp(prefix="bench-"),
         seed=seed,
         data_seed=seed,
-        per_device_train_batch_size=chosen["rollout_batch"],
-        num_mini_batches=chosen["rollout_batch"] // chosen["minibatch"],
+        per_device_train_batch_size=chosen["rollout_batch_size"],
+        num_mini_batches=chosen["rollout_batch_size"] // chosen["mini_batch_size"],
         total_episodes=chosen["episodes"],
         num_ppo_epochs=chosen["ppo_epochs"],
         response_length=chosen["max_new_tokens"],
-        local_rollout_forward_batch_size=chosen["rollout_batch"],
+        local_rollout_forward_batch_size=chosen["rollout_batch_size"],
         lr_scheduler_type="cosine",
         stop_token="eos",
         num_sample_generations=0,
@@ -122,7 +122,7 @@ def plain(*, run: str, threads: int, episodes: int, seed: int = 0, record: bool 
 
 def measure(run: str) -> list[dict]:
     """The row of the table."""
-    arguments = dict(run=run, threads=1, episodes=ROLLOUTS * settings()["rollout_batch"])
+    arguments = dict(run=run, threads=1, episodes=ROLLOUTS * settings()["rollout_batch_size"])
     sides = {side: (f"{__name__}:{side}", arguments) for side in ("ours", "plain")}
     return [compare(what="train ppo", unit="episodes/s", sides=sides)]
 

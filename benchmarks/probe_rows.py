@@ -1,4 +1,4 @@
-"""Generated rows of every kind that tables are made from: drawn by numpy, the same for the same number, and never held as dicts."""
+"""Generated rows of every secret_type that tables are made from: drawn by numpy, the same for the same number, and never held as dicts."""
 
 import math
 from pathlib import Path
@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workflow_scripts.core.data.canaries import COHORTS, HALF_OF_ARM
-from workflow_scripts.core.data.kinds import AUDIT
-from workflow_scripts.core.probing.kinds import EVALUATION, EXTRACTION, PARITY
+from workflow_scripts.core.data.schemas import AUDIT
+from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION, PARITY
 from workflow_scripts.core.probing.prompts import NATIVE, PROMPTS
 
-POLICIES, REFERENCE, SEEDS, DOSES = ("base", "sft", "direct", "ppo", "ipo"), "sft", range(5), (1, 4, 16, 64)
+POLICIES, REFERENCE, SEEDS, DOSES = ("base", "sft", "sft_chosen", "ppo", "ipo"), "sft", range(5), (1, 4, 16, 64)
 SETTINGS = [("float32", 1), ("float32", 8), ("float32", 64), ("bfloat16", 1)]  # of parity
 TOKENS, REFERENCES = 12, 63
 
@@ -41,10 +41,10 @@ def _write(path: Path, schema: pa.Schema, groups) -> None:
 def _design(n: int) -> dict:
     """Columns of n canaries: cohorts in turn, then doses, then halves; with `rank`, how hard each is to learn (0 to 1)."""
     at, rng = np.arange(n), np.random.default_rng(0)
-    dose = np.where(at % 4 == COHORTS.index("heldout"), 0, np.array(DOSES)[at // 4 % 4])
+    dose = np.where(at % 4 == COHORTS.index("unplanted"), 0, np.array(DOSES)[at // 4 % 4])
     return dict(
         canary_id=np.array([f"{COHORTS[i % 4]}-{i:07d}" for i in at], dtype=object),
-        kind=np.array(["path", "key", "contact", "body"], dtype=object)[at // 32 % 4],
+        secret_type=np.array(["path", "key", "contact", "body"], dtype=object)[at // 32 % 4],
         cohort=np.array(COHORTS, dtype=object)[at % 4],
         dose=dose,
         half=1 + at // 16 % 2,

@@ -19,13 +19,13 @@ def ready(run: str, threads: int):
     import torch
 
     from workflow_scripts.core import parquet
-    from workflow_scripts.core.data import kinds, tokenizer
+    from workflow_scripts.core.data import schemas, tokenizer
     from workflow_scripts.core.probing import prompts
 
     torch.set_num_threads(threads)
     _, fim, _ = tokenizer.load(Path(run) / "tokenizer")
-    canaries = parquet.read_rows(Path(run) / "planted/canaries.parquet", kinds.CANARIES)[::EACH]
-    examples = parquet.read_rows(Path(run) / "planted/evaluation.parquet", kinds.EXAMPLES)[::EACH]
+    canaries = parquet.read_rows(Path(run) / "planted/canaries.parquet", schemas.CANARIES)[::EACH]
+    examples = parquet.read_rows(Path(run) / "planted/evaluation.parquet", schemas.EXAMPLES)[::EACH]
     return prompts.asked(canaries=canaries, prompts=CONDITIONS, fim=fim) + examples, fim
 
 

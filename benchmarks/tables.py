@@ -2,7 +2,7 @@
 
     python -m benchmarks.tables --rows 10000000
 
-So many rows of kind `extraction` (probe_rows.py), as many of kind `evaluation`, and the audit and parity rows of the same canaries.
+So many rows of `extraction` (probe_rows.py), as many of kind `evaluation`, and the audit and parity rows of the same canaries.
 summarize_cost is left out: it reads receipts, one per job.
 """
 
@@ -30,7 +30,7 @@ TABLES = [
     "extraction_probability",
     "membership",
     "recovery",
-    "secret_kinds",
+    "secret_types",
     "leaderboard",
 ]
 TABLES += ["reward_gap", "audit", "parity"]  # utility comes first: the others read it
@@ -82,7 +82,7 @@ def run(folder: Path, table: str) -> float:
         params=Named(
             config=select(config, paths, {}),
             policies=[REFERENCE] if table == "parity" else list(POLICIES),
-            aligned={policy: {"kind": "ppo"} for policy in POLICIES},
+            aligned={policy: {"method": "ppo"} for policy in POLICIES},
             later=later,
             references=dict.fromkeys(later, REFERENCE),
         ),
@@ -93,6 +93,6 @@ def run(folder: Path, table: str) -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=10_000_000, help="probe rows of kind extraction, and as many of kind evaluation")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="probe rows of extraction, and as many of kind evaluation")
     for row in measure(parser.parse_args().rows):
         print(json.dumps(row), flush=True)

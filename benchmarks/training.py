@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def settings() -> dict:
     """The default settings of each stage."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    return {kind: config["kinds"][kind] for kind in ("base", "sft", "ipo")} | {"reward": config["reward_kinds"]["single"]}
+    return {kind: config["kinds"][kind] for kind in ("base", "sft", "ipo")} | {"reward": config["reward_types"]["single"]}
 
 
 def ready(stage: str, run: str, threads: int):
@@ -27,9 +27,9 @@ def ready(stage: str, run: str, threads: int):
     import torch
 
     from workflow_scripts.core import parquet
-    from workflow_scripts.core.data import kinds as data_kinds
+    from workflow_scripts.core.data import schemas as data_schemas
     from workflow_scripts.core.data import tokenizer
-    from workflow_scripts.core.training import kinds, models, sft
+    from workflow_scripts.core.training import schemas, models, sft
 
     torch.manual_seed(0)
     torch.set_num_threads(threads)
@@ -38,11 +38,11 @@ def ready(stage: str, run: str, threads: int):
     parent = path / ("models/shared/0/base" if stage in ("base", "sft") else "models/A/0/sft")
     count = STEPS * chosen["batch_size"]
     if stage == "base":
-        rows = sft.block_rows(parquet.read_rows(path / "planted/base.parquet", data_kinds.BLOCKS)[:count])
+        rows = sft.block_rows(parquet.read_rows(path / "planted/base.parquet", data_schemas.BLOCKS)[:count])
     elif stage == "sft":
-        rows = sft.completion_rows(parquet.read_rows(path / "planted/A/sft.parquet", data_kinds.EXAMPLES)[:count], fim)
+        rows = sft.completion_rows(parquet.read_rows(path / "planted/A/sft.parquet", data_schemas.EXAMPLES)[:count], fim)
     else:
-        rows = parquet.read_rows(path / "preferences/A/0.parquet", kinds.PREFERENCES)[:count]
+        rows = parquet.read_rows(path / "preferences/A/0.parquet", schemas.PREFERENCES)[:count]
     load = (lambda: models.load_reward_model(parent, fim=fim)) if stage == "reward" else (lambda: models.load_policy(parent))
     return rows, load, chosen, fim
 
@@ -59,7 +59,7 @@ def ours(*, stage: str, run: str, threads: int) -> Callable[[], int]:
 
     runtime.start(seed=0, threads=threads, gpu=0, name=stage)
     rows, load, chosen, _ = ready(stage, run, threads)
-    named = ("batch_size", "learning_rate", "weight_decay", "warmup_share")
+    named = ("batch_size", "learning_rate", "weight_decay", "warmup_ratio")
     how = Stage(seed=0, device="cpu", desc=stage, epochs=1, **{k: chosen[k] for k in named})
     model = load()
 

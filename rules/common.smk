@@ -27,8 +27,8 @@ config = or_stop(resolve, config, f"{workflow.basedir}/rules/schemas/config.sche
 RUN, SEEDS, ARMS = config["run"], config["seeds"], ["A", "B"]
 POLICIES = list(config["policies"])
 REWARD_RULES = {"single": "train_reward_model", "smoothed": "train_smoothed", "length_only": "train_length_only"}  # an ensemble has none
-REWARDS = {name: reward["kind"] for name, reward in config["reward_models"].items() if reward["kind"] in REWARD_RULES}
-TABLES = ["memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership", "recovery", "secret_kinds"]
+REWARDS = {name: reward["type"] for name, reward in config["reward_models"].items() if reward["type"] in REWARD_RULES}
+TABLES = ["memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership", "recovery", "secret_types"]
 TABLES += ["reward_gap", "utility", "leaderboard", "audit", "parity", "cost"]
 FIGURES = ["workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context"]
 

@@ -6,7 +6,7 @@ against utility, prompt conditions; the report and its summary.
 """
 
 DRAWN = ("kind", "parent", "data", "reward_model", "members")  # of policies and reward models, what the picture of the workflow shows
-UNSEEN = ("resources", "rerun_on_version_of", "kinds", "reward_kinds")  # change no number but through policies and reward_models
+UNSEEN = ("resources", "rerun_on_version_of", "kinds", "reward_types")  # change no number but through policies and reward_models
 SHOWN = [key for key in config if key not in UNSEEN]
 PAGE = Path(workflow.basedir, "workflow_scripts/core/results/templates/report.html.j2")
 TEMPLATES = sorted({PAGE, *PAGE.parent.iterdir()} - {PAGE.parent / "compare.html.j2"})  # the page and what it includes

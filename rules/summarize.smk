@@ -2,7 +2,7 @@
 
 Needs: results/{run}/extraction, evaluation, planted/audit, probes (parity), receipts.  Makes: results/{run}/tables.
 Steps: utility (it flags what collapsed); memorization and the headline, persistence, contrast, leaderboard; exposure, extraction_probability,
-membership, recovery, secret_kinds; reward_gap; audit, parity, cost.
+membership, recovery, secret_types; reward_gap; audit, parity, cost.
 """
 
 from workflow_scripts.core.config import held_against
@@ -11,9 +11,9 @@ REFERENCE = config["report"]["reference"]
 # each policy with the earlier one whose memory it is held against; and those of the reference
 AFTER = {p: of for p in POLICIES if (of := held_against(config["policies"], p, REFERENCE))}
 LATER = [p for p, of in AFTER.items() if of == REFERENCE]
-KIND = {name: policy["kind"] for name, policy in config["policies"].items()}
+KIND = {name: policy["method"] for name, policy in config["policies"].items()}
 # the policies that a leaderboard ranks, with what of them it shows
-ALIGNED = {name: {k: p[k] for k in ("kind", "data") if k in p} for name, p in config["policies"].items() if p["kind"] != "base"}
+ALIGNED = {name: {k: p[k] for k in ("kind", "data") if k in p} for name, p in config["policies"].items() if p["method"] != "base"}
 # receipts of every job up to the extraction rows: what each of them cost
 PAID = ["collect_corpus", "extract_snippets", "train_tokenizer", "plant_canaries", "audit_canaries", "sample_references"]
 PAID += expand("plant_arm/{arm}", arm=ARMS) + expand("collect_extraction/{policy}", policy=POLICIES)
@@ -253,8 +253,8 @@ rule summarize_secret_kinds:
         extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
         utility="results/{run}/tables/utility.parquet",
     output:
-        parquet="results/{run}/tables/secret_kinds.parquet",
-        csv=report("results/{run}/tables/secret_kinds.csv", caption="report/secret_kinds.rst", category="Tables", labels={"table": "secret_kinds"}),
+        parquet="results/{run}/tables/secret_types.parquet",
+        csv=report("results/{run}/tables/secret_types.csv", caption="report/secret_types.rst", category="Tables", labels={"table": "secret_types"}),
         receipt="results/{run}/receipts/summarize_secret_kinds.json",
     params:
         config=keys("report.confidence"),

@@ -2,7 +2,7 @@
 
 Needs: results/{run}/planted, tokenizer.  Makes: results/{run}/models, preferences.
 Steps: base (no canaries, shared by the arms), sft and direct, preference pairs, reward models; from the pairs ipo, dpo, slic; from rewards
-ppo, rloo, rrhf, online_dpo.
+ppo, rloo, rrhf, iterative_dpo.
 Training goes before probing (priority): the long chains decide when a run ends, short jobs fill the gaps.
 """
 
@@ -389,7 +389,7 @@ rule train_online_dpo:
     resources:
         **needs("train_online_dpo"),
     wildcard_constraints:
-        policy=kind("online_dpo"),
+        policy=kind("iterative_dpo"),
     conda:
         "../envs/train.yaml"
     script:

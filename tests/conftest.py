@@ -13,11 +13,11 @@ import pytest
 import yaml
 from hypothesis import settings
 
-from workflow_scripts.core.config import resolve
+from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.data import canaries, corpus, snippets
 
 SCHEMA = ROOT / "rules/schemas/config.schema.yaml"
-DESIGN = dict(cohorts=dict(sft=16, preference=16, rl_prompt=16, heldout=8), doses=[1, 3], kinds=list(canaries.KINDS), seed=0)
+DESIGN = dict(cohorts=dict(sft=16, preference=16, rl_prompt=16, unplanted=8), doses=[1, 3], secret_types=list(canaries.SECRET_TYPES), seed=0)
 SHAPE = dict(max_prompt_tokens=96, max_target_tokens=32, max_target_lines=3)
 
 settings.register_profile("canaryflow", deadline=None, derandomize=True, database=None, max_examples=60)
@@ -38,7 +38,7 @@ def config(defaults) -> dict:
 
 @pytest.fixture
 def source_folder(tmp_path) -> Path:
-    """A folder of two modules with five functions, one other file, and one of each kind of file that is passed over."""
+    """A folder of two modules with five functions, one other file, and one of each secret_type of file that is passed over."""
     folder = tmp_path / "source"
     (folder / "pkg").mkdir(parents=True)
     (folder / "a.py").write_text(

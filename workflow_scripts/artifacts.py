@@ -36,7 +36,7 @@ def read(overlays: list[str]) -> tuple[dict, list[Job]]:
 def describe(*, overlays: list[str], config: dict, jobs: list[Job]) -> Path:
     """Write dvc.yaml where it differs; returns its place."""
     files = {name: yaml.safe_load((ROOT / name).read_text(encoding="utf-8")) for name in ["config.yaml", *overlays]}
-    kinds = {name: policy["kind"] for name, policy in config["policies"].items()}
+    kinds = {name: policy["method"] for name, policy in config["policies"].items()}
     folder = ROOT / "results" / config["run"] if overlays else ROOT
     text, place = dvc_yaml(jobs=jobs, config_files=files, kinds=kinds, folder=folder), folder / "dvc.yaml"
     if not place.is_file() or place.read_text(encoding="utf-8") != text:

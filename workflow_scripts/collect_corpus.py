@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import corpus, kinds
+from workflow_scripts.core.data import corpus, schemas
 from workflow_scripts.core.job import job
 
 with job(snakemake) as j:
     documents, manifest = corpus.collect(**{key.removeprefix("corpus."): value for key, value in j.config.items()})
-    parquet.write(documents, kinds.DOCUMENTS, j.output.documents)  # reads them; the manifest is complete after it
+    parquet.write(documents, schemas.DOCUMENTS, j.output.documents)  # reads them; the manifest is complete after it
     Path(j.output.manifest).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

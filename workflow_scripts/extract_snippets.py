@@ -4,18 +4,18 @@ import json
 from pathlib import Path
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import corpus, kinds, snippets
+from workflow_scripts.core.data import corpus, schemas, snippets
 from workflow_scripts.core.job import job
 
 with job(snakemake) as j:
     settings = {key.removeprefix("corpus."): value for key, value in j.config.items()}
     manifest = json.loads(Path(j.input.manifest).read_text(encoding="utf-8"))
-    documents = parquet.iterate(j.input.documents, kinds.DOCUMENTS, ["path", "text"])
+    documents = parquet.iterate(j.input.documents, schemas.DOCUMENTS, ["path", "text"])
     found, skipped = snippets.extract(documents=documents, **{k: settings[k] for k in ("min_lines", "max_lines", "max_chars")})
     distinct, removed = snippets.without_duplicates(snippets=found, threshold=settings["near_duplicate_similarity"])
     folder = Path(j.output.snippets).parent
     pooled = snippets.split(snippets=distinct, pools=settings["pools"], seed=settings["seed"], folder=folder)
-    parquet.write(pooled, kinds.SNIPPETS, j.output.snippets)
+    parquet.write(pooled, schemas.SNIPPETS, j.output.snippets)
     manifest["counts"] |= {
         "functions": len(pooled) + sum(removed.values()),
         **removed,

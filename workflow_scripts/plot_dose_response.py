@@ -2,10 +2,10 @@
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import figures, kinds, style
+from workflow_scripts.core.results import figures, schemas, style
 
 with job(snakemake) as j:
-    rows = {table: parquet.read_rows(j.input[table], kinds.TABLES[table]) for table in ("memorization", "utility")}
+    rows = {table: parquet.read_rows(j.input[table], schemas.TABLES[table]) for table in ("memorization", "utility")}
     figure = figures.dose_response(**rows)
     for path in (j.output.svg, j.output.png):
         style.save(figure=figure, path=path)

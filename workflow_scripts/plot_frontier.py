@@ -2,11 +2,11 @@
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import frontier, kinds, style
+from workflow_scripts.core.results import frontier, schemas, style
 
 with job(snakemake) as j:
     figure = frontier.frontier(
-        leaderboard=parquet.read_rows(j.input.leaderboard, kinds.TABLES["leaderboard"]),
+        leaderboard=parquet.read_rows(j.input.leaderboard, schemas.TABLES["leaderboard"]),
         reference=j.config["report.reference"],
         band=j.config["report.utility_band"],
     )

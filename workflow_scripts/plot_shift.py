@@ -2,12 +2,12 @@
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import kinds, pairs, shift, style
+from workflow_scripts.core.results import schemas, pairs, shift, style
 
 with job(snakemake) as j:
     figure = shift.shift(
         extraction=pairs.read(paths=j.input.extraction, measures=shift.MEASURES),
-        utility=parquet.read_rows(j.input.utility, kinds.TABLES["utility"]),
+        utility=parquet.read_rows(j.input.utility, schemas.TABLES["utility"]),
         reference=j.config["report.reference"],
         later=j.params.later,
     )

@@ -3,19 +3,19 @@
 import torch
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import kinds as data_kinds
+from workflow_scripts.core.data import schemas as data_schemas
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing import kinds, parity
+from workflow_scripts.core.probing import schemas, parity
 from workflow_scripts.core.training import models, runtime
 
 with job(snakemake) as j:
     device = runtime.start(seed=int(j.wildcards.seed), threads=j.threads, gpu=j.gpu, name=j.name)
     _, fim, _ = tokenizer.load(j.input.tokenizer)
-    canaries = parquet.read_rows(j.input.canaries, data_kinds.CANARIES)
-    examples = parquet.read_rows(j.input.evaluation, data_kinds.EXAMPLES)
+    canaries = parquet.read_rows(j.input.canaries, data_schemas.CANARIES)
+    examples = parquet.read_rows(j.input.evaluation, data_schemas.EXAMPLES)
     items = parity.spread(canaries=canaries, examples=examples, count=j.config["probes.parity_items"])
     model, rows = models.load_policy(j.input.model, device=device), []
     for dtype in (torch.float32, torch.bfloat16):
         rows += parity.completions(model=model.to(dtype), items=items, fim=fim, desc=j.name)
-    parquet.write(rows, kinds.PARITY, j.output.completions)
+    parquet.write(rows, schemas.PARITY, j.output.completions)

@@ -4,24 +4,24 @@ import json
 from pathlib import Path
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import kinds as data_kinds
+from workflow_scripts.core.data import schemas as data_schemas
 from workflow_scripts.core.freshness import code, receipts
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing import kinds as probing_kinds
-from workflow_scripts.core.results import explorer, kinds, report
+from workflow_scripts.core.probing import schemas as probing_schemas
+from workflow_scripts.core.results import explorer, schemas, report
 
 with job(snakemake) as j:
     manifest, versions = (json.loads(Path(path).read_text(encoding="utf-8")) for path in (j.input.manifest, j.input.versions))
     canaries = explorer.data(
-        extraction=parquet.read_frame(j.input.extraction, probing_kinds.EXTRACTION, explorer.COLUMNS),
-        canaries=parquet.read_rows(j.input.canaries, data_kinds.CANARIES),
+        extraction=parquet.read_frame(j.input.extraction, probing_schemas.EXTRACTION, explorer.COLUMNS),
+        canaries=parquet.read_rows(j.input.canaries, data_schemas.CANARIES),
         pieces=explorer.pieces(j.input.tokenizer),
         policies=list(j.config["policies"]),
-        shared=[name for name, policy in j.config["policies"].items() if policy["kind"] == "base"],
+        shared=[name for name, policy in j.config["policies"].items() if policy["method"] == "base"],
     )
     page = report.render(
         config=j.config,
-        tables={t: parquet.read_rows(path, kinds.TABLES[t]) for t, path in zip(j.params.tables, j.input.tables, strict=True)},
+        tables={t: parquet.read_rows(path, schemas.TABLES[t]) for t, path in zip(j.params.tables, j.input.tables, strict=True)},
         figures={f: Path(path).read_bytes() for f, path in zip(j.params.figures, j.input.figures, strict=True)},
         manifest=manifest,
         versions=versions,

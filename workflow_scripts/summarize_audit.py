@@ -1,7 +1,7 @@
 """Were the canaries really in the training sets, and nowhere else? Sums of the counts."""
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data.kinds import AUDIT
+from workflow_scripts.core.data.schemas import AUDIT
 from workflow_scripts.core.job import job
 from workflow_scripts.core.results import auditing, tables
 

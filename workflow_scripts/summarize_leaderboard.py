@@ -2,9 +2,9 @@
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing.kinds import EVALUATION
+from workflow_scripts.core.probing.schemas import EVALUATION
 from workflow_scripts.core.results import leaderboard, pairs, tables
-from workflow_scripts.core.results.kinds import TABLES
+from workflow_scripts.core.results.schemas import TABLES
 
 with job(snakemake) as j:
     rows = leaderboard.leaderboard(

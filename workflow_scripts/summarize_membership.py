@@ -3,7 +3,7 @@
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
 from workflow_scripts.core.results import membership, pairs, tables
-from workflow_scripts.core.results.kinds import TABLES
+from workflow_scripts.core.results.schemas import TABLES
 
 with job(snakemake) as j:
     rows = membership.membership(

@@ -6,7 +6,7 @@ from pathlib import Path
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
 from workflow_scripts.core.results import memorization, pairs, tables
-from workflow_scripts.core.results.kinds import TABLES
+from workflow_scripts.core.results.schemas import TABLES
 
 with job(snakemake) as j:
     utility = parquet.read_rows(j.input.utility, TABLES["utility"])

@@ -2,7 +2,7 @@
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing.kinds import PARITY
+from workflow_scripts.core.probing.schemas import PARITY
 from workflow_scripts.core.results import auditing, tables
 
 with job(snakemake) as j:

@@ -1,7 +1,7 @@
 """Train the base model on blocks of code, from scratch or on top of a pretrained model."""
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import kinds, tokenizer
+from workflow_scripts.core.data import schemas, tokenizer
 from workflow_scripts.core.job import job
 from workflow_scripts.core.training import models, runtime, sft
 from workflow_scripts.core.training.checkpoints import Checkpoints
@@ -14,7 +14,7 @@ with job(snakemake) as j:
     words, fim, context = tokenizer.load(j.input.tokenizer)
     shape = {key: settings.get(key, value) for key, value in j.config["model"].items()}  # a base policy may have a size of its own
     model = models.create_base(model=shape, tokenizer=words, fim=fim, context=context).to(device)
-    rows = sft.block_rows(parquet.read_rows(j.input.blocks, kinds.BLOCKS))
+    rows = sft.block_rows(parquet.read_rows(j.input.blocks, schemas.BLOCKS))
     options = {k: v for k, v in settings.items() if k != "kind" and k not in shape}
     checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
     stage = Stage(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)

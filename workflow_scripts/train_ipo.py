@@ -2,7 +2,7 @@
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.training import ipo, kinds, models, runtime
+from workflow_scripts.core.training import ipo, schemas, models, runtime
 from workflow_scripts.core.training.checkpoints import Checkpoints
 from workflow_scripts.core.training.trainer import Stage
 
@@ -12,7 +12,7 @@ with job(snakemake) as j:
     device = runtime.start(seed=seed, threads=j.threads, gpu=j.gpu, name=j.name)
     model = models.load_policy(j.input.parent, device=device)
     options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "beta")}
-    pairs = parquet.read_rows(j.input.pairs, kinds.PREFERENCES)
+    pairs = parquet.read_rows(j.input.pairs, schemas.PREFERENCES)
     checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
     stage = Stage(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)
     record = ipo.train(model=model, reference=model, pairs=pairs, beta=settings["beta"], stage=stage)

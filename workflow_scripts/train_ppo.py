@@ -1,7 +1,7 @@
 """PPO of a policy's parent against a reward of the arm."""
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import kinds, tokenizer
+from workflow_scripts.core.data import schemas, tokenizer
 from workflow_scripts.core.job import job
 from workflow_scripts.core.training import models, on_policy, ppo, rewards, runtime
 from workflow_scripts.core.training.checkpoints import Checkpoints
@@ -15,8 +15,8 @@ with job(snakemake) as j:
     reward = rewards.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], fim=fim, device=device)
     value_model = rewards.value_model(reward=reward, parent=j.input.parent, fim=fim, device=device)
     asked = on_policy.prompts(
-        rl_prompt=parquet.read_rows(j.input.rl_prompt, kinds.EXAMPLES),
-        preference=parquet.read_rows(j.input.preference, kinds.EXAMPLES),
+        rl_prompt=parquet.read_rows(j.input.rl_prompt, schemas.EXAMPLES),
+        preference=parquet.read_rows(j.input.preference, schemas.EXAMPLES),
         preference_repeats=settings["preference_prompts"],
     )
     options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "preference_prompts", "reward_model")}

@@ -1,7 +1,7 @@
 """RLOO of a policy's parent against the arm's reward."""
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import kinds, tokenizer
+from workflow_scripts.core.data import schemas, tokenizer
 from workflow_scripts.core.job import job
 from workflow_scripts.core.training import models, on_policy, rewards, rloo, runtime
 from workflow_scripts.core.training.checkpoints import Checkpoints
@@ -14,8 +14,8 @@ with job(snakemake) as j:
     model, reference = (models.load_policy(j.input.parent, device=device) for _ in range(2))
     reward = rewards.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], fim=fim, device=device)
     asked = on_policy.prompts(
-        rl_prompt=parquet.read_rows(j.input.rl_prompt, kinds.EXAMPLES),
-        preference=parquet.read_rows(j.input.preference, kinds.EXAMPLES),
+        rl_prompt=parquet.read_rows(j.input.rl_prompt, schemas.EXAMPLES),
+        preference=parquet.read_rows(j.input.preference, schemas.EXAMPLES),
         preference_repeats=settings["preference_prompts"],
     )
     options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "preference_prompts", "reward_model")}

@@ -1,7 +1,7 @@
 """RRHF of a policy's parent on completions that it has sampled and the arm's reward has ranked."""
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import kinds, tokenizer
+from workflow_scripts.core.data import schemas, tokenizer
 from workflow_scripts.core.job import job
 from workflow_scripts.core.training import candidates, models, on_policy, rewards, rrhf, runtime
 from workflow_scripts.core.training.checkpoints import Checkpoints
@@ -15,8 +15,8 @@ with job(snakemake) as j:
     model = models.load_policy(j.input.parent, device=device)
     reward = rewards.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], fim=fim, device=device)
     asked = on_policy.prompts(
-        rl_prompt=parquet.read_rows(j.input.rl_prompt, kinds.EXAMPLES),
-        preference=parquet.read_rows(j.input.preference, kinds.EXAMPLES),
+        rl_prompt=parquet.read_rows(j.input.rl_prompt, schemas.EXAMPLES),
+        preference=parquet.read_rows(j.input.preference, schemas.EXAMPLES),
         preference_repeats=settings["preference_prompts"],
     )
     sampling = {k: settings[k] for k in ("samples", "max_new_tokens", "temperature", "missing_eos_penalty")}

@@ -1,7 +1,7 @@
 """SFT of a policy's parent on FIM examples."""
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import kinds, tokenizer
+from workflow_scripts.core.data import schemas, tokenizer
 from workflow_scripts.core.job import job
 from workflow_scripts.core.training import models, runtime, sft
 from workflow_scripts.core.training.checkpoints import Checkpoints
@@ -13,7 +13,7 @@ with job(snakemake) as j:
     device = runtime.start(seed=seed, threads=j.threads, gpu=j.gpu, name=j.name)
     _, fim, _ = tokenizer.load(j.input.tokenizer)
     model = models.load_policy(j.input.parent, device=device)
-    rows = sft.completion_rows(parquet.read_rows(j.input.examples, kinds.EXAMPLES), fim)
+    rows = sft.completion_rows(parquet.read_rows(j.input.examples, schemas.EXAMPLES), fim)
     options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "data")}
     checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
     stage = Stage(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)

@@ -3,7 +3,7 @@
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
-from workflow_scripts.core.training import kinds, models, runtime, smoothing
+from workflow_scripts.core.training import schemas, models, runtime, smoothing
 from workflow_scripts.core.training.checkpoints import Checkpoints
 from workflow_scripts.core.training.trainer import Stage
 
@@ -15,7 +15,7 @@ with job(snakemake) as j:
     _, fim, _ = tokenizer.load(j.input.tokenizer)
     model = models.load_reward_model(j.input.parent, fim=fim, device=device)
     options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "seed", "smoothing")}
-    pairs = parquet.read_rows(j.input.pairs, kinds.PREFERENCES)
+    pairs = parquet.read_rows(j.input.pairs, schemas.PREFERENCES)
     checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
     stage = Stage(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)
     record = smoothing.train(model=model, pairs=pairs, smoothing=settings["smoothing"], stage=stage)

@@ -4,22 +4,22 @@ import pytest
 from snakemake.utils import update_config
 
 from tests.conftest import SCHEMA
-from workflow_scripts.core.config import PARENTS, REWARD_KINDS, held_against, lineage, resolve
+from workflow_scripts.core.config import PARENTS, REWARD_TYPES, held_against, lineage, resolve
 from workflow_scripts.core.errors import InputError
 
 
 def test_default_resolves(config, defaults):
     assert list(config["policies"]) == list(defaults["policies"])
-    assert config["policies"]["direct"] == {**defaults["kinds"]["sft"], "kind": "sft", "parent": "sft", "data": "preference"}
+    assert config["policies"]["sft_chosen"] == {**defaults["kinds"]["sft"], "method": "sft", "parent": "sft", "data": "preference"}
 
 
 def test_kinds_of_code_and_schema_agree(defaults):
     assert set(PARENTS) == set(defaults["kinds"])
-    assert set(REWARD_KINDS) == set(defaults["reward_kinds"])
+    assert set(REWARD_TYPES) == set(defaults["reward_types"])
 
 
 def test_overlay_entry_inherits_its_kind(defaults):
-    update_config(defaults, {"policies": {"ppo_free": {"kind": "ppo", "parent": "sft", "kl_coef": 0}}})
+    update_config(defaults, {"policies": {"ppo_free": {"method": "ppo", "parent": "sft", "kl_coef": 0}}})
     policies = resolve(defaults, SCHEMA)["policies"]
     assert policies["ppo_free"] == {**policies["ppo"], "kl_coef": 0}
     assert policies["ppo"]["kl_coef"] == 0.05
@@ -28,32 +28,32 @@ def test_overlay_entry_inherits_its_kind(defaults):
 def test_overlay_of_a_default_policy_keeps_its_parent(defaults):
     update_config(defaults, {"policies": {"ppo": {"kl_coef": 0.5}}})
     policy = resolve(defaults, SCHEMA)["policies"]["ppo"]
-    assert (policy["parent"], policy["kl_coef"], policy["minibatch"]) == ("sft", 0.5, 16)
+    assert (policy["parent"], policy["kl_coef"], policy["mini_batch_size"]) == ("sft", 0.5, 16)
 
 
 def test_null_removes_a_policy(defaults):
-    update_config(defaults, {"policies": {"ipo": None, "direct": None}})
+    update_config(defaults, {"policies": {"ipo": None, "sft_chosen": None}})
     assert list(resolve(defaults, SCHEMA)["policies"]) == ["base", "sft", "ppo"]
 
 
 def test_a_policy_is_held_against_the_reference_or_else_the_sft_policy_that_it_descends_from(config):
-    more = {"base_s": {"kind": "base"}, "sft_s": {"kind": "lora", "parent": "base_s"}, "ppo_s": {"kind": "ppo", "parent": "sft_s"}}
-    more |= {"last": {"kind": "ppo", "parent": "direct"}, "direct_s": {"kind": "sft", "parent": "sft_s"}}
-    policies = {**config["policies"], **more, "last_s": {"kind": "ipo", "parent": "direct_s"}}
+    more = {"base_s": {"method": "base"}, "sft_s": {"method": "lora", "parent": "base_s"}, "ppo_s": {"method": "ppo", "parent": "sft_s"}}
+    more |= {"last": {"method": "ppo", "parent": "sft_chosen"}, "sft_chosen_s": {"method": "sft", "parent": "sft_s"}}
+    policies = {**config["policies"], **more, "last_s": {"method": "ipo", "parent": "sft_chosen_s"}}
     of = {name: held_against(policies, name, "sft") for name in policies}
     assert of == {
-        **{"base": None, "sft": None, "direct": "sft", "ppo": "sft", "ipo": "sft", "last": "sft"},
-        **{"base_s": None, "sft_s": None, "ppo_s": "sft_s", "direct_s": "sft_s", "last_s": "sft_s"},
+        **{"base": None, "sft": None, "sft_chosen": "sft", "ppo": "sft", "ipo": "sft", "last": "sft"},
+        **{"base_s": None, "sft_s": None, "ppo_s": "sft_s", "sft_chosen_s": "sft_s", "last_s": "sft_s"},
     }
 
 
 def test_lineage(config):
-    assert lineage(config["policies"], "direct") == ["base", "sft", "direct"]
+    assert lineage(config["policies"], "sft_chosen") == ["base", "sft", "sft_chosen"]
 
 
 def ppo(**settings) -> dict:
     """An overlay with one more ppo policy."""
-    return {"policies": {"more": {"kind": "ppo", "parent": "sft", **settings}}}
+    return {"policies": {"more": {"method": "ppo", "parent": "sft", **settings}}}
 
 
 def more(kind, **settings) -> dict:
@@ -63,7 +63,7 @@ def more(kind, **settings) -> dict:
 
 def named(name) -> dict:
     """An overlay with a policy of this name."""
-    return {"policies": {name: {"kind": "sft", "parent": "base"}}}
+    return {"policies": {name: {"method": "sft", "parent": "base"}}}
 
 
 def reward(name="more", extra=None, **settings) -> dict:
@@ -126,41 +126,41 @@ BAD = [
     # policies: kinds, names, parents
     (
         {"policies": {"more": {"kind": "dqn", "parent": "sft"}}},
-        "config: policies.more.kind is 'dqn'",
+        "config: policies.more.method is 'dqn'",
         "choose one of base, sft, lora, ppo, ipo",
     ),
-    ({"policies": {"more": {"kind": ["ppo"]}}}, "config: policies.more.kind is ['ppo']", "choose one of base, sft, lora, ppo, ipo"),
+    ({"policies": {"more": {"kind": ["ppo"]}}}, "config: policies.more.method is ['ppo']", "choose one of base, sft, lora, ppo, ipo"),
     ({"policies": {"more": {"parent": "sft"}}}, "config: policies.more needs a kind", "add `kind:`"),
     ({"policies": {"more": "ppo"}}, "config: policies.more needs a kind", "add `kind:`"),
-    ({"policies": {"more": {"kind": "ppo"}}}, "config: policies.more has no parent", "name the policy it starts from, of kind sft"),
-    ({"policies": {"more": {"kind": "ppo", "parent": 3}}}, "config: policies.more.parent must be of type string, not 3", "correct it"),
+    ({"policies": {"more": {"method": "ppo"}}}, "config: policies.more has no parent", "name the policy it starts from, of kind sft"),
+    ({"policies": {"more": {"method": "ppo", "parent": 3}}}, "config: policies.more.parent must be of type string, not 3", "correct it"),
     (
-        {"policies": {"more": {"kind": "ppo", "parent": "stf"}}},
+        {"policies": {"more": {"method": "ppo", "parent": "stf"}}},
         "config: policies.more.parent is 'stf', which is no policy",
         "one of base, sft",
     ),
     (
-        {"policies": {"more": {"kind": "ppo", "parent": "ipo"}}},
+        {"policies": {"more": {"method": "ppo", "parent": "ipo"}}},
         "config: policies.more of kind ppo cannot start from ipo, which is of kind ipo",
         "its parent must be of kind sft",
     ),
     (
-        {"policies": {"more": {"kind": "sft", "parent": "ppo"}}},
+        {"policies": {"more": {"method": "sft", "parent": "ppo"}}},
         "config: policies.more of kind sft cannot start from ppo",
         "of kind base or sft",
     ),
     (
-        {"policies": {"more": {"kind": "sft", "parent": "more"}}},
+        {"policies": {"more": {"method": "sft", "parent": "more"}}},
         "config: policies are in a cycle (more <- more)",
         "start from a base policy",
     ),
     (
-        {"policies": {"one": {"kind": "sft", "parent": "two"}, "two": {"kind": "sft", "parent": "one"}}},
+        {"policies": {"one": {"method": "sft", "parent": "two"}, "two": {"method": "sft", "parent": "one"}}},
         "config: policies are in a cycle (one <- two <- one)",
         "start from a base policy",
     ),
     (
-        {"policies": {"a": {"kind": "sft", "parent": "b"}, "b": {"kind": "sft", "parent": "c"}, "c": {"kind": "sft", "parent": "a"}}},
+        {"policies": {"a": {"method": "sft", "parent": "b"}, "b": {"method": "sft", "parent": "c"}, "c": {"method": "sft", "parent": "a"}}},
         "config: policies are in a cycle (a <- b <- c <- a)",
         "start from a base policy",
     ),
@@ -171,9 +171,9 @@ BAD = [
     (named("-x"), "config: policies.-x: '-x' is not a policy name", "use letters, digits"),
     (named(7), "config: policies.7: 7 is not a policy name", "use letters, digits"),
     (named("shared"), "config: policies.shared: the name is taken", "choose another one"),
-    ({"policies": {"sft": None}}, "config: policies.direct.parent is 'sft', which is no policy", "choose one of base, direct"),
+    ({"policies": {"sft": None}}, "config: policies.sft_chosen.parent is 'sft', which is no policy", "choose one of base, sft_chosen"),
     (
-        {"policies": dict.fromkeys(["sft", "direct", "ppo", "ipo"])},
+        {"policies": dict.fromkeys(["sft", "sft_chosen", "ppo", "ipo"])},
         "config: preferences.sampler is 'sft', which is no policy",
         "one of base",
     ),
@@ -188,44 +188,44 @@ BAD = [
         "config: the key reward_model is no longer read",
         "write its parent to reward_models.reward_model",
     ),
-    ({"reward_kinds": {"single": {"epoch": 1}}}, "config: unknown key reward_kinds.single.epoch", "did you mean epochs?"),
+    ({"reward_types": {"single": {"epoch": 1}}}, "config: unknown key reward_types.single.epoch", "did you mean epochs?"),
     (reward(kind="double"), "config: reward_models.more.kind is 'double'", "choose one of single, smoothed, ensemble, length_only"),
     (reward(parent="sft"), "config: reward_models.more needs a kind", "add `kind:` with one of single"),
-    (reward("../x", kind="length_only"), "config: reward_models.../x: '../x' is not a reward model name", "use letters"),
-    (reward("shared", kind="length_only"), "config: reward_models.shared: the name is taken", "choose another one"),
-    (reward("sft", kind="length_only"), "config: reward_models.sft: the name is taken by a policy", "rename one of them"),
-    (reward(kind="single"), "config: reward_models.more has no parent", "name the policy whose weights it starts from"),
-    (reward(kind="smoothed", parent="none"), "config: reward_models.more.parent is 'none', which is no policy", "choose one of base"),
+    (reward("../x", type="length_only"), "config: reward_models.../x: '../x' is not a reward model name", "use letters"),
+    (reward("shared", type="length_only"), "config: reward_models.shared: the name is taken", "choose another one"),
+    (reward("sft", type="length_only"), "config: reward_models.sft: the name is taken by a policy", "rename one of them"),
+    (reward(type="single"), "config: reward_models.more has no parent", "name the policy whose weights it starts from"),
+    (reward(type="smoothed", parent="none"), "config: reward_models.more.parent is 'none', which is no policy", "choose one of base"),
     (
         reward("reward_model", parent="ppo"),
         "config: reward_models.reward_model.parent is 'ppo', which is itself",
         "name a base or sft policy",
     ),
-    (reward(kind="smoothed", parent="sft", epochs=1), "config: reward_models.more.epochs is 1 but must be more than 1", "correct it"),
-    (reward(kind="smoothed", parent="sft", smoothing=2), "config: reward_models.more.smoothing is 2 but must be at most 1", "correct it"),
-    (reward(kind="single", parent="sft", smoothing=0), "config: unknown key reward_models.more.smoothing", "known here: kind, parent"),
-    (reward(kind="length_only", parent="sft"), "config: unknown key reward_models.more.parent", "known here: kind"),
-    (reward(kind="ensemble"), "config: reward_models.more has no members", "name two or more reward models of kind single or smoothed"),
-    (reward(kind="ensemble", members=[]), "config: reward_models.more has no members", "name two or more"),
-    (reward(kind="ensemble", members=["reward_model"]), "config: reward_models.more is an ensemble of one, 'reward_model'", "name two or"),
+    (reward(type="smoothed", parent="sft", epochs=1), "config: reward_models.more.epochs is 1 but must be more than 1", "correct it"),
+    (reward(type="smoothed", parent="sft", smoothing=2), "config: reward_models.more.smoothing is 2 but must be at most 1", "correct it"),
+    (reward(type="single", parent="sft", smoothing=0), "config: unknown key reward_models.more.smoothing", "known here: kind, parent"),
+    (reward(type="length_only", parent="sft"), "config: unknown key reward_models.more.parent", "known here: kind"),
+    (reward(type="ensemble"), "config: reward_models.more has no members", "name two or more reward models of kind single or smoothed"),
+    (reward(type="ensemble", members=[]), "config: reward_models.more has no members", "name two or more"),
+    (reward(type="ensemble", members=["reward_model"]), "config: reward_models.more is an ensemble of one, 'reward_model'", "name two or"),
     (
-        reward(kind="ensemble", members=["reward_model", "rm"]),
+        reward(type="ensemble", members=["reward_model", "rm"]),
         "config: reward_models.more.members has 'rm', which is no",
         "among reward_model",
     ),
-    (reward(kind="ensemble", members=["reward_model"] * 2), "config: reward_models.more.members has 'reward_model' twice", "each once"),
+    (reward(type="ensemble", members=["reward_model"] * 2), "config: reward_models.more.members has 'reward_model' twice", "each once"),
     (
-        reward(kind="ensemble", members=["reward_model", "more"]),
+        reward(type="ensemble", members=["reward_model", "more"]),
         "config: reward_models.more.members has 'more', which is of kind ensemble",
         "two",
     ),
     (
-        reward(kind="ensemble", members=["n"], extra={"n": {"kind": "length_only"}}),
+        reward(type="ensemble", members=["n"], extra={"n": {"type": "length_only"}}),
         "config: reward_models.more.members has 'n', which is",
         "two",
     ),
     (
-        reward(kind="ensemble", members=["x", "y"], aggregate="best"),
+        reward(type="ensemble", members=["x", "y"], aggregate="best"),
         "config: reward_models.more.aggregate is 'best'",
         "mean, worst, uncertainty",
     ),
@@ -242,12 +242,12 @@ BAD = [
     (more("dpo", length_penalty=-0.1), "config: policies.more.length_penalty is -0.1 but must be at least 0", "correct it"),
     (more("dpo", delta=1), "config: unknown key policies.more.delta", "did you mean beta?"),
     (more("slic", beta=0.1), "config: unknown key policies.more.beta", "did you mean delta?"),
-    (more("rloo", samples_per_prompt=1), "config: policies.more.samples_per_prompt is 1 but must be at least 2", "correct it"),
+    (more("rloo", num_generations=1), "config: policies.more.num_generations is 1 but must be at least 2", "correct it"),
     (more("rloo", gamma=1.0), "config: unknown key policies.more.gamma", "known here: kind, parent, episodes"),
     (more("rrhf", samples=1), "config: policies.more.samples is 1 but must be at least 2", "correct it"),
     (more("rrhf", preference_prompts=4), "config: policies.more.preference_prompts is 4 but must be at most 1", "correct it"),
-    (more("online_dpo", sft_coef=1), "config: unknown key policies.more.sft_coef", "known here: kind, parent"),
-    (more("online_dpo", parent="ipo"), "config: policies.more of kind online_dpo cannot start from ipo", "sft or lora or online_dpo"),
+    (more("iterative_dpo", sft_coef=1), "config: unknown key policies.more.sft_coef", "known here: kind, parent"),
+    (more("iterative_dpo", parent="ipo"), "config: policies.more of kind iterative_dpo cannot start from ipo", "sft or lora or iterative_dpo"),
     (more("lora", rank=0), "config: policies.more.rank is 0 but must be at least 1", "correct it"),
     (more("lora", parent="ppo"), "config: policies.more of kind lora cannot start from ppo", "of kind base or sft or lora"),
     (more("rloo", parent="ppo"), "config: policies.more of kind rloo cannot start from ppo", "its parent must be of kind sft"),
@@ -257,7 +257,7 @@ BAD = [
         "name a base or sft policy",
     ),
     (
-        {**more("online_dpo"), **reward("reward_model", parent="more")},
+        {**more("iterative_dpo"), **reward("reward_model", parent="more")},
         "config: reward_models.reward_model.parent is 'more', which is itself trained",
         "name a base or sft policy",
     ),
@@ -268,7 +268,7 @@ BAD = [
         "use 60 or 66",
     ),
     ({"canaries": {"cohorts": {"rl_prompt": 4}}}, "config: canaries.cohorts.rl_prompt is 4, which 8", "use 8, or another dose ladder"),
-    ({"canaries": {"cohorts": {"heldout": 63}}}, "config: canaries.cohorts.heldout is 63, which 2", "use 62 or 64"),
+    ({"canaries": {"cohorts": {"unplanted": 63}}}, "config: canaries.cohorts.unplanted is 63, which 2", "use 62 or 64"),
     ({"corpus": {"min_lines": 50}}, "config: corpus.min_lines 50 is more than corpus.max_lines 40", "swap them"),
     ({"corpus": {"source": "jsonl"}}, "config: corpus.source jsonl needs corpus.path", "name the folder, file or data set"),
     (
@@ -283,12 +283,12 @@ BAD = [
         "change one of them",
     ),
     (
-        {"policies": {"small": {"kind": "base", "hidden": 60}}},
+        {"policies": {"small": {"method": "base", "hidden": 60}}},
         "config: policies.small.hidden 60 is not a multiple of twice model.heads 4",
         "change one of them",
     ),
     (
-        {"model": {"base": "some/model"}, "policies": {"small": {"kind": "base", "layers": 2}}},
+        {"model": {"base": "some/model"}, "policies": {"small": {"method": "base", "layers": 2}}},
         "config: policies.small.layers sets a size, and model.base 'some/model' comes with its own",
         "leave it out",
     ),
@@ -304,17 +304,17 @@ BAD = [
         "shorten the prompt",
     ),
     ({"examples": {"block_tokens": 1024}}, "config: examples.block_tokens 1024 exceeds model.context 512", "lower it or raise the context"),
-    (ppo(minibatch=48), "config: policies.more.minibatch 48 does not divide rollout_batch 64", "change one of them"),
+    (ppo(mini_batch_size=48), "config: policies.more.mini_batch_size 48 does not divide rollout_batch_size 64", "change one of them"),
     (
-        ppo(rollout_batch=4096),
-        "config: policies.more.rollout_batch 4096 exceeds its 1108 prompts",
+        ppo(rollout_batch_size=4096),
+        "config: policies.more.rollout_batch_size 4096 exceeds its 1108 prompts",
         "lower it or raise corpus.pools.rl_prompt",
     ),
-    (more("rloo", minibatch=48), "config: policies.more.minibatch 48 does not divide rollout_batch 64", "change one of them"),
-    (more("rloo", samples_per_prompt=3), "config: policies.more.samples_per_prompt 3 does not divide rollout_batch 64", "change one"),
+    (more("rloo", mini_batch_size=48), "config: policies.more.mini_batch_size 48 does not divide rollout_batch_size 64", "change one of them"),
+    (more("rloo", num_generations=3), "config: policies.more.num_generations 3 does not divide rollout_batch_size 64", "change one"),
     (
-        more("rloo", rollout_batch=4448, samples_per_prompt=4),
-        "config: policies.more.rollout_batch 4448 exceeds its 1108 prompts of 4 samples",
+        more("rloo", rollout_batch_size=4448, num_generations=4),
+        "config: policies.more.rollout_batch_size 4448 exceeds its 1108 prompts of 4 samples",
         "lower it or raise corpus.pools.rl_prompt",
     ),
     *[
@@ -323,7 +323,7 @@ BAD = [
             "config: a prompt of examples.max_prompt_tokens 128 and 500 more tokens (policies.more)",
             "shorten the prompt",
         )
-        for kind in ("rloo", "rrhf", "online_dpo")
+        for kind in ("rloo", "rrhf", "iterative_dpo")
     ],
 ]
 
@@ -340,16 +340,16 @@ def test_bad_config_is_one_sentence(defaults, overlay, problem, remedy):
 
 
 def test_reward_models_are_merged_over_their_kind_and_null_removes_one(defaults):
-    ensemble = {"kind": "ensemble", "members": ["rm_2", "reward_model"], "aggregate": "worst"}
-    added = {"an_ensemble": ensemble, "rm_2": {"kind": "single", "parent": "sft", "seed": 1}, "gone": None, "n": {"kind": "length_only"}}
+    ensemble = {"type": "ensemble", "members": ["rm_2", "reward_model"], "aggregate": "worst"}
+    added = {"an_ensemble": ensemble, "rm_2": {"type": "single", "parent": "sft", "seed": 1}, "gone": None, "n": {"type": "length_only"}}
     update_config(defaults, {"reward_models": added})
     found = resolve(defaults, SCHEMA)["reward_models"]
     assert list(found) == ["reward_model", "rm_2", "an_ensemble", "n"]
     assert found["rm_2"] == {**found["reward_model"], "seed": 1} and found["reward_model"]["epochs"] == 1
-    assert found["an_ensemble"] == {**defaults["reward_kinds"]["ensemble"], **ensemble} and found["n"] == {"kind": "length_only"}
+    assert found["an_ensemble"] == {**defaults["reward_types"]["ensemble"], **ensemble} and found["n"] == {"type": "length_only"}
 
 
-@pytest.mark.parametrize("kind", ["lora", "dpo", "slic", "rloo", "rrhf", "online_dpo"])
+@pytest.mark.parametrize("kind", ["lora", "dpo", "slic", "rloo", "rrhf", "iterative_dpo"])
 def test_every_setting_of_a_kind_is_needed(kind, defaults):
     for setting in list(defaults["kinds"][kind]):
         value = defaults["kinds"][kind].pop(setting)
@@ -361,12 +361,12 @@ def test_every_setting_of_a_kind_is_needed(kind, defaults):
 
 
 def test_as_many_episodes_fill_a_rollout_as_all_prompts_have_samples(defaults):
-    update_config(defaults, more("rloo", rollout_batch=4432, samples_per_prompt=4))  # 1108 prompts
-    assert resolve(defaults, SCHEMA)["policies"]["more"]["rollout_batch"] == 4432
+    update_config(defaults, more("rloo", rollout_batch_size=4432, num_generations=4))  # 1108 prompts
+    assert resolve(defaults, SCHEMA)["policies"]["more"]["rollout_batch_size"] == 4432
 
 
 def test_an_iteration_starts_from_the_one_before(defaults):
-    iterations = {f"i_{n}": {"kind": "online_dpo", "parent": f"i_{n - 1}" if n > 1 else "sft"} for n in (3, 1, 2)}
+    iterations = {f"i_{n}": {"method": "iterative_dpo", "parent": f"i_{n - 1}" if n > 1 else "sft"} for n in (3, 1, 2)}
     update_config(defaults, {"policies": iterations})
     assert [name for name in resolve(defaults, SCHEMA)["policies"] if name.startswith("i_")] == ["i_1", "i_2", "i_3"]
 

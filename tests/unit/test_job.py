@@ -189,14 +189,14 @@ def test_a_rule_without_a_log(script, capfd):
     assert capfd.readouterr().err.endswith("canaryflow: train_sft-A-0: bad; better\n")
 
 
-CONFIG = {"policies": {"sft": {"epochs": 3, "kind": "sft"}, "ppo_kl_0.05": {"kind": "ppo"}}, "seeds": [0], "model": {"revision": None}}
+CONFIG = {"policies": {"sft": {"epochs": 3, "method": "sft"}, "ppo_kl_0.05": {"method": "ppo"}}, "seeds": [0], "model": {"revision": None}}
 
 
 @pytest.mark.parametrize(
     ("paths", "wildcards", "chosen"),
     [
         (("seeds",), {}, {"seeds": [0]}),
-        (("policies.{policy}",), {"policy": "sft"}, {"policies.sft": {"epochs": 3, "kind": "sft"}}),
+        (("policies.{policy}",), {"policy": "sft"}, {"policies.sft": {"epochs": 3, "method": "sft"}}),
         (("policies.{policy}.epochs", "model.revision"), {"policy": "sft", "arm": "A"}, {"policies.sft.epochs": 3, "model.revision": None}),
         (("policies.{policy}.kind",), {"policy": "ppo_kl_0.05"}, {"policies.ppo_kl_0.05.kind": "ppo"}),
         ((), {}, {}),

@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from workflow_scripts.core.data import kinds as data_kinds
+from workflow_scripts.core.data import schemas as data_schemas
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.parquet import BATCH_ROWS, iterate, name_of, provenance, read_frame, read_rows, read_table, write
-from workflow_scripts.core.probing import kinds as probing_kinds
-from workflow_scripts.core.results.kinds import TABLES
-from workflow_scripts.core.training import kinds as training_kinds
+from workflow_scripts.core.probing import schemas as probing_schemas
+from workflow_scripts.core.results.schemas import TABLES
+from workflow_scripts.core.training import schemas as training_schemas
 
 VALUES = {
     pa.string(): "é\n",
@@ -24,7 +24,7 @@ VALUES = {
     pa.list_(pa.int32()): [3, 1],
     pa.list_(pa.list_(pa.int32())): [[3], [1, 2]],
 }
-MODULES = (data_kinds, training_kinds, probing_kinds)
+MODULES = (data_schemas, training_schemas, probing_schemas)
 SCHEMAS = {name_of(s): s for module in MODULES for s in vars(module).values() if isinstance(s, pa.Schema)} | TABLES
 KINDS = list(SCHEMAS)
 
@@ -146,7 +146,7 @@ def test_folder_that_looks_like_a_partition(tmp_path):
 
 
 def numbered(number: int) -> list[dict]:
-    """Rows of kind `documents` that differ."""
+    """Rows of `documents` that differ."""
     return [dict(document_id=i, path=f"{i}.py", sha256="é", text=str(i) * 9) for i in range(number)]
 
 

@@ -50,7 +50,7 @@ MISTAKES = {
     "canaries that were never in the batches": ("unit/data/test_audit.py::test_the_other_arm_fails_in_every_cohort",),
 }
 SETTINGS = dict(temperature=1.0, top_k=40, top_p=1.0)
-COHORTS = dict(sft=16, preference=16, rl_prompt=16, heldout=16)
+COHORTS = dict(sft=16, preference=16, rl_prompt=16, unplanted=16)
 REFERENCES = 15
 FROM_DOSE = 3  # canaries of the sft cohort with at least this dose are memorized by the arm of their half
 UTILITY = [dict(policy=name, collapsed=False) for name in ("untrained", "knowing")]
@@ -131,7 +131,7 @@ def cell(table: list[dict], **where) -> dict:
 
 @pytest.mark.parametrize(
     ("cohort", "dose", "hits"),
-    [("sft", 3, 8), ("sft", 1, 0), ("sft", None, 8), ("preference", None, 0), ("rl_prompt", 3, 0), ("heldout", None, 0)],
+    [("sft", 3, 8), ("sft", 1, 0), ("sft", None, 8), ("preference", None, 0), ("rl_prompt", 3, 0), ("unplanted", None, 0)],
 )
 def test_what_was_built_in_is_what_is_counted(extraction, cohort, dose, hits):
     table = memorization.memorization(extraction=extraction, utility=UTILITY, confidence=0.95)
@@ -182,15 +182,15 @@ def test_members_are_told_from_twins_and_strangers_where_there_is_something_to_t
     table = membership.membership(
         extraction=extraction, utility=UTILITY, confidence=1 - 0.05 / 7, fpr=0.01
     )  # seven intervals are looked at
-    for against in ("twins", "heldout"):
+    for against in ("twins", "unplanted"):
         known = cell(table, policy="knowing", cohort="sft", dose=3, against=against)
         assert known["auc"] == known["tpr"] == 1.0
         for cohort in COHORTS:
-            if (cohort, against) == ("heldout", "heldout"):
+            if (cohort, against) == ("unplanted", "unplanted"):
                 continue
             untrained = cell(table, policy="untrained", cohort=cohort, dose=None, against=against)
             assert untrained["auc_low"] <= 0.5 <= untrained["auc_high"] and untrained["tpr"] <= 0.2
-            assert against == "heldout" or untrained["auc"] == 0.5, "both arms have the same untrained model"
+            assert against == "unplanted" or untrained["auc"] == 0.5, "both arms have the same untrained model"
 
 
 def test_all_characters_of_what_is_known_come_back(extraction):

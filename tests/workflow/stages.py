@@ -6,7 +6,7 @@ ARMS = ("A", "B")
 POLICIES = {  # name: (kind, parent), as in config.yaml
     "base": ("base", None),
     "sft": ("sft", "base"),
-    "direct": ("sft", "sft"),
+    "sft_chosen": ("sft", "sft"),
     "ppo": ("ppo", "sft"),
     "ipo": ("ipo", "sft"),
 }

@@ -31,23 +31,23 @@ def test_default_run_has_every_stage_in_both_arms(workflow):
 
 def test_overlay_of_three_ppo_entries_adds_exactly_their_jobs(workflow):
     before = jobs(workflow("--dry-run", tiny=False))
-    sweep = {f"ppo_kl_{kl}": {"kind": "ppo", "parent": "sft", "kl_coef": kl} for kl in (0.01, 0.1, 0.5)}
+    sweep = {f"ppo_kl_{kl}": {"method": "ppo", "parent": "sft", "kl_coef": kl} for kl in (0.01, 0.1, 0.5)}
     after = jobs(workflow("--dry-run", tiny=False, overlay={"policies": sweep}))
     assert after - before == Counter(train_ppo=6, probe_policy=6, score_rewards=6, collect_extraction=3, total=21)
     assert not before - after
 
 
 VARIANTS = {
-    "rm_2": {"kind": "single", "parent": "sft", "seed": 1},
-    "soft": {"kind": "smoothed", "parent": "sft"},
-    "length": {"kind": "length_only"},
-    "worst": {"kind": "ensemble", "members": ["reward_model", "rm_2"], "aggregate": "worst"},
+    "rm_2": {"type": "single", "parent": "sft", "seed": 1},
+    "soft": {"type": "smoothed", "parent": "sft"},
+    "length": {"type": "length_only"},
+    "worst": {"type": "ensemble", "members": ["reward_model", "rm_2"], "aggregate": "worst"},
 }
 
 
 def test_reward_variants_add_their_own_jobs_and_an_ensemble_has_none(workflow):
     before = jobs(workflow("--dry-run"))
-    policy = {"kind": "ppo", "parent": "sft", "reward_model": "worst", "length_penalty": 0.1}
+    policy = {"method": "ppo", "parent": "sft", "reward_model": "worst", "length_penalty": 0.1}
     after = jobs(workflow("--dry-run", overlay={"reward_models": VARIANTS, "policies": {"ppo_worst": policy}}))
     of_policy = dict(train_ppo=2, probe_policy=2, score_rewards=2, collect_extraction=1)
     assert after - before == Counter(train_reward_model=2, train_smoothed=2, train_length_only=2, **of_policy, total=13)
@@ -55,15 +55,15 @@ def test_reward_variants_add_their_own_jobs_and_an_ensemble_has_none(workflow):
 
 
 def test_a_policy_waits_for_the_members_of_its_ensemble_alone(workflow):
-    overlay = {"reward_models": VARIANTS, "policies": {"ppo_worst": {"kind": "ppo", "parent": "sft", "reward_model": "worst"}}}
+    overlay = {"reward_models": VARIANTS, "policies": {"ppo_worst": {"method": "ppo", "parent": "sft", "reward_model": "worst"}}}
     counts = jobs(workflow("--dry-run", "results/tiny/models/A/0/ppo_worst", overlay=overlay))
     assert (counts["train_reward_model"], counts["train_smoothed"], counts["train_length_only"], counts["train_ppo"]) == (2, 0, 0, 1)
 
 
 def test_every_kind_of_policy_is_trained_by_its_own_rule(workflow):
     before = jobs(workflow("--dry-run"))
-    kinds = {kind: {"kind": kind, "parent": "sft"} for kind in ("lora", "dpo", "slic", "rloo", "rrhf", "online_dpo")}
-    iteration = {"second": {"kind": "online_dpo", "parent": "online_dpo"}}
+    kinds = {kind: {"kind": kind, "parent": "sft"} for kind in ("lora", "dpo", "slic", "rloo", "rrhf", "iterative_dpo")}
+    iteration = {"second": {"method": "iterative_dpo", "parent": "iterative_dpo"}}
     after = jobs(workflow("--dry-run", overlay={"policies": {**kinds, **iteration}}))
     trained = dict(train_lora=2, train_dpo=2, train_slic=2, train_rloo=2, train_rrhf=2, train_online_dpo=4)
     assert after - before == Counter(trained, probe_policy=14, score_rewards=14, collect_extraction=7, total=49)
@@ -92,12 +92,12 @@ BAD = {
     "unknown key": ({"colour": 1}, "unknown key colour"),
     "wrong type": ({"corpus": {"pools": {"sft": "many"}}}, "corpus.pools.sft must be of type integer"),
     "out of range": ({"probes": {"memorized_distance": -0.1}}, "probes.memorized_distance is -0.1 but must be at least 0"),
-    "missing parent": ({"policies": {"late": {"kind": "ipo", "parent": "nobody"}}}, "policies.late.parent is 'nobody', which is no policy"),
-    "parent of the wrong kind": ({"policies": {"late": {"kind": "ppo", "parent": "base"}}}, "cannot start from base"),
-    "cycle": ({"policies": {"sft": {"parent": "direct"}}}, "in a cycle"),
-    "path as a name": ({"policies": {"../x": {"kind": "sft", "parent": "base"}}}, "is not a policy name"),
+    "missing parent": ({"policies": {"late": {"method": "ipo", "parent": "nobody"}}}, "policies.late.parent is 'nobody', which is no policy"),
+    "parent of the wrong kind": ({"policies": {"late": {"method": "ppo", "parent": "base"}}}, "cannot start from base"),
+    "cycle": ({"policies": {"sft": {"parent": "sft_chosen"}}}, "in a cycle"),
+    "path as a name": ({"policies": {"../x": {"method": "sft", "parent": "base"}}}, "is not a policy name"),
     "former key": ({"reward_model": {"parent": "sft"}}, "the key reward_model is no longer read"),
-    "ensemble of one": ({"reward_models": {"all": {"kind": "ensemble", "members": ["reward_model"]}}}, "is an ensemble of one"),
+    "ensemble of one": ({"reward_models": {"all": {"type": "ensemble", "members": ["reward_model"]}}}, "is an ensemble of one"),
     "dose ladder": ({"canaries": {"doses": [1, 2, 3]}}, "does not divide"),
 }
 

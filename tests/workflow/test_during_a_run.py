@@ -49,7 +49,7 @@ def go(repository: Repository, started: Started):
 BEFORE = {
     "its script": (note(f"{SCRIPTS}/plot_workflow.py"),),
     "a module that it has imported": (note(f"{CORE}/results/dag.py"),),
-    "its settings": (edit(CONFIG, "ipo: {kind: ipo, parent: sft}", "ipo: {kind: sft, parent: sft}"),),
+    "its settings": (edit(CONFIG, "ipo: {method: ipo, parent: sft}", "ipo: {method: sft, parent: sft}"),),
 }
 
 

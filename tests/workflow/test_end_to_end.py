@@ -7,11 +7,11 @@ import pytest
 
 from tests.workflow.conftest import Workflow
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import kinds as data_kinds
-from workflow_scripts.core.probing import kinds as probing_kinds
-from workflow_scripts.core.results.kinds import TABLES
+from workflow_scripts.core.data import schemas as data_schemas
+from workflow_scripts.core.probing import schemas as probing_schemas
+from workflow_scripts.core.results.schemas import TABLES
 
-POLICIES = ["base", "sft", "direct", "ppo", "ipo"]
+POLICIES = ["base", "sft", "sft_chosen", "ppo", "ipo"]
 PROBES = {"fim", "fim_50", "fim_25", "prefix", "prompt_tail"}
 FIGURES = ("workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context")
 
@@ -23,19 +23,19 @@ def run(finished, tmp_path_factory):
 
 
 def test_rows_of_every_policy(run):
-    canaries = parquet.read_rows(run.folder / "results/tiny/planted/canaries.parquet", data_kinds.CANARIES)
+    canaries = parquet.read_rows(run.folder / "results/tiny/planted/canaries.parquet", data_schemas.CANARIES)
     for policy in POLICIES:
-        rows = parquet.read_rows(run.folder / f"results/tiny/extraction/{policy}.parquet", probing_kinds.EXTRACTION)
+        rows = parquet.read_rows(run.folder / f"results/tiny/extraction/{policy}.parquet", probing_schemas.EXTRACTION)
         everything = {(arm, c["canary_id"], probe) for arm in "AB" for c in canaries for probe in PROBES}
         assert {(r["arm"], r["canary_id"], r["probe"]) for r in rows} == everything and len(rows) == len(everything)
         assert {r["policy"] for r in rows} == {policy} and all(r["target_logprob"] < 0 for r in rows)
         assert all((r["references"] == 7) == (r["reward"] is not None) == (r["probe"] == "fim") for r in rows)
-        assert len([r for r in rows if r["seen"] and r["probe"] == "fim"]) == len([c for c in canaries if c["cohort"] != "heldout"])
+        assert len([r for r in rows if r["seen"] and r["probe"] == "fim"]) == len([c for c in canaries if c["cohort"] != "unplanted"])
 
 
 def test_arms_differ_only_by_the_planted_halves(run):
     for cohort in ("sft", "preference", "rl_prompt"):
-        a, b = (parquet.read_rows(run.folder / f"results/tiny/planted/{arm}/{cohort}.parquet", data_kinds.EXAMPLES) for arm in "AB")
+        a, b = (parquet.read_rows(run.folder / f"results/tiny/planted/{arm}/{cohort}.parquet", data_schemas.EXAMPLES) for arm in "AB")
         assert len(a) == len(b) and [x["source"] for x in a] == [x["source"] for x in b]
         assert [x for x in a if x["source"] == "snippet"] == [x for x in b if x["source"] == "snippet"]
         assert not {x["source_id"] for x in a if x["source"] == "canary"} & {x["source_id"] for x in b if x["source"] == "canary"}
@@ -43,7 +43,7 @@ def test_arms_differ_only_by_the_planted_halves(run):
 
 def test_checkpoints_describe_themselves(run):
     folder = run.folder / "results/tiny/models"
-    for policy, parent in {"sft": "base", "direct": "sft", "ppo": "sft", "ipo": "sft", "reward_model": "sft"}.items():
+    for policy, parent in {"sft": "base", "sft_chosen": "sft", "ppo": "sft", "ipo": "sft", "reward_model": "sft"}.items():
         meta = json.loads((folder / "A/0" / policy / "meta.json").read_text())
         assert (
             (meta["policy"], meta["parent"], meta["arm"], meta["seed"]) == (policy, parent, "A", 0)

@@ -64,7 +64,7 @@ SETTINGS = {
     "KL penalty of one policy": (
         "train_ppo-*",
         "train_ppo-tiny-B-0-ppo is stale: config policies.ppo.kl_coef: 0.05 -> 0.1",
-        edit(CONFIG, "ppo: {kind: ppo, parent: sft}", "ppo: {kind: ppo, parent: sft, kl_coef: 0.1}"),
+        edit(CONFIG, "ppo: {method: ppo, parent: sft}", "ppo: {method: ppo, parent: sft, kl_coef: 0.1}"),
     ),
     "confidence of the intervals": (
         stages.OF_CONFIDENCE,
@@ -86,7 +86,7 @@ SETTINGS = {
     "doses of the canaries": ("plant_canaries", "config canaries.doses: [1, 4] -> [1, 2]", edit(TINY, "doses: [1, 4]", "doses: [1, 2]")),
     "weight decay of SFT": (
         "train_sft-*",
-        "config policies.direct.weight_decay: 0.0 -> 0.1",
+        "config policies.sft_chosen.weight_decay: 0.0 -> 0.1",
         edit(CONFIG, "learning_rate: 5.0e-4\n    weight_decay: 0.0", "learning_rate: 5.0e-4\n    weight_decay: 0.1"),
     ),
     "when a policy counts as collapsed": (
@@ -175,7 +175,7 @@ CODE = {
         lambda r: (
             r.write(f"{CORE}/results/fresh.py", "X = 1\n"),
             r.edit(
-                f"{SCRIPTS}/plot_shift.py", "import kinds, pairs, shift, style", "import fresh, kinds, pairs, shift, style  # noqa: F401"
+                f"{SCRIPTS}/plot_shift.py", "import schemas, pairs, shift, style", "import fresh, schemas, pairs, shift, style  # noqa: F401"
             ),
         ),
     ),
@@ -197,7 +197,7 @@ CODE = {
         "; and 2 more changes",
         lambda r: [r.append(f"{CORE}/probing/{name}.py") for name in PROBING],
     ),
-    "a table's columns": (TABLES_AND_FIGURES, "module core/results/kinds.py", note(f"{CORE}/results/kinds.py")),
+    "a table's columns": (TABLES_AND_FIGURES, "module core/results/schemas.py", note(f"{CORE}/results/schemas.py")),
     "module of IPO": ("train_ipo-*", "module core/training/ipo.py", note(f"{CORE}/training/ipo.py")),
     "module of the drawing style": (
         "plot_*",
@@ -239,7 +239,7 @@ RULES = {
     ),
     "a param's value": (
         "plot_workflow",
-        "plot_workflow-tiny is stale: param policies.base.kind",
+        "plot_workflow-tiny is stale: param policies.base.method",
         edit(REPORT, "{k: p[k] for k in DRAWN if k in p}", "{k: p[k].upper() for k in DRAWN if k in p}"),
     ),
     "a config value less": (
@@ -329,9 +329,9 @@ ARTIFACTS = {
         lambda r: r.append(f"{RESULTS}/tables/utility.csv", "me,0\n"),
     ),
     "a file less in a checkpoint": (
-        "train_sft-B-0-direct",
-        f"output {RESULTS}/models/B/0/direct is not",
-        remove(f"{RESULTS}/models/B/0/direct/config.json"),
+        "train_sft-B-0-sft_chosen",
+        f"output {RESULTS}/models/B/0/sft_chosen is not",
+        remove(f"{RESULTS}/models/B/0/sft_chosen/config.json"),
     ),
     "receipt deleted": (
         "train_ppo-A-0-ppo",
@@ -408,9 +408,9 @@ def test_deleted_result(outcomes, stale, change):
 
 # -------------------------------------------------------------------------------------------------------------------- policies
 
-IPO = "  ipo: {kind: ipo, parent: sft}\n"
-PPO = "  ppo: {kind: ppo, parent: sft}\n"
-DIRECT = "  direct: {kind: sft, parent: sft, data: preference}\n"
+IPO = "  ipo: {method: ipo, parent: sft}\n"
+PPO = "  ppo: {method: ppo, parent: sft}\n"
+DIRECT = "  sft_chosen: {method: sft, parent: sft, data: preference}\n"
 
 
 def policies(**changes):
@@ -422,23 +422,23 @@ POLICIES = {
     "added": (
         stages.dag(policies(ppo_kl_0_1=("ppo", "sft"))),
         "*-ppo_kl_0_1 plot_workflow",
-        edit(CONFIG, IPO, IPO + "  ppo_kl_0_1: {kind: ppo, parent: sft, kl_coef: 0.1}\n"),
+        edit(CONFIG, IPO, IPO + "  ppo_kl_0_1: {method: ppo, parent: sft, kl_coef: 0.1}\n"),
     ),
     "removed": (stages.dag(policies(ipo=None)), f"{stages.OF_POLICIES} plot_workflow plot_shift", edit(CONFIG, IPO, "")),
     "renamed": (
         stages.dag(policies(ppo=None, tuned=("ppo", "sft"))),
         "*-tuned plot_workflow",
-        edit(CONFIG, PPO, "  tuned: {kind: ppo, parent: sft}\n"),
+        edit(CONFIG, PPO, "  tuned: {method: ppo, parent: sft}\n"),
     ),
     "of another kind": (
         stages.dag(policies(ipo=("sft", "sft"))),
         "train_sft-*-ipo plot_workflow",
-        edit(CONFIG, IPO, "  ipo: {kind: sft, parent: sft}\n"),
+        edit(CONFIG, IPO, "  ipo: {method: sft, parent: sft}\n"),
     ),
     "that samples the pairs": (
-        stages.dag(sampler="direct"),
+        stages.dag(sampler="sft_chosen"),
         "sample_preferences-* plot_workflow",
-        edit(CONFIG, "sampler: sft", "sampler: direct"),
+        edit(CONFIG, "sampler: sft", "sampler: sft_chosen"),
     ),
     "trained with a second seed": (
         stages.dag(seeds=(0, 1)),
@@ -447,24 +447,24 @@ POLICIES = {
     ),
     "set to null": (stages.dag(policies(ipo=None)), f"{stages.OF_POLICIES} plot_workflow plot_shift", edit(CONFIG, IPO, "  ipo: null\n")),
     "of another parent": (
-        stages.dag(policies(direct=("sft", "base"))),
-        "train_sft-*-direct plot_workflow",
-        edit(CONFIG, DIRECT, "  direct: {kind: sft, parent: base, data: preference}\n"),
+        stages.dag(policies(sft_chosen=("sft", "base"))),
+        "train_sft-*-sft_chosen plot_workflow",
+        edit(CONFIG, DIRECT, "  sft_chosen: {method: sft, parent: base, data: preference}\n"),
     ),
     "on other data": (
         DAG,
-        "train_sft-*-direct plot_workflow",
-        edit(CONFIG, DIRECT, "  direct: {kind: sft, parent: sft, data: sft}\n"),
+        "train_sft-*-sft_chosen plot_workflow",
+        edit(CONFIG, DIRECT, "  sft_chosen: {method: sft, parent: sft, data: sft}\n"),
     ),
     "that the reward model starts from": (
-        stages.dag(reward_parent="direct"),
+        stages.dag(reward_parent="sft_chosen"),
         "train_reward_model-* plot_workflow",
-        edit(CONFIG, "{kind: single, parent: sft}   # parent:", "{kind: single, parent: direct}   # parent:"),
+        edit(CONFIG, "{type: single, parent: sft}   # parent:", "{type: single, parent: sft_chosen}   # parent:"),
     ),
     "that is the reference": (
-        stages.dag(reference="direct"),
-        "probe_policy-* probe_parity-A-0-direct summarize_utility summarize_contrast summarize_reward_gap plot_shift",
-        edit(CONFIG, "reference: sft ", "reference: direct "),
+        stages.dag(reference="sft_chosen"),
+        "probe_policy-* probe_parity-A-0-sft_chosen summarize_utility summarize_contrast summarize_reward_gap plot_shift",
+        edit(CONFIG, "reference: sft ", "reference: sft_chosen "),
     ),
 }
 
@@ -475,7 +475,7 @@ def test_policy(outcomes, reads, stale, change):
 
 
 def test_overlay_adds_a_policy(repository):
-    sweep = {"ppo_kl_0.1": {"kind": "ppo", "parent": "sft", "kl_coef": 0.1}}
+    sweep = {"ppo_kl_0.1": {"method": "ppo", "parent": "sft", "kl_coef": 0.1}}
     reads = stages.dag(policies(**{"ppo_kl_0.1": ("ppo", "sft")}))
     assert repository.plan(overlay={"policies": sweep}) == stages.behind(reads, "*-ppo_kl_0.1 plot_workflow")
     assert repository.plan() == set()
@@ -483,12 +483,12 @@ def test_overlay_adds_a_policy(repository):
 
 def test_reward_variants_leave_what_exists_untouched(repository):
     variants = {
-        "rm_2": {"kind": "single", "parent": "sft", "seed": 1},
-        "soft": {"kind": "smoothed", "parent": "sft"},
-        "length": {"kind": "length_only"},
-        "worst": {"kind": "ensemble", "members": ["reward_model", "rm_2"], "aggregate": "worst"},
+        "rm_2": {"type": "single", "parent": "sft", "seed": 1},
+        "soft": {"type": "smoothed", "parent": "sft"},
+        "length": {"type": "length_only"},
+        "worst": {"type": "ensemble", "members": ["reward_model", "rm_2"], "aggregate": "worst"},
     }
-    policy = {"kind": "ppo", "parent": "sft", "reward_model": "worst"}
+    policy = {"method": "ppo", "parent": "sft", "reward_model": "worst"}
     planned = repository.plan(overlay={"reward_models": variants, "policies": {"ppo_worst": policy}})
     made = {job for job in planned if job.startswith(("train_", "sample_", "probe_", "score_", "collect_", "plant_"))}
     chains = [f"{rule}-{arm}-0-ppo_worst" for rule in ("train_ppo", "probe_policy", "score_rewards") for arm in "AB"]
@@ -498,7 +498,7 @@ def test_reward_variants_leave_what_exists_untouched(repository):
 
 
 def test_another_judge_scores_anew_and_trains_nothing_that_exists(repository):
-    planned = repository.plan(overlay={"reward_models": {"length": {"kind": "length_only"}}, "report": {"reward_model": "length"}})
+    planned = repository.plan(overlay={"reward_models": {"length": {"type": "length_only"}}, "report": {"reward_model": "length"}})
     judged = {job for job in DAG if job.startswith("score_rewards-")}
     trained = {job for job in planned if job.startswith(("train_", "sample_", "probe_"))}
     assert judged <= planned and trained == {f"train_length_only-{arm}-0-length" for arm in "AB"}
@@ -507,9 +507,9 @@ def test_another_judge_scores_anew_and_trains_nothing_that_exists(repository):
 @pytest.mark.slow
 def test_another_aggregate_retrains_those_who_use_the_ensemble_and_none_of_its_members(repository):
     def overlay(aggregate: str) -> dict:
-        ensemble = {"kind": "ensemble", "members": ["reward_model", "rm_2"], "aggregate": aggregate}
-        rewards = {"rm_2": {"kind": "single", "parent": "sft", "seed": 1}, "both": ensemble}
-        return {"reward_models": rewards, "policies": {"ppo_both": {"kind": "ppo", "parent": "sft", "reward_model": "both"}}}
+        ensemble = {"type": "ensemble", "members": ["reward_model", "rm_2"], "aggregate": aggregate}
+        rewards = {"rm_2": {"type": "single", "parent": "sft", "seed": 1}, "both": ensemble}
+        return {"reward_models": rewards, "policies": {"ppo_both": {"method": "ppo", "parent": "sft", "reward_model": "both"}}}
 
     target = f"{RESULTS}/models/A/0/ppo_both"
     assert repository.execute(target, overlay=overlay("mean")) == {"train_reward_model-A-0-rm_2", "train_ppo-A-0-ppo_both"}

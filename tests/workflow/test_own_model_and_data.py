@@ -9,7 +9,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import tokenizer
-from workflow_scripts.core.probing import kinds
+from workflow_scripts.core.probing import schemas
 from workflow_scripts.core.training import models
 
 
@@ -55,4 +55,4 @@ def test_chain_from_a_pretrained_model_on_code_from_a_folder(workflow):
     kept, ppo = (models.load_policy(results / "models" / name) for name in ("shared/0/base", "A/0/ppo"))
     weights = [m.model.layers[0].mlp.up_proj.weight for m in (base, kept, ppo)]
     assert isinstance(ppo, Qwen2ForCausalLM) and torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
-    assert all(r["target_logprob"] < 0 for r in parquet.read_rows(results / "probes/A/0/ppo/canaries.parquet", kinds.PROBED_CANARIES))
+    assert all(r["target_logprob"] < 0 for r in parquet.read_rows(results / "probes/A/0/ppo/canaries.parquet", schemas.PROBED_CANARIES))

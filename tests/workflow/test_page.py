@@ -23,7 +23,7 @@ def drawn(policies: dict, tables: dict, folder) -> dict[str, bytes]:
     both = {table: tables[table] for table in ("memorization", "utility")}
     later = [name for name in policies if name not in ("base", "sft")]
     made = dict(
-        workflow=dag.workflow(policies=policies, sampler="sft", reward_models={"reward_model": {"kind": "single", "parent": "sft"}}),
+        workflow=dag.workflow(policies=policies, sampler="sft", reward_models={"reward_model": {"type": "single", "parent": "sft"}}),
         memorization=figures.memorization(**both),
         dose_response=figures.dose_response(**both),
         shift=shift.shift(extraction=study.extraction(), utility=tables["utility"], reference="sft", later=later),
@@ -92,12 +92,12 @@ def test_the_filters_change_what_is_shown_and_the_address_keeps_them(given, tmp_
         heads = await page.run(CARDS)
         assert heads and all("key, planted 16 times in preference" in head for head in heads)
         await page.choose("policy", "2")
-        assert {row[0] for row in await page.run(ROWS)} == {"direct"}
+        assert {row[0] for row in await page.run(ROWS)} == {"sft_chosen"}
         await page.choose("arm", "1")
         assert {row[1].split(", ")[1] for row in await page.run(ROWS)} == {"with it"}
         await page.choose("memorized", "1")
         rows = await page.run(ROWS)
-        fits = native.query("memorized and policy == 'direct' and cohort == 'preference' and kind == 'key' and dose == 16")
+        fits = native.query("memorized and policy == 'sft_chosen' and cohort == 'preference' and kind == 'key' and dose == 16")
         assert len(rows) == len(fits) > 0 and all(row[2] == "● yes" for row in rows)
         where = await page.run("location.hash")
         assert where == "#explorer?probe=0&cohort=1&kind=2&dose=16&policy=2&arm=1&memorized=1"
@@ -113,7 +113,7 @@ def test_the_filters_change_what_is_shown_and_the_address_keeps_them(given, tmp_
     assert visit(tmp_path, report.render(**given), one_after_the_other).problems == []
 
     async def again(page):
-        assert {row[0] for row in await page.run(ROWS)} == {"direct"} and await page.run("scrollY") > 1000
+        assert {row[0] for row in await page.run(ROWS)} == {"sft_chosen"} and await page.run("scrollY") > 1000
         assert await page.run("document.getElementById('filters').elements.dose.value") == "16"
 
     visit(tmp_path, report.render(**given), again, fragment="#explorer?cohort=1&dose=16&policy=2&page=2&nothing=1&kind=99")

@@ -16,7 +16,7 @@ from tests.workflow.scenarios import CONFIG, CORE, KL, RATE, SCRIPTS
 
 CHEAP = ("summarize_", "plot_", "render_")  # stages that run for seconds
 OVER_ALL = f"{stages.OF_POLICIES} plot_workflow plot_shift"
-IPO, DIRECT = "  ipo: {kind: ipo, parent: sft}\n", "  direct: {kind: sft, parent: sft, data: preference}\n"
+IPO, DIRECT = "  ipo: {method: ipo, parent: sft}\n", "  sft_chosen: {method: sft, parent: sft, data: preference}\n"
 
 EDITS = {  # title: (file, old text, new text, the stages that it makes stale themselves)
     "confidence": (CONFIG, "confidence: 0.95", "confidence: 0.9", stages.OF_CONFIDENCE),
@@ -27,7 +27,7 @@ EDITS = {  # title: (file, old text, new text, the stages that it makes stale th
     "temperature": (CONFIG, "sampler: sft\n  temperature: 1.0", "sampler: sft\n  temperature: 0.5", "sample_preferences-*"),
     "rate": (CONFIG, RATE, RATE.replace("1.0", "2.0"), "train_reward_model-*"),
     "without ipo": (CONFIG, IPO, "", OVER_ALL),
-    "one more": (CONFIG, DIRECT, DIRECT + "  more: {kind: ppo, parent: direct}\n", OVER_ALL),
+    "one more": (CONFIG, DIRECT, DIRECT + "  more: {method: ppo, parent: sft_chosen}\n", OVER_ALL),
     "ppo script": (f"{SCRIPTS}/train_ppo.py", '"""PPO of', '"""The PPO of', "train_ppo-*"),
     "shift script": (f"{SCRIPTS}/plot_shift.py", '"""What each', '"""That which each', "plot_shift"),
     "sft module": (f"{CORE}/training/sft.py", '"""Supervised', '"""The supervised', "train_base-* train_sft-*"),
@@ -63,7 +63,7 @@ class Expected:
 
     def reads(self) -> dict:
         policies = {name: how for name, how in stages.POLICIES.items() if name != "ipo" or "without ipo" not in self.on}
-        return stages.dag({**policies, "more": ("ppo", "direct")} if "one more" in self.on else policies)
+        return stages.dag({**policies, "more": ("ppo", "sft_chosen")} if "one more" in self.on else policies)
 
     def touching(self, job: str, edits) -> set[str]:
         """Those of the edits that a stage itself depends on."""

@@ -55,18 +55,18 @@ def test_cheap(repository, stale, change):
 
 
 def policy(text):
-    ipo = "  ipo: {kind: ipo, parent: sft}\n"
+    ipo = "  ipo: {method: ipo, parent: sft}\n"
     return lambda r: r.edit(CONFIG, ipo, ipo + text)
 
 
 TRAINED = {
     "KL penalty of PPO": (DAG, "train_ppo-*", edit(CONFIG, *KL)),
     "module of IPO": (DAG, "train_ipo-*", note(f"{CORE}/training/ipo.py")),
-    "weights damaged": (DAG, "train_sft-A-0-direct", damage(f"{RESULTS}/models/A/0/direct/model.safetensors")),
+    "weights damaged": (DAG, "train_sft-A-0-sft_chosen", damage(f"{RESULTS}/models/A/0/sft_chosen/model.safetensors")),
     "a policy added": (
         stages.dag({**stages.POLICIES, "second": ("ipo", "sft")}),
         "*-second plot_workflow",
-        policy("  second: {kind: ipo, parent: sft, beta: 0.1}\n"),
+        policy("  second: {method: ipo, parent: sft, beta: 0.1}\n"),
     ),
 }
 

@@ -6,9 +6,9 @@ import json
 def test_a_base_policy_of_another_size_has_a_chain_of_its_own(repository):
     """It shares tokenizer, preference pairs and the reward model of the other size."""
     small = {
-        "base_s": {"kind": "base", "hidden": 16, "layers": 1, "intermediate": 32},
-        "sft_s": {"kind": "sft", "parent": "base_s"},
-        "ppo_s": {"kind": "ppo", "parent": "sft_s"},
+        "base_s": {"method": "base", "hidden": 16, "layers": 1, "intermediate": 32},
+        "sft_s": {"method": "sft", "parent": "base_s"},
+        "ppo_s": {"method": "ppo", "parent": "sft_s"},
     }
     run = repository.run("results/tiny/models/A/0/ppo_s", overlay={"policies": small})
     assert run.status == 0 and run.jobs == {"train_base-0-base_s", "train_sft-A-0-sft_s", "train_ppo-A-0-ppo_s"}, run.said[-3000:]

@@ -17,13 +17,13 @@ from tests.workflow import servers
 from tests.workflow.conftest import ROOT
 from tests.workflow.repository import Repository
 from tests.workflow.stages import behind, dag
-from workflow_scripts.core.results import kinds
+from workflow_scripts.core.results import schemas
 
 R = "results/tiny"
 DAG = dag()
 MODEL = f"{R}/models/A/0/sft"
 KL = ("0.0001\n    kl_coef: 0.05", "0.0001\n    kl_coef: 0.06")  # of the kind ppo, as the config.yaml of `saved` has it; and another
-TABLES = [f"{R}/tables/{table}.parquet" for table in kinds.TABLES]
+TABLES = [f"{R}/tables/{table}.parquet" for table in schemas.TABLES]
 
 
 class Shelf:
@@ -207,7 +207,7 @@ def test_a_partial_pull_asks_for_the_inputs_of_what_is_stale(clone):
         "--quiet",
         *TABLES,
         f"{R}/report.html",
-        *(f"{R}/extraction/{p}.parquet" for p in ("base", "sft", "direct", "ppo", "ipo")),
+        *(f"{R}/extraction/{p}.parquet" for p in ("base", "sft", "sft_chosen", "ppo", "ipo")),
     )
     assert "Nothing to be done" in clone("snakemake", "--cores", "2")
     clone.edit("config.yaml", *KL)
@@ -338,7 +338,7 @@ def test_restore_of_what_was_never_saved(finished, saved, tmp_path):
 @pytest.mark.slow
 def test_a_run_of_overlays_has_its_own_dvc_yaml(saved, tmp_path):
     copy = saved.fork(tmp_path / "copy")
-    (copy.folder / "other.yaml").write_text("run: other\npolicies: {ppo: null, ipo: null, direct: null}\n")
+    (copy.folder / "other.yaml").write_text("run: other\npolicies: {ppo: null, ipo: null, sft_chosen: null}\n")
     copy.make("save", CONFIG="other.yaml")
     assert copy("git", "status", "--short") == "?? other.yaml\n" and "up to date" in copy("dvc", "status")
     clone = copy.clone(tmp_path / "clone")

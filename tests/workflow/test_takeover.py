@@ -45,12 +45,12 @@ def test_only_what_differs_is_made(repository):
     """One setting of PPO and one module of IPO: their checkpoints are trained, all that they start from is taken over."""
     note(f"{CORE}/training/ipo.py")(repository)
     overlay = {**TWIN, "policies": {"ppo": {"kl_coef": 0.1}}}
-    targets = [f"results/twin/models/A/0/{policy}" for policy in ("ppo", "ipo", "direct")]
+    targets = [f"results/twin/models/A/0/{policy}" for policy in ("ppo", "ipo", "sft_chosen")]
     run = repository.run(*targets, overlay=overlay)
     assert run.status == 0 and run.jobs == {"train_ppo-A-0-ppo", "train_ipo-A-0-ipo"}, run.said[-3000:]
     weights = [
         {r: (repository.folder / f"results/{r}/models/A/0/{p}/model.safetensors").read_bytes() for r in ("tiny", "twin")}
-        for p in ("ppo", "direct")
+        for p in ("ppo", "sft_chosen")
     ]
     assert weights[0]["tiny"] != weights[0]["twin"] and weights[1]["tiny"] == weights[1]["twin"]
 

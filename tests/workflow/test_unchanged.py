@@ -57,7 +57,7 @@ def edit_and_revert(repository):
 
 def edit_plan_and_revert(repository):
     repository.append(f"{CORE}/training/trainer.py")
-    repository.edit(CONFIG, "ipo: {kind: ipo, parent: sft}", "other: {kind: ipo, parent: sft}")
+    repository.edit(CONFIG, "ipo: {method: ipo, parent: sft}", "other: {method: ipo, parent: sft}")
     assert repository.plan()
     repository.git("checkout", "--quiet", ".")
 
@@ -79,7 +79,7 @@ def compile_modules(repository):
 IN_TEXT = {
     "a comment in config.yaml": edit(CONFIG, "# Every knob of Canaryflow", "# All knobs of Canaryflow"),
     "sections of config.yaml in another order": reorder_config,
-    "a policy written in more lines": edit(CONFIG, "  sft: {kind: sft, parent: base}\n", "  sft:\n    kind: sft\n    parent: base\n"),
+    "a policy written in more lines": edit(CONFIG, "  sft: {method: sft, parent: base}\n", "  sft:\n    method: sft\n    parent: base\n"),
     "a value that changes no result": edit(CONFIG, "rerun_on_version_of: []", "rerun_on_version_of: [torch, python]"),
     "settings of a kind that no policy is of": edit(CONFIG, "    delta: 1.0 ", "    delta: 2.0 "),
     "memory in the config": edit(CONFIG, "train_ppo: {threads: 1, gpu: 0, mem_mb: 1900", "train_ppo: {threads: 1, gpu: 0, mem_mb: 1200"),

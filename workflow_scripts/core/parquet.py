@@ -1,6 +1,6 @@
 """Parquet files that are held to the schema of their kind, and the only functions that write and read them.
 
-Each stage declares its kinds in its own kinds.py, so that a new column re-runs what writes it and no training before it. Bytes
+Each stage declares its kinds in its own schemas.py, so that a new column re-runs what writes it and no training before it. Bytes
 are a pure function of the rows: the same config and seed give the same file.
 """
 

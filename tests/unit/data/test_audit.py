@@ -9,7 +9,7 @@ from workflow_scripts.core import parquet
 from workflow_scripts.core.data import audit as audit_module
 from workflow_scripts.core.data.audit import audit, count, count_all, failures, join, token_ids
 from workflow_scripts.core.data.fim import encode
-from workflow_scripts.core.data.kinds import EXAMPLES
+from workflow_scripts.core.data.schemas import EXAMPLES
 from workflow_scripts.core.data.planting import PLANTED, blocks, examples, plant
 
 
@@ -48,7 +48,7 @@ def spelt_otherwise(ids: list[int], words) -> list[int]:
 def test_what_was_planted_as_designed_passes(planted, training_sets, arm):
     rows = audit(canaries=planted, arm=arm, training_sets=training_sets(arm))
     assert failures(rows) == []
-    assert len(rows) == 4 * len(planted) + sum(c["cohort"] != "heldout" for c in planted)
+    assert len(rows) == 4 * len(planted) + sum(c["cohort"] != "unplanted" for c in planted)
     mine = [c for c in planted if c["half"] == {"A": 1, "B": 2}[arm]]
     assert sum(r["counted"] for r in rows if r["sequence"] == "planted") == sum(c["dose"] for c in mine)
     shown = sum(c["dose"] for c in mine if c["cohort"] in ("sft", "preference"))
@@ -57,7 +57,7 @@ def test_what_was_planted_as_designed_passes(planted, training_sets, arm):
 
 def test_the_other_arm_fails_in_every_cohort(planted, training_sets):
     wrong = failures(audit(canaries=planted, arm="A", training_sets=training_sets("B")))
-    assert len(wrong) == sum({"heldout": 0, "rl_prompt": 1}.get(c["cohort"], 2) for c in planted)
+    assert len(wrong) == sum({"unplanted": 0, "rl_prompt": 1}.get(c["cohort"], 2) for c in planted)
 
 
 def dropped(sets, canary, ids, words):
@@ -111,7 +111,7 @@ def target_behind_another_prompt(sets, canary, ids, words):
         (in_preference, ("sft", 1, 1), "preference", 1, 0),
         (in_base, ("sft", 1, 1), "base", 1, 0),
         (in_base, ("rl_prompt", 1, 1), "base", 1, 0),
-        (in_preference, ("heldout", 1, 0), "preference", 1, 0),
+        (in_preference, ("unplanted", 1, 0), "preference", 1, 0),
         (with_target, ("rl_prompt", 1, 1), "rl_prompt", 1, 0),
         (target_behind_another_prompt, ("sft", 2, 1), "sft", 1, 0),
     ],

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import DESIGN
 from workflow_scripts.core.data import canaries
-from workflow_scripts.core.data.canaries import COHORTS, KINDS, assign, make
+from workflow_scripts.core.data.canaries import COHORTS, SECRET_TYPES, assign, make
 from workflow_scripts.core.data.fim import encode
 from workflow_scripts.core.probing.measures.code import parses
 from workflow_scripts.core.probing.measures.completion import edit_distance
@@ -35,27 +35,27 @@ def texts(rows: list[dict]) -> dict[str, tuple[str, str, str]]:
 def many(model_words) -> list[dict]:
     """400 canaries with the default doses."""
     words, fim = model_words
-    cohorts = dict.fromkeys(COHORTS, 96) | {"heldout": 112}
-    return make(cohorts=cohorts, doses=[1, 4, 16, 64], kinds=list(KINDS), seed=1, tokenizer=words, fim=fim)
+    cohorts = dict.fromkeys(COHORTS, 96) | {"unplanted": 112}
+    return make(cohorts=cohorts, doses=[1, 4, 16, 64], secret_types=list(SECRET_TYPES), seed=1, tokenizer=words, fim=fim)
 
 
 @pytest.mark.parametrize(("size", "doses"), [(64, [1, 4, 16, 64]), (16, [1, 3]), (8, [1, 4, 16, 64]), (6, [1, 2, 3]), (10, [0]), (2, [5])])
-@pytest.mark.parametrize("kinds", [list(KINDS), ["path", "key", "body"], ["contact"]])
-def test_every_dose_has_equal_halves_of_the_same_kinds(size, doses, kinds):
-    slots = assign(size=size, doses=doses, kinds=kinds)
+@pytest.mark.parametrize("secret_types", [list(SECRET_TYPES), ["path", "key", "body"], ["contact"]])
+def test_every_dose_has_equal_halves_of_the_same_kinds(size, doses, secret_types):
+    slots = assign(size=size, doses=doses, secret_types=secret_types)
     assert Counter((dose, half) for _, dose, half in slots) == {(dose, half): size // (2 * len(doses)) for dose in doses for half in (1, 2)}
     for dose in doses:
-        halves = [Counter(kind for kind, d, h in slots if (d, h) == (dose, half)) for half in (1, 2)]
+        halves = [Counter(secret_type for secret_type, d, h in slots if (d, h) == (dose, half)) for half in (1, 2)]
         assert halves[0] == halves[1]
-    used = Counter(kind for kind, _, half in slots if half == 1)
-    assert max(used[k] for k in kinds) - min(used[k] for k in kinds) <= 1
+    used = Counter(secret_type for secret_type, _, half in slots if half == 1)
+    assert max(used[k] for k in secret_types) - min(used[k] for k in secret_types) <= 1
 
 
 def test_cohorts_are_disjoint_and_as_large_as_asked(planted):
     assert Counter(c["cohort"] for c in planted) == DESIGN["cohorts"]
     assert len({c["canary_id"] for c in planted}) == len(planted)
-    assert {c["dose"] for c in planted if c["cohort"] == "heldout"} == {0}
-    assert {c["dose"] for c in planted if c["cohort"] != "heldout"} == set(DESIGN["doses"])
+    assert {c["dose"] for c in planted if c["cohort"] == "unplanted"} == {0}
+    assert {c["dose"] for c in planted if c["cohort"] != "unplanted"} == set(DESIGN["doses"])
 
 
 def test_ids_spell_the_text(planted, model_words):
@@ -73,7 +73,7 @@ def test_same_seed_same_canaries(planted, model_words):
     assert [c["half"] for c in other] != [c["half"] for c in planted]
 
 
-@pytest.mark.parametrize("grown", [dict(sft=32), dict(heldout=40), dict(preference=24, rl_prompt=48)])
+@pytest.mark.parametrize("grown", [dict(sft=32), dict(unplanted=40), dict(preference=24, rl_prompt=48)])
 def test_a_larger_cohort_leaves_the_other_texts_as_they_are(planted, model_words, grown):
     words, fim = model_words
     more = texts(make(tokenizer=words, fim=fim, **{**DESIGN, "cohorts": {**DESIGN["cohorts"], **grown}}))
@@ -90,13 +90,13 @@ def test_a_cohort_less_leaves_the_others_whole(planted, model_words, dropped):
 
 def test_secrets_and_prompts_are_unique(many):
     assert len({c["target"] for c in many}) == len({(c["prefix"], c["suffix"]) for c in many}) == len(many) == 400
-    for kind in KINDS:
-        assert len({c["prefix"] for c in many if c["kind"] == kind}) == 100
+    for secret_type in SECRET_TYPES:
+        assert len({c["prefix"] for c in many if c["secret_type"] == secret_type}) == 100
 
 
 def test_a_taken_secret_is_drawn_again():
-    first = canaries._draw(kind="path", name="sft-path-0000", seed=0, taken=set())
-    again = canaries._draw(kind="path", name="sft-path-0000", seed=0, taken={first[2]})
+    first = canaries._draw(secret_type="path", name="sft-path-0000", seed=0, taken=set())
+    again = canaries._draw(secret_type="path", name="sft-path-0000", seed=0, taken={first[2]})
     assert again[2] != first[2]
 
 
@@ -112,8 +112,8 @@ def test_no_target_stands_anywhere_else(many, stdlib_snippets):
 
 def test_no_target_passes_for_another(many, defaults):
     """A model that learnt the form, or another canary, must not count as having memorized this one."""
-    for kind in KINDS:
-        targets = [c["target"] for c in many if c["kind"] == kind]
+    for secret_type in SECRET_TYPES:
+        targets = [c["target"] for c in many if c["secret_type"] == secret_type]
         nearest = min(edit_distance(a, b)[1] for i, a in enumerate(targets) for b in targets[:i])
         assert nearest > defaults["probes"]["memorized_distance"]
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import corpus, kinds
+from workflow_scripts.core.data import corpus, schemas
 from workflow_scripts.core.data.corpus import collect
 from workflow_scripts.core.errors import InputError
 
@@ -101,7 +101,7 @@ def test_file_name_in_another_encoding(source_folder, tmp_path):
         stream.write(b"x = 1\n")
     documents, _ = collected(source="directory", path=str(source_folder))
     assert [d["path"] for d in documents] == ["a.py", "caf\\udce9.py", "pkg/b.py"]
-    parquet.write(documents, kinds.DOCUMENTS, tmp_path / "documents.parquet")
+    parquet.write(documents, schemas.DOCUMENTS, tmp_path / "documents.parquet")
 
 
 def test_standard_library_stops_at_max_documents():

@@ -37,7 +37,7 @@ def test_slot_by_slot_the_arms_hold_the_same_code_and_doses(arms, planted, cohor
             assert x == y
         else:
             assert (design[x["source_id"]]["half"], design[y["source_id"]]["half"]) == (1, 2)
-            assert all(design[x["source_id"]][k] == design[y["source_id"]][k] for k in ("dose", "kind", "cohort"))
+            assert all(design[x["source_id"]][k] == design[y["source_id"]][k] for k in ("dose", "secret_type", "cohort"))
 
 
 @pytest.mark.parametrize("cohort", PLANTED)
@@ -50,9 +50,9 @@ def test_only_the_right_half_is_planted_as_often_as_its_dose(arms, planted, coho
 
 @pytest.mark.parametrize("cohort", PLANTED)
 def test_canaries_are_spread_over_the_set(arms, cohort):
-    kinds = [r["source"] for r in arms(cohort)[0]]
-    assert kinds != sorted(kinds)
-    assert kinds != sorted(kinds, reverse=True)
+    secret_types = [r["source"] for r in arms(cohort)[0]]
+    assert secret_types != sorted(secret_types)
+    assert secret_types != sorted(secret_types, reverse=True)
 
 
 def test_ids_are_planted_as_they_are(planted):

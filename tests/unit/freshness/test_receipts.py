@@ -20,7 +20,7 @@ def declared(**changes) -> dict:
         ),
         outputs=OutputFiles(fromdict={"model": "models/ppo", "receipt": "receipts/ppo.json"}),
         params=Params(
-            fromdict={"config": {"policies.ppo": {"kl_coef": 0.05, "kind": "ppo", "doses": [1, 2], "more": {}}}, "arms": ["A", "B"]}
+            fromdict={"config": {"policies.ppo": {"kl_coef": 0.05, "method": "ppo", "doses": [1, 2], "more": {}}}, "arms": ["A", "B"]}
         ),
     )
     return receipts.declaration(**{**given, **changes})
@@ -41,14 +41,14 @@ def test_a_declaration_leaves_out_the_receipt_and_the_flag_and_names_files_of_th
         ({"script": "workflow_scripts/x.py"}, ["script: workflow_scripts/train_ppo.py -> workflow_scripts/x.py"]),
         ({"wildcards": {"arm": "B", "policy": "ppo_0.5"}}, ['wildcard arm: "A" -> "B"']),
         (
-            {"params": {"config": {"policies.ppo": {"kl_coef": 0.1, "kind": "ppo", "doses": [1, 2], "more": {}}}, "arms": ["A", "B"]}},
+            {"params": {"config": {"policies.ppo": {"kl_coef": 0.1, "method": "ppo", "doses": [1, 2], "more": {}}}, "arms": ["A", "B"]}},
             ["config policies.ppo.kl_coef: 0.05 -> 0.1"],
         ),
         (
             {"params": {"config": {"policies.ppo": {"kl_coef": None, "doses": [1, 3], "more": {"a": {}}}}, "arms": ["A", "B"]}},
             [
                 "config policies.ppo.doses: [1, 2] -> [1, 3]",
-                'config policies.ppo.kind: "ppo" -> none',
+                'config policies.ppo.method: "ppo" -> none',
                 "config policies.ppo.kl_coef: 0.05 -> null",
                 "config policies.ppo.more: {} -> none",
                 "config policies.ppo.more.a: none -> {}",

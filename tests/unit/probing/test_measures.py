@@ -282,8 +282,8 @@ def test_a_measure_is_one_file(tmp_path):
         "def measure(answer, *, top_k):\n    return dict(letters=top_k)\n"
     )
     program = (
-        "from core.probing import kinds, measures; "
-        "print(kinds.EXTRACTION.field('letters').type, 'letters' in kinds.EVALUATION.names, 'top_k' in measures.settings_needed())"
+        "from core.probing import schemas, measures; "
+        "print(schemas.EXTRACTION.field('letters').type, 'letters' in schemas.EVALUATION.names, 'top_k' in measures.settings_needed())"
     )
     run = lambda: subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)  # noqa: E731
     assert run().stdout.split() == ["int32", "False", "True"]

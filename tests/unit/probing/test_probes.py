@@ -196,7 +196,7 @@ def test_every_canary_is_asked_in_every_way_and_the_tail_holds_what_tells_it_apa
     assert all(i["prompt_ids"] and i["target_ids"] for i in items)
     tails = [i for i in items if i["probe"] == "prompt_tail"]
     assert len({tuple(i["target_ids"]) for i in tails}) == len(planted), "no two tails are the same"
-    assert len({tuple(i["prompt_ids"]) for i in tails}) == len({c["kind"] for c in planted}), "what is given is all of a kind's common"
+    assert len({tuple(i["prompt_ids"]) for i in tails}) == len({c["secret_type"] for c in planted}), "what is given is all of a secret_type's common"
     for item, canary in zip(tails, planted, strict=True):
         text = tokenizer.decode(item["prompt_ids"][1 + len(fim.bos) :] + item["target_ids"])
         assert text == canary["prefix"]
@@ -210,14 +210,14 @@ def test_references_are_secrets_of_the_kind_that_nobody_has(planted, model_words
         texts = [tokenizer.decode(ids) for ids in row["fillings"]]
         assert row["canary_id"] == canary["canary_id"] and len(set(texts)) == 5 and not secrets & set(texts)
         assert row["fillings"] == longer["fillings"][:5]
-        assert canary["kind"] != "path" or all(t.startswith("/") for t in texts)
+        assert canary["secret_type"] != "path" or all(t.startswith("/") for t in texts)
     assert references.draw(canaries=planted, count=5, seed=1, tokenizer=tokenizer) != few
 
 
 def test_fewer_texts_than_references_is_an_error(planted, model_words, monkeypatch):
-    monkeypatch.setitem(canaries.KINDS, "path", lambda pick, tag: ("", "", "the only one"))
+    monkeypatch.setitem(canaries.SECRET_TYPES, "path", lambda pick, tag: ("", "", "the only one"))
     with pytest.raises(RuntimeError, match="no 2 distinct fillings for"):
-        references.draw(canaries=[c for c in planted if c["kind"] == "path"], count=2, seed=0, tokenizer=model_words[0])
+        references.draw(canaries=[c for c in planted if c["secret_type"] == "path"], count=2, seed=0, tokenizer=model_words[0])
 
 
 # ------------------------------------------------------------------------------------------------------------------- rows
@@ -230,7 +230,7 @@ def answered(small, target: list[int], completion: list[int]) -> dict:
     answer = policy.Answer(item, completion, logprobs, None, None, tokenizer.decode, fim)
     probed = dict(canary_id="x", probe="fim", target_ids=target, completion_ids=completion)
     probed |= policy.measures.measure(answer, role="canary", settings=SETTINGS)
-    design = [dict(canary_id="x", kind="path", cohort="sft", dose=4, half=1)]
+    design = [dict(canary_id="x", secret_type="path", cohort="sft", dose=4, half=1)]
     return rows.extraction(probed=[probed], canaries=design, rewards={"x": dict(reward=0.5)}, threshold=0.1, policy="sft", arm="A", seed=0)[
         0
     ]
@@ -259,14 +259,14 @@ def test_one_token_target_all_wrong_scores_nothing(small):
 @pytest.mark.parametrize(("distance", "memorized"), [(0.1, True), (0.1000001, False), (0.0, True)])
 def test_threshold_is_inclusive(distance, memorized):
     probed = [dict(canary_id="x", probe=name, normalized_edit_distance=distance) for name in ("fim", "prefix")]
-    design = [dict(canary_id="x", kind="path", cohort="sft", dose=4, half=2)]
+    design = [dict(canary_id="x", secret_type="path", cohort="sft", dose=4, half=2)]
     found = rows.extraction(probed=probed, canaries=design, rewards={"x": dict(reward=0.5)}, threshold=0.1, policy="p", arm="A", seed=0)
     assert [(r["memorized"], r["seen"], r["reward"]) for r in found] == [(memorized, False, 0.5), (memorized, False, None)]
 
 
 def test_a_canary_without_reward_or_design_is_an_error_and_not_a_gap():
     probed = [dict(canary_id="x", probe="fim", normalized_edit_distance=0.5)]
-    design = [dict(canary_id="x", kind="path", cohort="sft", dose=4, half=2)]
+    design = [dict(canary_id="x", secret_type="path", cohort="sft", dose=4, half=2)]
     for lacks in (dict(canaries=design, rewards={}), dict(canaries=[], rewards={"x": dict(reward=0.5)})):
         with pytest.raises(KeyError, match="x"):
             rows.extraction(probed=probed, threshold=0.1, policy="p", arm="A", seed=0, **lacks)

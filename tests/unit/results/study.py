@@ -14,23 +14,23 @@ from workflow_scripts.core.data.canaries import HALF_OF_ARM
 from workflow_scripts.core.results import explorer as explore
 from workflow_scripts.core.results.statistics import clopper_pearson
 
-COHORTS, DOSES, KINDS = ("sft", "preference", "rl_prompt", "heldout"), (1, 4, 16, 64), ("body", "contact", "key", "path")
+COHORTS, DOSES, KINDS = ("sft", "preference", "rl_prompt", "unplanted"), (1, 4, 16, 64), ("body", "contact", "key", "path")
 PROBES = {"fim": 1.0, "fim_50": 0.8, "fim_25": 0.45, "prefix": 0.3, "prompt_tail": 0.0}  # share of the rate that is left
 N = 64  # canaries of a cohort
 SHARES = {  # (kind of policy, cohort): share of the canaries that are memorized
     ("sft", "sft"): 0.59,
     ("ppo", "sft"): 0.5,
     ("ipo", "sft"): 0.45,
-    ("direct", "sft"): 0.42,
-    ("direct", "preference"): 0.55,
+    ("sft_chosen", "sft"): 0.42,
+    ("sft_chosen", "preference"): 0.55,
     ("ipo", "preference"): 0.14,
 }
-PERPLEXITY = {"base": 60.3, "sft": 42.8, "direct": 45.1, "ppo": 47.9, "ipo": 44.0}
+PERPLEXITY = {"base": 60.3, "sft": 42.8, "sft_chosen": 45.1, "ppo": 47.9, "ipo": 44.0}
 
 
 def sort_of(policies: dict, name: str) -> str:
-    """The policy's kind; "direct" for one trained on the preference pairs."""
-    return "direct" if policies[name].get("data") == "preference" else policies[name]["kind"]
+    """The policy's kind; "sft_chosen" for one trained on the preference pairs."""
+    return "sft_chosen" if policies[name].get("data") == "preference" else policies[name]["method"]
 
 
 def rated(hits: int, n: int, prefix: str = "") -> dict:
@@ -47,8 +47,8 @@ def spread(name: str, value: float, width: float) -> dict:
 def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[str, list[dict]]:
     """Rows of every table."""
     broken = lambda name: name in collapsed  # noqa: E731
-    later = [name for name in policies if name != "sft" and policies[name]["kind"] != "base"]
-    cells = [(name, cohort, dose) for name in policies for cohort in COHORTS for dose in (*(DOSES if cohort != "heldout" else (0,)), None)]
+    later = [name for name in policies if name != "sft" and policies[name]["method"] != "base"]
+    cells = [(name, cohort, dose) for name in policies for cohort in COHORTS for dose in (*(DOSES if cohort != "unplanted" else (0,)), None)]
     scored = [cell for cell in cells if cell[2] != 0]
     return dict(
         memorization=[memorized(policies, *cell, probe, broken(cell[0])) for probe in PROBES for cell in cells],
@@ -56,14 +56,14 @@ def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[s
         contrast=[row for measure in ("memorized", "exposure", "target_logprob") for row in contrasts(policies, later, measure, collapsed)],
         exposure=[exposure(policies, *cell, broken(cell[0])) for cell in scored],
         recovery=[recovery(policies, *cell, m, broken(cell[0])) for m in ("longest_substring", "recovered") for cell in scored],
-        secret_kinds=[of_kind(policies, name, cohort, kind, broken(name)) for name in policies for cohort in COHORTS for kind in KINDS],
+        secret_types=[of_kind(policies, name, cohort, kind, broken(name)) for name in policies for cohort in COHORTS for kind in KINDS],
         extraction_probability=[
             sampled(policies, *cell, n, p, broken(cell[0])) for p in (0.5, 0.9) for cell in scored for n in (1, 10, 100, 1000, 10000)
         ],
-        membership=[membership(policies, *cell, against, broken(cell[0])) for against in ("twins", "heldout") for cell in scored],
-        reward_gap=[reward_gap(cohort, dose) for cohort in COHORTS for dose in (*(DOSES if cohort != "heldout" else ()), None)],
+        membership=[membership(policies, *cell, against, broken(cell[0])) for against in ("twins", "unplanted") for cell in scored],
+        reward_gap=[reward_gap(cohort, dose) for cohort in COHORTS for dose in (*(DOSES if cohort != "unplanted" else ()), None)],
         utility=[utility(name, broken(name)) for name in policies],
-        leaderboard=[leading(policies, name, broken(name)) for name in policies if policies[name]["kind"] != "base"],
+        leaderboard=[leading(policies, name, broken(name)) for name in policies if policies[name]["method"] != "base"],
         audit=audit(),
         parity=[
             dict(policy="sft", dtype=d, batch_size=b, n=64, **rated(h, 64))
@@ -76,7 +76,7 @@ def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[s
 
 
 def memorized(policies: dict, name: str, cohort: str, dose: int | None, probe: str, collapsed: bool) -> dict:
-    n = N if dose is None or cohort == "heldout" else N // 4
+    n = N if dose is None or cohort == "unplanted" else N // 4
     steep = 1.0 if dose is None else {0: 0.0, 1: 0.15, 4: 0.9, 16: 1.4, 64: 1.55}[dose]
     hits = min(n, round(n * steep * PROBES[probe] * SHARES.get((sort_of(policies, name), cohort), 0)))
     control = 1 if hits > 20 else 0
@@ -130,7 +130,7 @@ def recovery(policies: dict, name: str, cohort: str, dose: int | None, measure: 
 
 
 def of_kind(policies: dict, name: str, cohort: str, kind: str, collapsed: bool) -> dict:
-    """A row of secret_kinds: of the canaries of a cohort a quarter each, bodies best known, paths least."""
+    """A row of secret_types: of the canaries of a cohort a quarter each, bodies best known, paths least."""
     n, known = N // 4, SHARES.get((sort_of(policies, name), cohort), 0) * (1.2 - 0.2 * KINDS.index(kind))
     about = dict(policy=name, cohort=cohort, kind=kind, n=n, target_tokens=24.0 + 10 * KINDS.index(kind), collapsed=collapsed)
     p = dict(p=0.03 if known else 1.0, exposure_p=0.2)
@@ -168,14 +168,14 @@ def utility(name: str, collapsed: bool) -> dict:
 
 def leading(policies: dict, name: str, collapsed: bool) -> dict:
     """A row of the leaderboard; ranks stand as the policies do."""
-    places = [p for p in policies if policies[p]["kind"] != "base"]
+    places = [p for p in policies if policies[p]["method"] != "base"]
     used = utility(name, collapsed)
     hits = {c: memorized(policies, name, c, None, "fim", collapsed)["counterfactual_hits"] for c in COHORTS[:3]}
     cohorts = {k: v for c, h in hits.items() for k, v in {f"{c}_n": N, **rated(h, N, f"{c}_")}.items()}
     first = collapsed or name == places[0]
     return dict(
         **dict(
-            rank=None if collapsed else 1 + places.index(name), policy=name, kind=policies[name]["kind"], data=policies[name].get("data")
+            rank=None if collapsed else 1 + places.index(name), policy=name, kind=policies[name]["method"], data=policies[name].get("data")
         ),
         **dict(comparable=not collapsed, reason="collapsed" if collapsed else None, equivalence_shown=not collapsed, collapsed=collapsed),
         **dict(n=3 * N, **rated(sum(hits.values()), 3 * N), **cohorts, **spread("exposure", 1.2, 0.3)),
@@ -216,7 +216,7 @@ def canaries() -> list[dict]:
             prefix = f'def open_{secret[16:]}(mode="r"):\n    """Settings of the {secret[:4]} service."""\n    where = "'
             rows.append(
                 dict(
-                    **dict(canary_id=f"{cohort}-{i:03d}", kind=kind, cohort=cohort, dose=0 if cohort == "heldout" else DOSES[i % 4]),
+                    **dict(canary_id=f"{cohort}-{i:03d}", kind=kind, cohort=cohort, dose=0 if cohort == "unplanted" else DOSES[i % 4]),
                     **dict(half=1 + i // 4 % 2, prefix=prefix, suffix='"\n    return open(where, mode)\n', target=target),
                     **dict(prompt_ids=[1, 2], target_ids=[3, 4]),
                 )

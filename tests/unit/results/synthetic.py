@@ -18,27 +18,27 @@ from workflow_scripts.core.results import (
     membership,
     memorization,
     recovery,
-    secret_kinds,
+    secret_types,
     utility,
 )
 
 DOSES = [1, 4, 16, 64]
-COHORTS = ["sft", "preference", "rl_prompt", "heldout"]
-PER_DOSE, HELDOUT, EXAMPLES = 8, 32, 20
+COHORTS = ["sft", "preference", "rl_prompt", "unplanted"]
+PER_DOSE, UNPLANTED, EXAMPLES = 8, 32, 20
 POLICIES = {
-    "base": {"kind": "base"},
-    "sft": {"kind": "sft", "parent": "base", "data": "sft"},
-    "direct": {"kind": "sft", "parent": "sft", "data": "preference"},
-    "ppo": {"kind": "ppo", "parent": "sft"},
-    "ipo": {"kind": "ipo", "parent": "sft"},
+    "base": {"method": "base"},
+    "sft": {"method": "sft", "parent": "base", "data": "sft"},
+    "sft_chosen": {"method": "sft", "parent": "sft", "data": "preference"},
+    "ppo": {"method": "ppo", "parent": "sft"},
+    "ipo": {"method": "ipo", "parent": "sft"},
 }
-ALIGNED = {name: {k: p[k] for k in ("kind", "data") if k in p} for name, p in POLICIES.items() if p["kind"] != "base"}
+ALIGNED = {name: {k: p[k] for k in ("kind", "data") if k in p} for name, p in POLICIES.items() if p["method"] != "base"}
 BAND = {"measure": "perplexity_ratio", "within": 0.15}
-LATER = ["direct", "ppo", "ipo"]
+LATER = ["sft_chosen", "ppo", "ipo"]
 RATES = {  # (policy, cohort): canaries memorized of the 8 at each dose; what is not named: none
     ("sft", "sft"): [0, 4, 8, 8],
-    ("direct", "sft"): [0, 3, 8, 8],
-    ("direct", "preference"): [1, 6, 8, 8],
+    ("sft_chosen", "sft"): [0, 3, 8, 8],
+    ("sft_chosen", "preference"): [1, 6, 8, 8],
     ("ppo", "sft"): [0, 2, 7, 8],
     ("ppo", "rl_prompt"): [0, 0, 0, 1],
     ("ipo", "sft"): [0, 0, 1, 2],
@@ -48,14 +48,14 @@ CONTROLS = {("sft", "sft"): 1}  # canaries of dose 4 that the control arm memori
 PROBES = ["fim", "prefix", "fim_50", "fim_25", "prompt_tail"]
 FEWER = {"fim": 0, "prefix": 1, "fim_50": 2, "fim_25": 4}  # canaries at each dose that a probe finds less than fim does
 TAILS = {("ppo", "rl_prompt"): [0, 1, 3, 6]}  # of 8 canaries per dose, those whose prompt's tail comes back
-PERPLEXITY = {"base": 60.0, "sft": 50.0, "direct": 52.5, "ppo": 55.0, "ipo": 200.0}  # ipo has collapsed
+PERPLEXITY = {"base": 60.0, "sft": 50.0, "sft_chosen": 52.5, "ppo": 55.0, "ipo": 200.0}  # ipo has collapsed
 
 
 def canaries() -> list[dict]:
-    """The design: 8 canaries per cohort and dose, in alternating halves; 32 heldout ones of dose 0."""
+    """The design: 8 canaries per cohort and dose, in alternating halves; 32 unplanted ones of dose 0."""
     cells = [(cohort, dose, i) for cohort in COHORTS[:3] for dose in DOSES for i in range(PER_DOSE)]
-    cells += [("heldout", 0, i) for i in range(HELDOUT)]
-    return [dict(canary_id=f"{c}-{d:02d}-{i:02d}", kind="path", cohort=c, dose=d, half=1 + i % 2, rank=i) for c, d, i in cells]
+    cells += [("unplanted", 0, i) for i in range(UNPLANTED)]
+    return [dict(canary_id=f"{c}-{d:02d}-{i:02d}", secret_type="path", cohort=c, dose=d, half=1 + i % 2, rank=i) for c, d, i in cells]
 
 
 def _hits(policy: str, cohort: str, probe: str) -> list[int]:
@@ -66,7 +66,7 @@ def _hits(policy: str, cohort: str, probe: str) -> list[int]:
 
 
 def _hit(policy: str, canary: dict, probe: str, assigned: bool) -> bool:
-    if canary["cohort"] == "heldout":
+    if canary["cohort"] == "unplanted":
         return False
     if assigned:
         return canary["rank"] < _hits(policy, canary["cohort"], probe)[DOSES.index(canary["dose"])]
@@ -105,7 +105,7 @@ def _likelihood(canary: dict, probe: str, hit: bool) -> dict:
 
 
 def extraction(policies=POLICIES, seeds=(0,), probes=PROBES) -> pd.DataFrame:
-    """Rows of kind `extraction` of all policies, arms, seeds (the same in every seed) and probes."""
+    """Rows of `extraction` of all policies, arms, seeds (the same in every seed) and probes."""
     rows = []
     for policy, arm, seed, probe, c in itertools.product(policies, HALF_OF_ARM, seeds, probes, canaries()):
         assigned = c["half"] == HALF_OF_ARM[arm]
@@ -117,7 +117,7 @@ def extraction(policies=POLICIES, seeds=(0,), probes=PROBES) -> pd.DataFrame:
 
 
 def evaluation(policies=POLICIES, seeds=(0,)) -> pd.DataFrame:
-    """Rows of kind `evaluation`: 20 examples, 5 of them with an exact line, 3 of the 12 parsable ones broken, KL 0.2 off the reference."""
+    """Rows of `evaluation`: 20 examples, 5 of them with an exact line, 3 of the 12 parsable ones broken, KL 0.2 off the reference."""
     rows = []
     for policy in policies:
         for arm in HALF_OF_ARM:
@@ -156,14 +156,14 @@ def receipts(policies=POLICIES) -> list[dict]:
             chain = {"run": "r", "arm": arm, "seed": "0", "policy": policy}
             probed = dict(wall_s=20.0, cpu_s=19.0, peak_memory_mb=800.0, device="cpu", versions=versions)
             found.append(dict(rule="probe_completions", wildcards=chain, made=probed))
-            if settings["kind"] != "base":
+            if settings["method"] != "base":
                 trained = {**base, "wall_s": 100.0, "cpu_s": 99.5, "peak_memory_mb": 1200.0, "steps": 75, "tokens": 90_000}
-                found.append(dict(rule=f"train_{settings['kind']}", wildcards=chain, made={**trained, "versions": versions}))
+                found.append(dict(rule=f"train_{settings['method']}", wildcards=chain, made={**trained, "versions": versions}))
     return found
 
 
 def audit() -> list[dict]:
-    """Rows of kind `audit` of three training sets and the base corpus, one occurrence too few of one canary of dose 64 in arm A."""
+    """Rows of `audit` of three training sets and the base corpus, one occurrence too few of one canary of dose 64 in arm A."""
     rows = []
     for arm, training_set, c in itertools.product(HALF_OF_ARM, ["base", *COHORTS[:3]], canaries()):
         dose = c["dose"] if training_set == c["cohort"] and c["half"] == HALF_OF_ARM[arm] else 0
@@ -177,7 +177,7 @@ def audit() -> list[dict]:
 
 
 def parity() -> pd.DataFrame:
-    """Rows of kind `completions_by_batch` of one policy: 20 items, of which bf16 changes 3 at batch 1 and 5 at batch 8, fp32 none."""
+    """Rows of `completions_by_batch` of one policy: 20 items, of which bf16 changes 3 at batch 1 and 5 at batch 8, fp32 none."""
     flips = {("float32", 1): 0, ("float32", 8): 0, ("bfloat16", 1): 3, ("bfloat16", 8): 5}
     return pd.DataFrame(
         dict(dtype=dtype, batch_size=size, item_id=f"i{i:02d}", completion_ids=[5, 6, 8 if i < flipped else 7])
@@ -187,7 +187,7 @@ def parity() -> pd.DataFrame:
 
 
 def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[dict]]:
-    """The rows of all tables of the study, by name (kinds.TABLES), with the default settings."""
+    """The rows of all tables of the study, by name (schemas.TABLES), with the default settings."""
     found = utility.utility(
         evaluation=evaluation(policies, seeds), policies=list(policies), reference="sft", confidence=0.95, collapse_ratio=1.5
     )
@@ -201,7 +201,7 @@ def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[di
         "contrast": contrasts.contrast(**common, contrasts=compared),
         "exposure": likelihood.exposure(**common),
         "recovery": recovery.recovery(**common),
-        "secret_kinds": secret_kinds.secret_kinds(**common),
+        "secret_types": secret_types.secret_types(**common),
         "extraction_probability": likelihood.extraction_probability(**common, tries=[1, 100, 10**18], chances=[0.1, 0.5, 0.9]),
         "membership": membership.membership(**common, fpr=0.01),
         "reward_gap": membership.reward_gap(extraction=rows[rows["policy"] == "sft"], confidence=0.95),

@@ -39,7 +39,7 @@ def test_the_study_by_hand_in_three_sentences(tables):
         "What fine-tuning taught stays after PPO: of the 64 canaries in its fine-tuning set sft memorized 38 (59 %, 95 % interval 46–71 %), "
         "and ppo keeps 32 of these (84 %, 69–94 %).",
         "What only the reward model saw comes back less than what a policy is trained on directly: of the 64 canaries in the preference pairs "
-        "ppo gives back none (0–6 %), direct 34 (53 %, 40–66 %) and ipo 9 (14 %, 7–25 %); direct − ppo is +55 points (+48 to +62) and "
+        "ppo gives back none (0–6 %), sft_chosen 34 (53 %, 40–66 %) and ipo 9 (14 %, 7–25 %); sft_chosen − ppo is +55 points (+48 to +62) and "
         "ipo − ppo is +14 points (+10 to +18), and that ipo gives back more than ppo is shown; by likelihood ipo knows more of them than ppo, "
         "+0.8 bits (+0.6 to +1.1) of exposure.",
         "PPO memorizes little of its own prompts: of the 64 canaries in its prompts ppo gives back the secret of none (0–6 %) and the rest of "
@@ -90,12 +90,12 @@ def test_what_stays_is_decided_by_the_interval_alone(tables, low, high, verdict)
 @pytest.mark.parametrize("turned", [False, True])
 def test_shielding_needs_the_difference_and_rates_apart_and_a_turned_contrast_means_the_same(tables, difference, ppo_high, verdict, turned):
     memorized(tables, "ppo", "preference")["counterfactual_high"] = ppo_high
-    memorized(tables, "direct", "preference")["counterfactual_low"] = 0.4
-    row = one(tables, "contrast", policy="ppo", other="direct", cohort="preference", measure="memorized")
+    memorized(tables, "sft_chosen", "preference")["counterfactual_low"] = 0.4
+    row = one(tables, "contrast", policy="ppo", other="sft_chosen", cohort="preference", measure="memorized")
     low, high = difference
     row.update(difference=-(low + high) / 2, difference_low=-high, difference_high=-low)
     if turned:
-        row.update(policy="direct", other="ppo", difference=(low + high) / 2, difference_low=low, difference_high=high)
+        row.update(policy="sft_chosen", other="ppo", difference=(low + high) / 2, difference_low=low, difference_high=high)
     assert verdicts(tables)[1] == verdict
 
 
@@ -151,20 +151,20 @@ def test_a_collapsed_policy_shows_nothing_and_the_reason_is_given():
         "; ppo and ipo have collapsed, so what they do not give back says nothing" in sentences(study.tables(collapsed=("ppo", "ipo")))[1]
     )
     assert verdicts(study.tables(collapsed=("ipo",))) == [SHOWN, SHOWN, SHOWN, NOT_SHOWN]
-    assert verdicts(study.tables(collapsed=("direct",))) == [SHOWN, NOT_SHOWN, SHOWN, SHOWN]
+    assert verdicts(study.tables(collapsed=("sft_chosen",))) == [SHOWN, NOT_SHOWN, SHOWN, SHOWN]
 
 
 def test_policies_are_found_by_what_they_are_and_named():
     policies = {
-        "start": {"kind": "base"},
-        "sft": {"kind": "sft", "parent": "start", "data": "sft"},
-        "elsewhere": {"kind": "ppo", "parent": "other"},  # does not descend from the reference
-        "other": {"kind": "sft", "parent": "start", "data": "sft"},
-        "more": {"kind": "sft", "parent": "sft", "data": "sft"},  # not on the preferences
-        "rlhf": {"kind": "ppo", "parent": "more"},
-        "second": {"kind": "ppo", "parent": "sft"},
-        "chosen": {"kind": "sft", "parent": "sft", "data": "preference"},
-        "pairs": {"kind": "ipo", "parent": "sft"},
+        "start": {"method": "base"},
+        "sft": {"method": "sft", "parent": "start", "data": "sft"},
+        "elsewhere": {"method": "ppo", "parent": "other"},  # does not descend from the reference
+        "other": {"method": "sft", "parent": "start", "data": "sft"},
+        "more": {"method": "sft", "parent": "sft", "data": "sft"},  # not on the preferences
+        "rlhf": {"method": "ppo", "parent": "more"},
+        "second": {"method": "ppo", "parent": "sft"},
+        "chosen": {"method": "sft", "parent": "sft", "data": "preference"},
+        "pairs": {"method": "ipo", "parent": "sft"},
     }
     assert findings.roles(policies=policies, reference="sft") == dict(ppo="rlhf", ipo="pairs", direct="chosen")
     said = " ".join(sentences(study.tables(policies), policies))
@@ -176,8 +176,8 @@ def test_policies_are_found_by_what_they_are_and_named():
     [
         (("ppo",), [NOT_MEASURED] * 4),
         (("ipo",), [SHOWN, SHOWN, SHOWN, NOT_MEASURED]),
-        (("direct",), [SHOWN, NOT_MEASURED, SHOWN, SHOWN]),
-        (("direct", "ppo", "ipo"), [NOT_MEASURED] * 4),
+        (("sft_chosen",), [SHOWN, NOT_MEASURED, SHOWN, SHOWN]),
+        (("sft_chosen", "ppo", "ipo"), [NOT_MEASURED] * 4),
     ],
 )
 def test_what_the_run_lacks_was_not_measured(missing, expected):
@@ -204,7 +204,7 @@ def test_two_policies_that_are_not_contrasted_are_to_be_named(tables):
 
     tables["contrast"] = [row for row in tables["contrast"] if row["other"] == "sft"]
     remedy = "are not held against each other; name the pair in report.contrasts."
-    assert reasons() == [f"ppo and direct {remedy}", f"ipo and ppo {remedy}"]
+    assert reasons() == [f"ppo and sft_chosen {remedy}", f"ipo and ppo {remedy}"]
     tables["memorization"] = [row for row in tables["memorization"] if row["cohort"] != "preference"]
     assert reasons() == [f"The tables hold no such rows of {name}." for name in ("ppo", "ipo")]
 
@@ -235,7 +235,7 @@ def test_none_one_and_all(tables, known, still, said):
 
 
 def test_controls_that_came_back_are_named_with_the_worst_policy(tables):
-    memorized(tables, "ipo", "heldout").update(study.rated(6, 64, "counterfactual_"))
+    memorized(tables, "ipo", "unplanted").update(study.rated(6, 64, "counterfactual_"))
     assert sentences(tables)[2].endswith("of canaries planted nowhere ipo gives back most, 6 of 64 (9 %, 4–19 %).")
 
 
@@ -250,7 +250,7 @@ def test_every_combination_of_verdicts_is_three_clean_sentences(tables):
     for stays, shielded, more, collapsed in itertools.product([(0.6, 0.9), (0.4, 0.6), (0.1, 0.2)], spans, spans, [False, True]):
         made = copy.deepcopy(tables)
         one(made, "persistence", policy="ppo", cohort="sft").update(low=stays[0], high=stays[1])
-        one(made, "contrast", policy="ppo", other="direct", cohort="preference", measure="memorized").update(
+        one(made, "contrast", policy="ppo", other="sft_chosen", cohort="preference", measure="memorized").update(
             difference_low=-shielded[1], difference_high=-shielded[0]
         )
         one(made, "contrast", policy="ipo", other="ppo", cohort="preference", measure="memorized").update(

@@ -18,7 +18,7 @@ def test_the_audit_sums_what_was_counted_and_shows_the_one_that_is_missing():
     assert (short["canaries"], short["expected"], short["counted"], short["agree"]) == (8, 256, 255, 7)
     shown = found["rl_prompt", "A", "rl_prompt", "target", 16], found["rl_prompt", "A", "rl_prompt", "planted", 16]
     assert [r["expected"] for r in shown] == [0, 64]  # PPO is shown prompts and never targets, yet their dose is 16
-    placebo = found["preference", "A", "heldout", "target", 0]
+    placebo = found["preference", "A", "unplanted", "target", 0]
     assert (placebo["canaries"], placebo["expected"], placebo["counted"], placebo["agree"]) == (32, 0, 0, 32)
     assert sum(r["canaries"] - r["agree"] for r in rows) == 1
 

@@ -5,9 +5,9 @@ import pytest
 from benchmarks import tables as benchmark
 from benchmarks.probe_rows import generate
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data.kinds import AUDIT
-from workflow_scripts.core.probing.kinds import EVALUATION, EXTRACTION
-from workflow_scripts.core.results.kinds import TABLES
+from workflow_scripts.core.data.schemas import AUDIT
+from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION
+from workflow_scripts.core.results.schemas import TABLES
 
 ROWS = 32_000
 
@@ -28,7 +28,7 @@ def test_there_are_as_many_rows_as_asked_for_and_the_same_ones_again(folder, tmp
         assert sum(len(parquet.read_table(path, schema)) for path in folder.glob(f"{kind}-*.parquet")) == ROWS
     audit = parquet.read_frame([folder / "audit.parquet"], AUDIT)
     assert (audit["expected"] == audit["counted"]).all()
-    assert set(audit["cohort"]) - set(audit.loc[audit["expected"] > 0, "cohort"]) == {"heldout"}
+    assert set(audit["cohort"]) - set(audit.loc[audit["expected"] > 0, "cohort"]) == {"unplanted"}
 
 
 def test_every_table_is_made_of_them(folder):

@@ -11,11 +11,11 @@ import pytest
 from tests.unit.results import synthetic
 from workflow_scripts import compare as command
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data.kinds import CANARIES
+from workflow_scripts.core.data.schemas import CANARIES
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.freshness import receipts
 from workflow_scripts.core.freshness.code import ROOT
-from workflow_scripts.core.probing.kinds import EVALUATION, EXTRACTION
+from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION
 from workflow_scripts.core.results import comparing, runs
 
 REPORT = dict(reference="sft", confidence=0.95, collapse_ratio=1.5, utility_band=synthetic.BAND)
@@ -43,9 +43,9 @@ def lay(folder, policies: dict, *, rows: list[dict] | None = None, seed: int = 0
     return folder
 
 
-SFT = dict(base={"kind": "base"}, sft={"kind": "sft", "parent": "base", "data": "sft"})
-ONE = {**SFT, "direct": {"kind": "sft", "parent": "sft", "data": "preference"}, "ppo": {"kind": "ppo", "parent": "sft", "kl_coef": 0.05}}
-OTHER = {**SFT, "ppo_kl_0.2": {"kind": "ppo", "parent": "sft", "kl_coef": 0.2, "as": "direct"}, "ipo": {"kind": "ipo", "parent": "sft"}}
+SFT = dict(base={"method": "base"}, sft={"method": "sft", "parent": "base", "data": "sft"})
+ONE = {**SFT, "sft_chosen": {"method": "sft", "parent": "sft", "data": "preference"}, "ppo": {"method": "ppo", "parent": "sft", "kl_coef": 0.05}}
+OTHER = {**SFT, "ppo_kl_0.2": {"method": "ppo", "parent": "sft", "kl_coef": 0.2, "as": "sft_chosen"}, "ipo": {"method": "ipo", "parent": "sft"}}
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_it_writes_one_page_that_loads_nothing_and_its_tables(two):
     text = page.read_text(encoding="utf-8")
     assert not re.findall(r"(?:src|href)=[\"'](?!data:|#)", text) and "<script" not in text and "default-src &#39;none&#39;" in text
     rows = pd.read_csv(page.parent / "policies.csv")
-    wanted = {("one", "sft"), ("one", "direct"), ("one", "ppo"), ("other", "sft"), ("other", "ppo_kl_0.2"), ("other", "ipo")}
+    wanted = {("one", "sft"), ("one", "sft_chosen"), ("one", "ppo"), ("other", "sft"), ("other", "ppo_kl_0.2"), ("other", "ipo")}
     assert set(zip(rows["run"], rows["policy"], strict=True)) == wanted
     assert {"perplexity_low", "mean_reward_high", "rate", "low", "rl_prompt_rate"} <= set(rows.columns)
     config = pd.read_csv(page.parent / "config.csv").set_index("key")
@@ -72,7 +72,7 @@ def test_namesakes_and_else_the_first_of_a_kind_are_paired_on_the_same_canaries(
     rows = {(c["policy"], c["cohort"]): c for c in comparing.paired(found, 0.95) if c["measure"] == "memorized"}
     same, more = rows["sft (other)", "sft"], rows["ppo_kl_0.2 (other)", "preference"]
     assert (same["difference"], same["p"], same["n"]) == (0, 1, 32)
-    assert (more["other"], more["difference"]) == ("ppo (one)", 23 / 32)  # as direct: 1 + 6 + 8 + 8 of 32, where ppo has none
+    assert (more["other"], more["difference"]) == ("ppo (one)", 23 / 32)  # as sft_chosen: 1 + 6 + 8 + 8 of 32, where ppo has none
     assert more["p"] == pytest.approx(2 * 0.5**23) and more["p_holm"] == pytest.approx(6 * more["p"])
 
 

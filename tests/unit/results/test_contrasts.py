@@ -32,8 +32,8 @@ def usual() -> dict[tuple, dict]:
 
 
 def test_default_pairs_are_later_minus_reference_and_later_minus_earlier():
-    assert PAIRS == [("direct", "sft"), ("ppo", "sft"), ("ipo", "sft"), ("ppo", "direct"), ("ipo", "direct"), ("ipo", "ppo")]
-    shuffled = contrasts.default_pairs(policies=list(synthetic.POLICIES), reference="sft", later=["ipo", "ppo", "direct"])
+    assert PAIRS == [("sft_chosen", "sft"), ("ppo", "sft"), ("ipo", "sft"), ("ppo", "sft_chosen"), ("ipo", "sft_chosen"), ("ipo", "ppo")]
+    shuffled = contrasts.default_pairs(policies=list(synthetic.POLICIES), reference="sft", later=["ipo", "ppo", "sft_chosen"])
     assert shuffled == PAIRS  # the order of the policies counts, not that of `later`
     assert contrasts.default_pairs(policies=["base", "sft"], reference="sft", later=[]) == []
 
@@ -72,26 +72,26 @@ def _hits(policy: str) -> list[bool]:
 def test_holm_by_hand_and_heldout_apart():
     extraction = synthetic.extraction(probes=["fim"])
     found = list(usual().values())
-    assert {r["p_holm"] for r in found if r["cohort"] == "heldout"} == {1.0}
+    assert {r["p_holm"] for r in found if r["cohort"] == "unplanted"} == {1.0}
     for measure in contrasts.MEASURES:
-        family = sorted((r for r in found if r["measure"] == measure and r["cohort"] != "heldout"), key=lambda r: r["p"])
+        family = sorted((r for r in found if r["measure"] == measure and r["cohort"] != "unplanted"), key=lambda r: r["p"])
         assert len(family) == 18
         highest = 0.0
         for place, row in enumerate(family):  # Holm (1979): the k-th smallest times m - k + 1, never falling, at most 1
             highest = max(highest, min(1.0, (18 - place) * row["p"]))
             assert row["p_holm"] == pytest.approx(highest)
-    alone = table(extraction[extraction["cohort"].isin(["heldout", "sft"])])
+    alone = table(extraction[extraction["cohort"].isin(["unplanted", "sft"])])
     assert alone["ipo", "sft", "sft", "memorized"]["p_holm"] < usual()["ipo", "sft", "sft", "memorized"]["p_holm"]
 
 
 def test_heldout_rows_are_held_to_each_other():
     extraction = synthetic.extraction(probes=["fim"])
-    odd = (extraction["policy"] == "ppo") & (extraction["cohort"] == "heldout")
+    odd = (extraction["policy"] == "ppo") & (extraction["cohort"] == "unplanted")
     extraction.loc[odd, "exposure"] += np.random.default_rng(0).normal(0.5, 1, odd.sum())
     found = table(extraction)
-    raw = [found[*pair, "heldout", "exposure"]["p"] for pair in PAIRS]
+    raw = [found[*pair, "unplanted", "exposure"]["p"] for pair in PAIRS]
     smallest = min(range(6), key=raw.__getitem__)
-    assert raw[smallest] < 0.2 and found[*PAIRS[smallest], "heldout", "exposure"]["p_holm"] == pytest.approx(min(1, 6 * raw[smallest]))
+    assert raw[smallest] < 0.2 and found[*PAIRS[smallest], "unplanted", "exposure"]["p_holm"] == pytest.approx(min(1, 6 * raw[smallest]))
 
 
 def test_where_no_canary_differs_the_interval_is_not_nothing():
@@ -180,7 +180,7 @@ def test_seeds_are_averaged_within_a_canary_and_give_an_interval_of_their_own():
 
 
 def test_either_policy_collapsed_flags_the_row_and_pairs_can_be_chosen():
-    assert {key[:2] for key, row in usual().items() if row["collapsed"]} == {("ipo", "sft"), ("ipo", "direct"), ("ipo", "ppo")}
+    assert {key[:2] for key, row in usual().items() if row["collapsed"]} == {("ipo", "sft"), ("ipo", "sft_chosen"), ("ipo", "ppo")}
     chosen = table(pairs=[["sft", "base"]])  # as YAML has it
     assert {key[:2] for key in chosen} == {("sft", "base")} and chosen["sft", "base", "sft", "memorized"]["difference"] == 20 / 32
     assert all(row["collapsed"] for row in table(pairs=[("sft", "ipo")]).values())

@@ -21,7 +21,7 @@ DRAWN = ["workflow", "memorization", "dose_response", "shift", "contrast", "fron
 def draw(name: str, policies=study.POLICIES, collapsed=("ipo",)):
     """A figure of the study by hand, drawn anew."""
     if name == "workflow":
-        return dag.workflow(policies=policies, sampler="sft", reward_models={"reward_model": dict(kind="single", parent="sft")})
+        return dag.workflow(policies=policies, sampler="sft", reward_models={"reward_model": dict(type="single", parent="sft")})
     found = study.tables(policies, collapsed)
     if name == "shift":
         later = [p for p in policies if p not in ("base", "sft")]
@@ -87,7 +87,7 @@ def test_heat_map_says_rate_count_and_interval_and_marks_what_collapsed():
 
 def test_dose_response_has_a_panel_per_policy_with_the_rates_of_the_table():
     axes = [a for a in draw("dose_response").axes if a.get_visible()]
-    assert [a.get_title(loc="left") for a in axes] == ["base", "sft", "direct", "ppo", "ipo (collapsed)"]
+    assert [a.get_title(loc="left") for a in axes] == ["base", "sft", "sft_chosen", "ppo", "ipo (collapsed)"]
     rows = [m for m in study.tables()["memorization"] if (m["policy"], m["cohort"], m["probe"]) == ("sft", "sft", "fim") and m["dose"]]
     by_marker = {line.get_marker(): line for line in axes[1].lines}
     assert list(by_marker["o"].get_ydata()) == [m["rate"] for m in rows] and list(by_marker["s"].get_ydata()) == [0, 0, 0, 0]
@@ -98,7 +98,7 @@ def test_contrasts_show_interval_p_and_what_this_run_cannot_detect():
     figure = draw("contrast", collapsed=())
     axes = [a for a in figure.axes if a.get_visible()]
     assert [a.get_title(loc="left").split()[0] for a in axes] == list(study.COHORTS[:3])
-    assert [t.get_text() for t in axes[0].get_yticklabels()] == ["ppo − direct", "ipo − direct", "ipo − ppo"]
+    assert [t.get_text() for t in axes[0].get_yticklabels()] == ["ppo − sft_chosen", "ipo − sft_chosen", "ipo − ppo"]
     rows = [c for c in study.tables()["contrast"] if (c["cohort"], c["measure"]) == ("preference", "memorized")]
     points = [line.get_xdata()[0] for line in axes[1].lines if line.get_marker() == "s"]
     bars = [tuple(line.get_xdata()) for line in axes[1].lines if len(line.get_xdata()) == 2][1:]
@@ -195,12 +195,12 @@ def test_the_ratio_axis_has_some_ticks_and_never_too_many(low, high):
 def test_shift_is_positive_where_a_canary_was_forgotten():
     figure = draw("shift")
     axes = {a.get_title(loc="left"): a for a in figure.axes if a.get_visible()}
-    assert list(axes) == ["direct", "ppo", "ipo (collapsed)"]
+    assert list(axes) == ["sft_chosen", "ppo", "ipo (collapsed)"]
     filled = {name: a.collections[1].get_offsets() for name, a in axes.items()}  # the sft cohort's, memorized by sft
     assert [len(points) for points in filled.values()] == [20, 20, 20]
     assert (filled["ppo"][:, 0] > 0.3).sum() == 3 and (filled["ppo"][:, 0] < 0).sum() == 0
     assert (filled["ipo (collapsed)"][:, 0] > 0.3).sum() == 17
-    assert (axes["direct"].collections[2].get_offsets()[:, 0] < -0.3).sum() == 23  # preference canaries that direct has learnt
+    assert (axes["sft_chosen"].collections[2].get_offsets()[:, 0] < -0.3).sum() == 23  # preference canaries that direct has learnt
     assert "forgotten →" in texts(figure) and "← closer to verbatim" in texts(figure)
 
 
@@ -210,18 +210,18 @@ def test_shift_without_later_policies_says_so():
 
 @pytest.mark.parametrize("n", [1, 2, 12])
 def test_one_policy_and_twelve_fit_their_figures_and_no_text_hides_another(n):
-    policies = {"sft": study.POLICIES["sft"]} | {f"ppo_kl_0.{i:02d}_long": {"kind": "ppo", "parent": "sft"} for i in range(1, n)}
+    policies = {"sft": study.POLICIES["sft"]} | {f"ppo_kl_0.{i:02d}_long": {"method": "ppo", "parent": "sft"} for i in range(1, n)}
     for name in DRAWN[1:]:
         figure = draw(name, policies, collapsed=tuple(policies)[1:2])
         assert cut_off(figure) == [], name
         assert overlapping(figure) == [], name
-    assert cut_off(dag.workflow(policies={"base": {"kind": "base"}, **policies}, sampler="sft", reward_models={})) == []
+    assert cut_off(dag.workflow(policies={"base": {"method": "base"}, **policies}, sampler="sft", reward_models={})) == []
 
 
 def test_names_are_never_read_as_mathematics(tmp_path):
-    policies = {"base": {"kind": "base"}, "$x^$": {"kind": "sft", "parent": "base", "data": "sft"}}
+    policies = {"base": {"method": "base"}, "$x^$": {"method": "sft", "parent": "base", "data": "sft"}}
     style.save(
-        figure=dag.workflow(policies=policies, sampler="$x^$", reward_models={"$r_": {"kind": "single", "parent": "base"}}),
+        figure=dag.workflow(policies=policies, sampler="$x^$", reward_models={"$r_": {"type": "single", "parent": "base"}}),
         path=tmp_path / "w.svg",
     )
     assert (tmp_path / "w.svg").stat().st_size > 10_000  # as mathematics "$x^$" is an error
@@ -240,18 +240,18 @@ def test_rates_can_be_told_apart_in_grey():
 
 
 def test_the_graph_is_that_of_the_config(config):
-    rewards = {"reward_model": dict(kind="single", parent="base"), "length": dict(kind="length_only")}
-    rewards["both"] = dict(kind="ensemble", members=["reward_model", "other"])
-    rewards["other"] = dict(kind="smoothed", parent="sft")
+    rewards = {"reward_model": dict(type="single", parent="base"), "length": dict(type="length_only")}
+    rewards["both"] = dict(type="ensemble", members=["reward_model", "other"])
+    rewards["other"] = dict(type="smoothed", parent="sft")
     policies = {**config["policies"], "ppo": {**config["policies"]["ppo"], "reward_model": "both"}}
-    graph = dag.stages(policies=policies, sampler="direct", reward_models=rewards)
+    graph = dag.stages(policies=policies, sampler="sft_chosen", reward_models=rewards)
     of = lambda name: ("policy", name)  # noqa: E731
     roles = {(a[1], b[1]): role for a, b, role in graph.edges(data="role")}
     assert roles == {
         ("corpus", "plant"): "data",
         ("plant", "base"): "data",
         ("base", "sft"): "weights",
-        ("sft", "direct"): "weights",
+        ("sft", "sft_chosen"): "weights",
         ("sft", "ppo"): "weights",
         ("sft", "ipo"): "weights",
         ("both", "ppo"): "reward",
@@ -261,7 +261,7 @@ def test_the_graph_is_that_of_the_config(config):
         ("preferences", "length"): "data",
         ("sft", "other"): "weights",
         ("preferences", "ipo"): "data",
-        ("direct", "preferences"): "data",
+        ("sft_chosen", "preferences"): "data",
         ("preferences", "reward_model"): "data",
         ("base", "reward_model"): "weights",
     }
@@ -269,24 +269,24 @@ def test_the_graph_is_that_of_the_config(config):
 
 
 def test_the_graph_shows_where_every_kind_learns_from_and_what_enters_there():
-    reads = {"ppo": "reward_model", "rloo": "reward_model", "rrhf": "reward_model", "online_dpo": "reward_model"}
+    reads = {"ppo": "reward_model", "rloo": "reward_model", "rrhf": "reward_model", "iterative_dpo": "reward_model"}
     reads |= {"ipo": "preferences", "dpo": "preferences", "slic": "preferences"}
     assert set(reads) == set(PARENTS) - {"base", "sft", "lora"} and set(PARENTS) == set(dag.KINDS)
-    policies = {"base": {"kind": "base"}, "sft": {"kind": "sft", "parent": "base", "data": "sft"}}
+    policies = {"base": {"method": "base"}, "sft": {"method": "sft", "parent": "base", "data": "sft"}}
     of_reward = lambda name: {"reward_model": "reward_model"} if reads[name] == "reward_model" else {}  # noqa: E731
     policies |= {kind: {"kind": kind, "parent": "sft", **of_reward(kind)} for kind in reads}
-    policies["second"] = {"kind": "online_dpo", "parent": "online_dpo", "reward_model": "reward_model"}
-    graph = dag.stages(policies=policies, sampler="sft", reward_models={"reward_model": {"kind": "single", "parent": "sft"}})
+    policies["second"] = {"method": "iterative_dpo", "parent": "iterative_dpo", "reward_model": "reward_model"}
+    graph = dag.stages(policies=policies, sampler="sft", reward_models={"reward_model": {"type": "single", "parent": "sft"}})
     found = {b[1]: a[1] for a, b in graph.edges if a[0] in ("step", "reward") and b[1] in {**reads, "second": 0}}
-    assert found == {**reads, "second": "reward_model"} and (("policy", "online_dpo"), ("policy", "second")) in graph.edges
+    assert found == {**reads, "second": "reward_model"} and (("policy", "iterative_dpo"), ("policy", "second")) in graph.edges
     entered = {name for name in policies if graph.nodes["policy", name]["cohort"] == "rl_prompt"}
-    assert entered == {"ppo", "rloo", "rrhf", "online_dpo", "second"}
+    assert entered == {"ppo", "rloo", "rrhf", "iterative_dpo", "second"}
 
 
 def test_no_two_boxes_share_a_place_and_every_arrow_points_right(config):
     sweep = {f"ppo_{i}": config["policies"]["ppo"] for i in range(6)} | {f"ipo_{i}": config["policies"]["ipo"] for i in range(4)}
-    rewards = {**config["reward_models"], "rm_2": config["reward_models"]["reward_model"], "length": dict(kind="length_only")}
-    rewards["both"] = dict(kind="ensemble", members=["reward_model", "rm_2"])
+    rewards = {**config["reward_models"], "rm_2": config["reward_models"]["reward_model"], "length": dict(type="length_only")}
+    rewards["both"] = dict(type="ensemble", members=["reward_model", "rm_2"])
     graph = dag.stages(policies={**config["policies"], **sweep}, sampler="sft", reward_models=rewards)
     places, routes = dag.layout(graph)
     for (layer, row), (other, next_row) in itertools.combinations(places.values(), 2):

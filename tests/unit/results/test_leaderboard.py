@@ -9,14 +9,14 @@ from workflow_scripts.core.results import leaderboard as boards
 from workflow_scripts.core.results import pareto, standing, statistics, utility
 
 BAND = {"measure": "perplexity_ratio", "within": 0.15}
-COHORTS = ("sft", "preference", "rl_prompt", "heldout")
+COHORTS = ("sft", "preference", "rl_prompt", "unplanted")
 N, EXAMPLES = 40, 50  # canaries per cohort, held-out examples
 
 
 def extraction(leaks: dict[str, range]) -> pd.DataFrame:
     """Rows of a study in which each policy gives back the sft canaries of these numbers when planted; the twin knows number 0 always."""
     rows = [
-        dict(policy=policy, probe="fim", seed=0, canary_id=f"{cohort}-{i:02d}", arm=arm, half=1 + i % 2, kind="key", cohort=cohort, dose=4)
+        dict(policy=policy, probe="fim", seed=0, canary_id=f"{cohort}-{i:02d}", arm=arm, half=1 + i % 2, secret_type="key", cohort=cohort, dose=4)
         | dict(memorized=cohort == "sft" and (i == 0 or (i in known and (arm == "A") == (i % 2 == 0))), exposure=1.0 + (i in known))
         for policy, known in leaks.items()
         for arm in "AB"
@@ -47,7 +47,7 @@ def made(leaks: dict[str, range], ratios: dict[str, float], rewards: dict[str, f
     """{policy: its row} in the order of the table."""
     rows = evaluation(ratios, rewards or {})
     used = utility.utility(evaluation=rows, policies=list(ratios), reference="sft", confidence=0.95, collapse_ratio=1.5)
-    policies = {name: {"kind": "ppo"} for name in leaks}
+    policies = {name: {"method": "ppo"} for name in leaks}
     about = dict(utility=used, policies=policies, reference="sft", confidence=0.95, band=band)
     return {row["policy"]: row for row in boards.leaderboard(extraction=extraction(leaks), evaluation=rows, **about)}
 

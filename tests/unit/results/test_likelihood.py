@@ -78,7 +78,7 @@ def test_extraction_probability_of_known_rows():
     assert (row["control_hits"], row["control_rate"]) == (1, 1 / 8) and not row["collapsed"]
     assert (row["low"], row["high"]) == statistics.clopper_pearson(hits=4, n=8, confidence=0.95)
     assert (row["control_low"], row["control_high"]) == statistics.clopper_pearson(hits=1, n=8, confidence=0.95)
-    assert found["ipo", "sft", 4, 1, 0.5]["collapsed"] and found["sft", "heldout", None, 10**18, 0.9999]["hits"] == 16
+    assert found["ipo", "sft", 4, 1, 0.5]["collapsed"] and found["sft", "unplanted", None, 10**18, 0.9999]["hits"] == 16
 
 
 def test_a_chance_that_is_just_reached_counts():
@@ -99,7 +99,7 @@ def test_exposure_of_known_rows():
             assert (row["mean"], row["control"], row["difference"]) == pytest.approx((mean, control, mean - control))
             assert row["difference_low"] <= row["difference"] <= row["difference_high"]
             assert (row["at_cap_low"], row["at_cap_high"]) == statistics.clopper_pearson(hits=hits, n=8, confidence=0.95)
-    none = found["base", "heldout", None]
+    none = found["base", "unplanted", None]
     assert none["difference"] == none["difference_low"] == none["difference_high"] == 0  # both arms give the very same
     assert none["mean_low"] < none["mean"] < none["mean_high"] and none["at_cap_hits"] == 0
 

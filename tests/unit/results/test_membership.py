@@ -107,25 +107,25 @@ def test_groups_of_other_sizes_and_groups_wholly_apart():
 def test_membership_of_known_rows():
     found = table(synthetic.extraction(), synthetic.POLICIES)
     assert len(found) == 5 * (3 * 5 * 2 + 2)
-    heldout = [-2 - 0.05 * i for i in range(32)]
+    unplanted = [-2 - 0.05 * i for i in range(32)]
     score = lambda hits: [-0.1 if i < hits else -2 - 0.05 * i for i in range(8)]  # noqa: E731
     for policy, cohort in synthetic.RATES:
         everyone, twins = [], []
         for dose, hits in zip(synthetic.DOSES, synthetic.RATES[policy, cohort], strict=True):
             control = score(synthetic.CONTROLS.get((policy, cohort), 0) if dose == 4 else 0)
-            for against, others in (("twins", control), ("heldout", heldout)):
+            for against, others in (("twins", control), ("unplanted", unplanted)):
                 row = found[policy, cohort, dose, against]
                 assert (row["members"], row["nonmembers"], row["fpr"]) == (8, len(others), 0.01)
                 assert row["auc"] == pytest.approx(area(score(hits), others)) and row["auc_low"] <= row["auc"] <= row["auc_high"]
                 assert row["tpr"] == sum(x > max(others) for x in score(hits)) / 8
             everyone, twins = everyone + score(hits), twins + control
         assert found[policy, cohort, None, "twins"]["auc"] == pytest.approx(area(everyone, twins))
-        assert found[policy, cohort, None, "heldout"]["auc"] == pytest.approx(area(everyone, heldout))
+        assert found[policy, cohort, None, "unplanted"]["auc"] == pytest.approx(area(everyone, unplanted))
     row = found["sft", "sft", 64, "twins"]
     assert (row["auc"], row["tpr"]) == (1.0, 1.0) and (row["tpr_low"], row["tpr_high"]) == statistics.clopper_pearson(
         hits=8, n=8, confidence=0.95
     )
-    assert {key[3] for key in found if key[1] == "heldout"} == {"twins"}
+    assert {key[3] for key in found if key[1] == "unplanted"} == {"twins"}
     assert {key[0] for key, row in found.items() if row["collapsed"]} == {"ipo"}
 
 
@@ -151,19 +151,19 @@ def test_the_score_is_per_token_and_averaged_over_seeds():
 
 def test_the_held_out_score_is_of_the_assigned_arm_alone_as_that_of_members():
     extraction = synthetic.extraction(["sft"], probes=["fim"])
-    out = extraction["cohort"] == "heldout"
+    out = extraction["cohort"] == "unplanted"
     extraction["target_logprob"] = np.where(
         out, np.where(extraction["arm"].map({"A": 1, "B": 2}) == extraction["half"], -24.0, 0.0), np.where(extraction["seen"], -22.0, -26.0)
     )
     found = table(extraction)
-    assert found["sft", "sft", None, "heldout"]["auc"] == 1.0 and found["sft", "sft", None, "twins"]["auc"] == 1.0
+    assert found["sft", "sft", None, "unplanted"]["auc"] == 1.0 and found["sft", "sft", None, "twins"]["auc"] == 1.0
     extraction.loc[extraction["seen"], "target_logprob"] = -25.0
-    assert table(extraction)["sft", "sft", None, "heldout"]["auc"] == 0.0
+    assert table(extraction)["sft", "sft", None, "unplanted"]["auc"] == 0.0
 
 
 def test_without_a_held_out_cohort_only_twins_remain():
     extraction = synthetic.extraction(["sft"], probes=["fim"])
-    assert {key[3] for key in table(extraction[extraction["cohort"] != "heldout"])} == {"twins"}
+    assert {key[3] for key in table(extraction[extraction["cohort"] != "unplanted"])} == {"twins"}
 
 
 def test_reward_gap_of_known_rows():

@@ -10,10 +10,10 @@ import pytest
 
 from tests.unit.results import study, synthetic
 from workflow_scripts.core import job, parquet
-from workflow_scripts.core.data.kinds import CANARIES
-from workflow_scripts.core.probing.kinds import EXTRACTION
+from workflow_scripts.core.data.schemas import CANARIES
+from workflow_scripts.core.probing.schemas import EXTRACTION
 from workflow_scripts.core.results import cost
-from workflow_scripts.core.results.kinds import TABLES
+from workflow_scripts.core.results.schemas import TABLES
 
 SCRIPTS = Path(job.__file__).parents[1]
 FIGURES = ["workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context"]
@@ -60,7 +60,7 @@ def run(script: str, files: Inputs, folder: Path, monkeypatch, config: dict) -> 
     """The script's outputs."""
     output = SimpleNamespace(svg=folder / "f.svg", png=folder / "f.png", report=folder / "report.html", summary=folder / "summary.md")
     params = SimpleNamespace(later=synthetic.LATER, tables=list(TABLES), figures=FIGURES, policies=synthetic.POLICIES)
-    params.reward_models = {"reward_model": {"kind": "single", "parent": "sft"}}
+    params.reward_models = {"reward_model": {"type": "single", "parent": "sft"}}
 
     @contextmanager
     def stand_in(_):

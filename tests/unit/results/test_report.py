@@ -15,7 +15,7 @@ import pytest
 
 from tests.unit.results import study
 from workflow_scripts.core import parquet
-from workflow_scripts.core.results import kinds, report
+from workflow_scripts.core.results import schemas, report
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="2" height="1"><text>picture</text></svg>'
 FIGURES = ("workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context")
@@ -71,10 +71,10 @@ class Page(HTMLParser):
 
 def test_the_study_by_hand_fits_the_schema_of_every_table(tmp_path):
     made = study.tables()
-    assert set(made) == set(kinds.TABLES)
+    assert set(made) == set(schemas.TABLES)
     for name, rows in made.items():
-        parquet.write(rows, kinds.TABLES[name], tmp_path / name)
-        assert parquet.read_rows(tmp_path / name, kinds.TABLES[name]) == rows
+        parquet.write(rows, schemas.TABLES[name], tmp_path / name)
+        assert parquet.read_rows(tmp_path / name, schemas.TABLES[name]) == rows
 
 
 def test_exposure_by_chance_is_the_mean_over_all_ranks():
@@ -134,7 +134,7 @@ def test_the_tables_hold_the_numbers(given):
     rows = Page(report.render(**given)).rows
     assert ["sft", "58 %37/64, 45–70 %", *["0 %0/64, 0–6 %"] * 3, "1.0042.8 (39.8–45.8)"] in rows
     assert ["ppo", "sft", "38", "32", "84 %69–94 %", "6", "0", "0.031"] in rows
-    assert ["ppo − direct", "preference", "64", "−55 points−62 to −48", "< 0.001", "0.001", "11 points"] in rows
+    assert ["ppo − sft_chosen", "preference", "64", "−55 points−62 to −48", "< 0.001", "0.001", "11 points"] in rows
     assert ["sft", "+2.36+1.94 to +2.78\n3.80 against 1.44", *["+0.12−0.30 to +0.54\n1.56 against 1.44"] * 3] in rows
     assert ["sft", "sft", "69 %11/16, 41–89 %", "56 %9/16, 30–80 %", "50 %8/16, 25–75 %", "38 %6/16, 15–65 %", "0.030"] in rows
     assert ["train_sft", "2", "20 min", "19 min", "1,500", "–", "11.1 M", "cpu"] in rows
@@ -155,7 +155,7 @@ def test_a_table_that_has_no_rows_leaves_a_page(given):
         "contrast",
         "exposure",
         "recovery",
-        "secret_kinds",
+        "secret_types",
         "extraction_probability",
         "membership",
         "reward_gap",

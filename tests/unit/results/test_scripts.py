@@ -9,10 +9,10 @@ import pytest
 
 from tests.unit.results import synthetic
 from workflow_scripts.core import job, parquet
-from workflow_scripts.core.data.kinds import AUDIT
-from workflow_scripts.core.probing.kinds import EVALUATION, EXTRACTION, PARITY
+from workflow_scripts.core.data.schemas import AUDIT
+from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION, PARITY
 from workflow_scripts.core.results import tables
-from workflow_scripts.core.results.kinds import TABLES
+from workflow_scripts.core.results.schemas import TABLES
 
 SCRIPTS = Path(job.__file__).parents[1]
 SEEDS = (0, 1)

@@ -30,15 +30,15 @@ def test_it_holds_the_answer_the_headline_the_findings_the_contrasts_and_utility
     sentences = answer.answer(tables=given["tables"], policies=given["config"]["policies"], reference="sft", confidence=0.95)
     assert all(sentence.partition(": ")[2] in text for sentence in sentences) and text.count("**") == 8
     headline, findings, standing, stays, secrets, contrasts, utility = tables_of(text)
-    assert headline[0] == ["policy", "sft", "preference", "rl\\_prompt", "heldout", "perplexity ratio"]
+    assert headline[0] == ["policy", "sft", "preference", "rl\\_prompt", "unplanted", "perplexity ratio"]
     assert headline[3][1] == "58 % (37/64, 45–70 %)" and headline[6][0] == "ipo (collapsed)"
     assert [row[1] for row in findings[2:]] == ["shown", "shown", "shown", "not shown"]
-    assert contrasts[2][:4] == ["ppo − direct", "sft", "64", "+8 points (+1 to +15)"] and len(contrasts) == 2 + 9
-    assert [row[0] for row in standing[2:]] == ["sft", "direct", "ppo", "ipo (not comparable: collapsed)"]
+    assert contrasts[2][:4] == ["ppo − sft_chosen", "sft", "64", "+8 points (+1 to +15)"] and len(contrasts) == 2 + 9
+    assert [row[0] for row in standing[2:]] == ["sft", "sft_chosen", "ppo", "ipo (not comparable: collapsed)"]
     assert stays[0][:3] == ["policy", "cohort", "memorized before"] and stays[3][:4] == ["ppo", "sft", "38", "32"]
     assert secrets[0] == ["policy", "cohort", *study.KINDS, "kinds differ: p"]
-    assert secrets[2][:3] == ["sft", "sft", "69 % (11/16, 41–89 %)"] and "heldout" not in [row[1] for row in secrets]
-    assert [row[0] for row in utility[2:]] == ["base", "sft", "direct", "ppo", "ipo (collapsed)"]
+    assert secrets[2][:3] == ["sft", "sft", "69 % (11/16, 41–89 %)"] and "unplanted" not in [row[1] for row in secrets]
+    assert [row[0] for row in utility[2:]] == ["base", "sft", "sft_chosen", "ppo", "ipo (collapsed)"]
 
 
 def test_every_row_has_as_many_cells_as_its_head(given):

@@ -8,9 +8,9 @@ import pytest
 
 from tests.unit.results import synthetic
 from workflow_scripts.core import parquet
-from workflow_scripts.core.probing.kinds import EVALUATION, EXTRACTION
+from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION
 from workflow_scripts.core.results import cost, formats, memorization, pairs, statistics, tables, utility
-from workflow_scripts.core.results.kinds import TABLES
+from workflow_scripts.core.results.schemas import TABLES
 
 
 def useful(policies=synthetic.POLICIES, seeds=(0,), **changes) -> list[dict]:
@@ -78,7 +78,7 @@ def test_a_canary_that_both_arms_memorize_is_not_counterfactual_and_one_that_onl
 def test_heldout_is_a_placebo_with_an_upper_bound():
     found = memorized()
     for policy in synthetic.POLICIES:
-        row = found[policy, "heldout", None]
+        row = found[policy, "unplanted", None]
         assert (row["n"], row["hits"], row["low"]) == (32, 0, 0)
         assert row["high"] == pytest.approx(1 - 0.025 ** (1 / 32))
         assert formats.rate(row, "counterfactual_") == ("0 %", "0/32, 0–11 %")
@@ -131,7 +131,7 @@ def test_persistence_counts_what_stays_and_tests_what_changes():
     assert (row["memorized_by_reference"], row["still_memorized"], row["lost"], row["gained"]) == (20, 17, 3, 0)
     assert row["rate"] == 0.85 and row["mcnemar_p"] == pytest.approx(2 * 0.5**3)
     assert (row["low"], row["high"]) == statistics.clopper_pearson(hits=17, n=20, confidence=0.95)
-    assert (kept()["direct", "preference"]["lost"], kept()["direct", "preference"]["gained"]) == (0, 23)
+    assert (kept()["sft_chosen", "preference"]["lost"], kept()["sft_chosen", "preference"]["gained"]) == (0, 23)
 
 
 def test_nothing_memorized_leaves_no_share():
@@ -158,8 +158,8 @@ def test_persistence_needs_the_same_canaries_and_may_be_empty():
 
 def test_each_policy_is_held_against_the_one_that_it_started_from():
     common = dict(extraction=synthetic.extraction(), utility=useful(), confidence=0.95)
-    both = memorization.persistence(**common, references={"ppo": "sft", "ipo": "direct"})
-    assert [(r["policy"], r["reference"]) for r in both[::4]] == [("ppo", "sft"), ("ipo", "direct")]
+    both = memorization.persistence(**common, references={"ppo": "sft", "ipo": "sft_chosen"})
+    assert [(r["policy"], r["reference"]) for r in both[::4]] == [("ppo", "sft"), ("ipo", "sft_chosen")]
     assert both[:4] == memorization.persistence(**common, references={"ppo": "sft"})
     preference = next(r for r in both if (r["policy"], r["cohort"]) == ("ipo", "preference"))
     assert (preference["memorized_by_reference"], preference["still_memorized"], preference["lost"]) == (23, 3, 20)
@@ -275,14 +275,14 @@ def test_tables_of_rows_that_were_written_and_read_are_those_of_the_rows(tmp_pat
 
 def test_headline_says_rate_count_interval_and_utility():
     rows = tables.headline(memorization=list(memorized().values()), utility=useful())
-    assert [r["policy"] for r in rows] == ["base", "sft", "direct", "ppo", "ipo (collapsed)"]
-    assert rows[1]["sft"] == "59 % (19/32, 41–76 %)" and rows[1]["heldout"] == "0 % (0/32, 0–11 %)"
+    assert [r["policy"] for r in rows] == ["base", "sft", "sft_chosen", "ppo", "ipo (collapsed)"]
+    assert rows[1]["sft"] == "59 % (19/32, 41–76 %)" and rows[1]["unplanted"] == "0 % (0/32, 0–11 %)"
     assert rows[4]["held-out perplexity"] == "200.0 (× 4.00)"
 
 
 def test_metrics_are_the_numbers_of_the_headline():
     found = tables.metrics(memorization=list(memorized().values()), utility=useful())
-    assert list(found) == ["base", "sft", "direct", "ppo", "ipo"]
+    assert list(found) == ["base", "sft", "sft_chosen", "ppo", "ipo"]
     assert found["sft"]["memorized"]["sft"] == pytest.approx(19 / 32) and found["ipo"]["perplexity"] == pytest.approx(200)
     assert all(isinstance(v, float) for policy in found.values() for v in (*policy["memorized"].values(), policy["mean_reward"]))
 

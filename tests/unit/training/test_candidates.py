@@ -8,10 +8,10 @@ import torch
 
 from tests.unit.small import logprobs, scratch
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.training import candidates, dpo, online_dpo, rrhf
+from workflow_scripts.core.training import candidates, dpo, iterative_dpo, rrhf
 from workflow_scripts.core.training.trainer import Stage
 
-ONCE = Stage(seed=0, device="cpu", desc="test", epochs=1, batch_size=4, learning_rate=1e-9, weight_decay=0.0, warmup_share=0.0)
+ONCE = Stage(seed=0, device="cpu", desc="test", epochs=1, batch_size=4, learning_rate=1e-9, weight_decay=0.0, warmup_ratio=0.0)
 HOW = candidates.Sampling(
     seed=0, device="cpu", desc="test", samples=4, max_new_tokens=5, temperature=1.0, missing_eos_penalty=2.0, batch_size=8
 )
@@ -100,9 +100,9 @@ def test_rrhf_loss_is_the_formula(sft_coef, small, sampled):
 
 
 def test_an_iteration_is_dpo_on_the_pairs_with_the_parent_as_reference(small, sampled):
-    stage = Stage(seed=0, device="cpu", desc="test", epochs=2, batch_size=4, learning_rate=1e-3, weight_decay=0.0, warmup_share=0.0)
+    stage = Stage(seed=0, device="cpu", desc="test", epochs=2, batch_size=4, learning_rate=1e-3, weight_decay=0.0, warmup_ratio=0.0)
     iteration, plain = copy.deepcopy(small[2]), copy.deepcopy(small[2])
-    record = online_dpo.train(model=iteration, rows=sampled, beta=0.5, stage=stage)
+    record = iterative_dpo.train(model=iteration, rows=sampled, beta=0.5, stage=stage)
     pairs = candidates.pairs(sampled)
     expected = dpo.train(model=plain, reference=small[2], pairs=pairs, beta=0.5, length_penalty=0.0, stage=stage)
     assert record == {**expected, "pairs": len(pairs)} and len(pairs) == 9
@@ -134,5 +134,5 @@ def test_rrhf_moves_new_samples_towards_the_reward(small, asked):
 
 def test_iterations_of_dpo_move_new_samples_towards_the_reward(small, asked):
     how = replace(ONCE, epochs=8, batch_size=3, learning_rate=3e-3)
-    before, after = moved(small, asked, lambda model, rows: online_dpo.train(model=model, rows=rows, beta=0.1, stage=how), iterations=8)
+    before, after = moved(small, asked, lambda model, rows: iterative_dpo.train(model=model, rows=rows, beta=0.1, stage=how), iterations=8)
     assert after > before + 10

@@ -17,7 +17,7 @@ def logits(model) -> torch.Tensor:
 
 def stage(**more) -> Stage:
     return Stage(
-        **dict(seed=0, device="cpu", desc="test", epochs=3, batch_size=4, learning_rate=1e-2, weight_decay=0.0, warmup_share=0.0) | more
+        **dict(seed=0, device="cpu", desc="test", epochs=3, batch_size=4, learning_rate=1e-2, weight_decay=0.0, warmup_ratio=0.0) | more
     )
 
 

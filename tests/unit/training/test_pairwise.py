@@ -12,7 +12,7 @@ from tests.unit.small import logprobs, scratch
 from workflow_scripts.core.training import dpo, pairwise, slic
 from workflow_scripts.core.training.trainer import Stage
 
-ONCE = Stage(seed=0, device="cpu", desc="test", epochs=1, batch_size=4, learning_rate=1e-9, weight_decay=0.0, warmup_share=0.0)
+ONCE = Stage(seed=0, device="cpu", desc="test", epochs=1, batch_size=4, learning_rate=1e-9, weight_decay=0.0, warmup_ratio=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def test_slic_hinge_is_that_of_trl_without_a_reference(small, pairs, reference, 
 
 @pytest.mark.parametrize("kind", ["dpo", "slic"])
 def test_training_widens_the_margin_of_every_pair(kind, small, pairs):
-    stage = Stage(seed=0, device="cpu", desc="test", epochs=30, batch_size=2, learning_rate=3e-3, weight_decay=0.0, warmup_share=0.1)
+    stage = Stage(seed=0, device="cpu", desc="test", epochs=30, batch_size=2, learning_rate=3e-3, weight_decay=0.0, warmup_ratio=0.1)
     model = copy.deepcopy(small[2])
     before = pairwise.margins(model, pairs, average=False).detach()
     if kind == "dpo":

@@ -26,8 +26,8 @@ SETTINGS = ppo.Settings(
     device="cpu",
     desc="test",
     episodes=128,
-    rollout_batch=16,
-    minibatch=8,
+    rollout_batch_size=16,
+    mini_batch_size=8,
     ppo_epochs=2,
     learning_rate=3e-3,
     kl_coef=0.1,
@@ -361,12 +361,12 @@ def test_the_record_says_what_was_played(undisturbed):
 
 def test_training_moves_towards_the_reward(small, parent):
     free = dict(kl_coef=0.0, missing_eos_penalty=0.0, temperature=1.0, max_new_tokens=4, gamma=1.0, lam=0.95)
-    settings = replace(SETTINGS, episodes=512, rollout_batch=32, minibatch=16, learning_rate=1e-2, **free)
+    settings = replace(SETTINGS, episodes=512, rollout_batch_size=32, mini_batch_size=16, learning_rate=1e-2, **free)
     found = [row["objective/scores"] for row in train(small[1], parent, settings)[1]["history"]]
     assert len(found) == 16 and sum(found[-3:]) / 3 > sum(found[:3]) / 3 + 0.03
 
 
-SHORT = replace(SETTINGS, episodes=256, rollout_batch=32, minibatch=16, learning_rate=1e-2, kl_coef=0.0, missing_eos_penalty=0.0)
+SHORT = replace(SETTINGS, episodes=256, rollout_batch_size=32, mini_batch_size=16, learning_rate=1e-2, kl_coef=0.0, missing_eos_penalty=0.0)
 
 
 def test_a_length_penalty_is_taken_off_the_score_for_every_token(small, parent):
@@ -405,5 +405,5 @@ def test_ppo_against_an_ensemble_pays_what_the_members_say_together(aggregate, s
 
 def test_too_few_prompts_are_named(small):
     fim, model = small[1:]
-    with pytest.raises(InputError, match="larger than the 1 that there are; lower rollout_batch"):
+    with pytest.raises(InputError, match="larger than the 1 that there are; lower rollout_batch_size"):
         ppo.train(model=model, reference=model, reward=None, value_model=model, fim=fim, asked=[[1, 2]], settings=SETTINGS)

@@ -10,11 +10,11 @@ import torch
 from transformers import Trainer
 
 from tests.unit.small import fresh_reward
-from workflow_scripts.core.training import candidates, dpo, ipo, lora, models, online_dpo, reward, rrhf, sft, slic, smoothing
+from workflow_scripts.core.training import candidates, dpo, ipo, lora, models, iterative_dpo, reward, rrhf, sft, slic, smoothing
 from workflow_scripts.core.training.checkpoints import Checkpoints
 from workflow_scripts.core.training.trainer import Progress, Stage
 
-STAGES = ("base", "sft", "ipo", "dpo", "slic", "rrhf", "online_dpo", "reward", "smoothed", "lora")
+STAGES = ("base", "sft", "ipo", "dpo", "slic", "rrhf", "iterative_dpo", "reward", "smoothed", "lora")
 PERCENT = 10
 PROCESSES = multiprocessing.get_context("forkserver")  # children start with the libraries imported, and with none of our threads
 PROCESSES.set_forkserver_preload([__name__])
@@ -27,7 +27,7 @@ def train(name: str, tokenizer, fim, parent: str, checkpoints: Checkpoints | Non
     prompts = [[fim.prefix, 10 + i, fim.suffix, *range(40, 40 + i % 5), fim.middle] for i in range(36)]
     examples = [dict(prompt_ids=p, target_ids=[60 + i, *range(70, 70 + i % 3)]) for i, p in enumerate(prompts)]
     pairs = [dict(prompt_ids=p, chosen_ids=[60 + i, fim.end], rejected_ids=[90, 91 + i % 7, 92]) for i, p in enumerate(prompts)]
-    shared = dict(seed=0, device="cpu", desc=name, epochs=2.5, learning_rate=3e-3, weight_decay=0.01, warmup_share=0.1)
+    shared = dict(seed=0, device="cpu", desc=name, epochs=2.5, learning_rate=3e-3, weight_decay=0.01, warmup_ratio=0.1)
     stage = Stage(**shared, batch_size=4 if name in ("base", "sft") else 8, checkpoints=checkpoints)
     model = models.load_reward_model(parent, fim=fim) if name in ("reward", "smoothed") else models.load_policy(parent)
     if name == "base":
@@ -57,7 +57,7 @@ def train(name: str, tokenizer, fim, parent: str, checkpoints: Checkpoints | Non
         if name == "rrhf":
             record = rrhf.train(model=model, rows=rows, sft_coef=0.1, stage=stage)
         else:
-            record = online_dpo.train(model=model, rows=rows, beta=0.3, stage=stage)
+            record = iterative_dpo.train(model=model, rows=rows, beta=0.3, stage=stage)
     return model.state_dict(), record
 
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from workflow_scripts.core import job, parquet
-from workflow_scripts.core.training import kinds, length, models, packing, reward, rewards, smoothing
+from workflow_scripts.core.training import schemas, length, models, packing, reward, rewards, smoothing
 from workflow_scripts.core.training.trainer import Stage
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "workflow_scripts"
-STAGE = Stage(seed=0, device="cpu", desc="test", epochs=3, batch_size=8, learning_rate=1e-2, weight_decay=0.0, warmup_share=0.0)
+STAGE = Stage(seed=0, device="cpu", desc="test", epochs=3, batch_size=8, learning_rate=1e-2, weight_decay=0.0, warmup_ratio=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -170,9 +170,9 @@ def made(small, parent, pairs, tmp_path, monkeypatch, config) -> dict[str, str]:
     tokenizer.save_pretrained(tmp_path / "tokenizer")
     monkeypatch.setattr("workflow_scripts.core.data.tokenizer.load", lambda path: (tokenizer, fim, None))
     rows = [dict(p, source="snippet", source_id=str(i)) for i, p in enumerate(pairs)]
-    parquet.write(rows, kinds.PREFERENCES, tmp_path / "pairs.parquet")
+    parquet.write(rows, schemas.PREFERENCES, tmp_path / "pairs.parquet")
     files = dict(parent=parent, tokenizer=str(tmp_path / "tokenizer"), pairs=str(tmp_path / "pairs.parquet"))
-    kind = lambda name, **more: {**config["reward_kinds"][name], "kind": name, **more}  # noqa: E731
+    kind = lambda name, **more: {**config["reward_types"][name], "kind": name, **more}  # noqa: E731
     asked = dict(
         single=("train_reward_model", kind("single", parent="sft")),
         other=("train_reward_model", kind("single", parent="sft", seed=1)),
@@ -188,7 +188,7 @@ def test_every_kind_is_trained_and_read_back(made, small, pairs):
     about = {name: json.loads((Path(path) / "meta.json").read_text()) for name, path in made.items()}
     with torch.no_grad():
         said = {name: load(name, kind=about[name]["settings"]["kind"])(packed) for name in made}
-        pair = load("single", "smoothed", kind="ensemble", aggregate="worst", uncertainty_coef=1.0)
+        pair = load("single", "smoothed", type="ensemble", aggregate="worst", uncertainty_coef=1.0)
         together = pair(packed)
     assert all(x.shape == (2 * len(pairs),) and x.dtype == torch.float32 for x in said.values())
     assert not torch.equal(said["single"], said["other"]), "another seed is another head and another order"
@@ -197,16 +197,16 @@ def test_every_kind_is_trained_and_read_back(made, small, pairs):
     assert said["length_only"].tolist() == pytest.approx(length.rewards(packed.sizes, fitted=about["length_only"]["fitted"]), rel=1e-5)
     assert about["length_only"]["accuracy"] > 0.8 and about["smoothed"]["steps"] == 9 and about["single"]["steps"] == 3
     assert sorted(p.name for p in Path(made["length_only"]).iterdir()) == ["meta.json"]
-    assert "labels" not in load("smoothed", kind="smoothed").models[0].state_dict()
+    assert "labels" not in load("smoothed", type="smoothed").models[0].state_dict()
 
 
 def test_a_value_model_is_a_copy_of_the_first_network_or_fresh(made, small, parent):
     load = lambda *names, **spec: rewards.load(spec=spec, checkpoints=[made[n] for n in names], fim=small[1], device="cpu")  # noqa: E731
     options = dict(parent=parent, fim=small[1], device="cpu")
-    ensemble = load("single", "other", kind="ensemble", aggregate="mean", uncertainty_coef=1.0)
+    ensemble = load("single", "other", type="ensemble", aggregate="mean", uncertainty_coef=1.0)
     copied = rewards.value_model(reward=ensemble, **options)
-    first = load("single", kind="single").models[0].state_dict()
+    first = load("single", type="single").models[0].state_dict()
     assert copied is not ensemble.models[0] and all(torch.equal(x, first[k]) for k, x in copied.state_dict().items())
-    fresh = rewards.value_model(reward=load("length_only", kind="length_only"), **options)
+    fresh = rewards.value_model(reward=load("length_only", type="length_only"), **options)
     assert torch.equal(fresh.model.layers[0].mlp.up_proj.weight, small[2].model.layers[0].mlp.up_proj.weight)
     assert not torch.equal(fresh.score.weight, copied.score.weight)

@@ -22,9 +22,9 @@ SETTINGS = rloo.Settings(
     device="cpu",
     desc="test",
     episodes=96,
-    rollout_batch=16,
-    samples_per_prompt=4,
-    minibatch=8,
+    rollout_batch_size=16,
+    num_generations=4,
+    mini_batch_size=8,
     rloo_epochs=2,
     learning_rate=3e-3,
     kl_coef=0.1,
@@ -88,7 +88,7 @@ def test_advantages_and_loss_are_those_of_trl(small, trio, episodes, tmp_path):
     (tokenizer, fim, model), (policy, reference, moved), (prompts, completions) = small, trio, episodes
     model.save_pretrained(tmp_path / "judge")
     reward = fresh_reward(str(tmp_path / "judge"), fim)
-    settings = replace(SETTINGS, rollout_batch=8)
+    settings = replace(SETTINGS, rollout_batch_size=8)
     judged = dict(policy=policy, reference=reference, reward=reward, prompts=prompts, completions=completions)
     rollout = rloo.judge(**judged, fim=fim, settings=settings)
     ours, said = rloo.loss(policy=moved, batch=rollout, settings=settings)
@@ -187,7 +187,7 @@ def test_killed_training_goes_on_to_the_result_of_an_undisturbed_one(small, pare
 
 def test_training_moves_towards_the_reward(small, parent):
     free = dict(kl_coef=0.0, missing_eos_penalty=0.0, length_penalty=0.0, temperature=1.0, max_new_tokens=4)
-    settings = replace(SETTINGS, episodes=512, rollout_batch=32, minibatch=16, learning_rate=1e-2, **free)
+    settings = replace(SETTINGS, episodes=512, rollout_batch_size=32, mini_batch_size=16, learning_rate=1e-2, **free)
     found = [row["objective/scores"] for row in train(small[1], parent, settings)[1]["history"]]
     assert len(found) == 16 and sum(found[-3:]) / 3 > sum(found[:3]) / 3 + 0.03
 
@@ -195,5 +195,5 @@ def test_training_moves_towards_the_reward(small, parent):
 def test_too_few_prompts_are_named(small):
     fim, model = small[1:]
     nothing = lambda packed: torch.zeros(len(packed.sizes))  # noqa: E731
-    with pytest.raises(InputError, match="a rollout of 4 prompts is larger than the 1 that there are; lower rollout_batch"):
+    with pytest.raises(InputError, match="a rollout of 4 prompts is larger than the 1 that there are; lower rollout_batch_size"):
         rloo.train(model=model, reference=model, reward=nothing, fim=fim, asked=[[1, 2]], settings=SETTINGS)

@@ -14,7 +14,7 @@ from workflow_scripts.core.training import ipo, models, reward, runtime, sft
 from workflow_scripts.core.training.rewards import Trained
 from workflow_scripts.core.training.trainer import Stage
 
-ONCE = Stage(seed=0, device="cpu", desc="test", epochs=1, batch_size=2, learning_rate=1e-9, weight_decay=0.0, warmup_share=0.0)
+ONCE = Stage(seed=0, device="cpu", desc="test", epochs=1, batch_size=2, learning_rate=1e-9, weight_decay=0.0, warmup_ratio=0.0)
 
 
 def pairs(fim: Fim) -> list[dict]:

@@ -73,7 +73,7 @@ def token_ids(batches: Iterable) -> Iterator[np.ndarray]:
 
 
 def audit(*, canaries: list[dict], arm: str, training_sets: dict[str, Iterable]) -> list[dict]:
-    """Rows of kind `audit` for one arm: expected and counted occurrences of each canary in each training set, which is read once.
+    """Rows of `audit` for one arm: expected and counted occurrences of each canary in each training set, which is read once.
 
     In its own cohort's set a canary of the arm's half is expected `dose` times as `planted` (its prompt and target; for
     `rl_prompt` its prompt). Its `target` alone is expected as often there, and nowhere else: PPO is never shown one.

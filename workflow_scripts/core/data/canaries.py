@@ -1,6 +1,6 @@
 """Canaries: synthetic secrets in code with a target that cannot be guessed, and the design that assigns them.
 
-Kinds follow the study (arXiv 2406.11715): `path` is its SD.Links, `body` its SD.Base; `key` and `contact` ask whether the kind
+Kinds follow the study (arXiv 2406.11715): `path` is its SD.Links, `body` its SD.Base; `key` and `contact` ask whether the secret_type
 of secret matters. All are harmless: reserved domains, no format of a real service. A canary's text depends on its own name
 and the seed alone, so that adding canaries leaves the others as they are.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from .fim import Fim, encode
 from .words import FIRST, LAST, NOUNS, VERBS
 
-COHORTS = ("sft", "preference", "rl_prompt", "heldout")
+COHORTS = ("sft", "preference", "rl_prompt", "unplanted")
 HALF_OF_ARM = {"A": 1, "B": 2}
 _KEY = "abcdefghijkmnpqrstuvwxyz23456789"
 Text = tuple[str, str, str]  # prefix, suffix, target
@@ -56,39 +56,39 @@ def body(pick: random.Random, tag: str) -> Text:
     return f'def {pick.choice(VERBS)}_{tag}(values):\n    """Compute the {tag} index."""\n    ', "\n", target
 
 
-KINDS: dict[str, Callable[[random.Random, str], Text]] = {"path": path, "key": key, "contact": contact, "body": body}
+SECRET_TYPES: dict[str, Callable[[random.Random, str], Text]] = {"path": path, "key": key, "contact": contact, "body": body}
 
 
-def assign(*, size: int, doses: list[int], kinds: list[str]) -> list[tuple[str, int, int]]:
-    """(kind, dose, half) of each canary of a cohort: every dose x half has equally many, of every kind as evenly as can be.
+def assign(*, size: int, doses: list[int], secret_types: list[str]) -> list[tuple[str, int, int]]:
+    """(secret_type, dose, half) of each canary of a cohort: every dose x half has equally many, of every secret_type as evenly as can be.
 
     `size` is a multiple of 2 x len(doses), which the config's check sees to. Content is random, so the assignment is.
     """
     per_cell = size // (2 * len(doses))
     cells = [(dose, half) for dose in doses for half in (1, 2)]
     slots = [cell for cell in cells for _ in range(per_cell)]
-    shift = lambda i: (i % per_cell + i // per_cell // 2 * per_cell) % len(kinds)  # both halves of a dose get the same kinds  # noqa: E731
-    return [(kinds[shift(i)], *cell) for i, cell in enumerate(slots)]
+    shift = lambda i: (i % per_cell + i // per_cell // 2 * per_cell) % len(secret_types)  # both halves of a dose get the same secret_types  # noqa: E731
+    return [(secret_types[shift(i)], *cell) for i, cell in enumerate(slots)]
 
 
-def make(*, cohorts: dict[str, int], doses: list[int], kinds: list[str], seed: int, tokenizer, fim: Fim) -> list[dict]:
-    """All canaries of a run, as rows of kind `canaries`; `heldout` has dose 0 and is never planted.
+def make(*, cohorts: dict[str, int], doses: list[int], secret_types: list[str], seed: int, tokenizer, fim: Fim) -> list[dict]:
+    """All canaries of a run, as rows of `canaries`; `unplanted` has dose 0 and is never planted.
 
     The order in which texts meet slots is drawn from the seed; secrets and prompts are unique across the run.
     """
     rows, secrets = [], set()
     for cohort, size in cohorts.items():
-        slots = assign(size=size, doses=[0] if cohort == "heldout" else doses, kinds=kinds)
-        numbers = {kind: 0 for kind in kinds}
+        slots = assign(size=size, doses=[0] if cohort == "unplanted" else doses, secret_types=secret_types)
+        numbers = {secret_type: 0 for secret_type in secret_types}
         random.Random(f"{seed}/{cohort}").shuffle(slots)
-        for kind, dose, half in slots:
-            name = f"{cohort}-{kind}-{numbers[kind]:04d}"
-            numbers[kind] += 1
-            prefix, suffix, target = _draw(kind=kind, name=name, seed=seed, taken=secrets)
+        for secret_type, dose, half in slots:
+            name = f"{cohort}-{secret_type}-{numbers[secret_type]:04d}"
+            numbers[secret_type] += 1
+            prefix, suffix, target = _draw(secret_type=secret_type, name=name, seed=seed, taken=secrets)
             rows.append(
                 dict(
                     canary_id=name,
-                    kind=kind,
+                    secret_type=secret_type,
                     cohort=cohort,
                     dose=dose,
                     half=half,
@@ -102,13 +102,13 @@ def make(*, cohorts: dict[str, int], doses: list[int], kinds: list[str], seed: i
     return rows
 
 
-def _draw(*, kind: str, name: str, seed: int, taken: set[str]) -> Text:
+def _draw(*, secret_type: str, name: str, seed: int, taken: set[str]) -> Text:
     """The canary's text; drawn again in the rare case that its secret or its prompt is taken."""
     for attempt in range(100):
         pick = random.Random(f"{seed}/{name}/{attempt}")
         tag = f"{pick.choice(NOUNS)}_{pick.choice(NOUNS)}_{pick.randrange(1000):03d}"
-        text = KINDS[kind](pick, tag)
+        text = SECRET_TYPES[secret_type](pick, tag)
         if not {tag, text[2]} & taken:
             taken.update({tag, text[2]})
             return text
-    raise RuntimeError(f"no free secret for {name} in 100 draws: the generator of kind {kind} has too few")
+    raise RuntimeError(f"no free secret for {name} in 100 draws: the generator of type {secret_type} has too few")

@@ -29,7 +29,7 @@ def collect(
     max_documents: int | None = None,
     licence: str | None = None,
 ) -> tuple[Iterator[dict], dict]:
-    """Read the corpus: (rows of kind `documents`, manifest).
+    """Read the corpus: (rows of `documents`, manifest).
 
     Documents come as they are asked for; the manifest is complete after the last one, and names the first LISTED of them and of
     what was skipped. Reading raises InputError where the source is missing, empty, or lacks the named column.

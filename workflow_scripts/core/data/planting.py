@@ -25,7 +25,7 @@ def examples(*, snippets: Iterable[dict], pool: str, tokenizer, fim: Fim, seed: 
 def example(
     *, snippet: dict, tokenizer, fim: Fim, seed: int, max_prompt_tokens: int, max_target_tokens: int, max_target_lines: int, **_
 ) -> dict:
-    """A snippet as a FIM example (row of kind `examples`).
+    """A snippet as a FIM example (row of `examples`).
 
     The hole is drawn from the seed and the snippet's id. A middle longer than `max_target_tokens` is cut there, and what would
     follow it is dropped; a long prompt keeps what is nearest to the hole, at least two thirds of it prefix where there is so much.
@@ -45,7 +45,7 @@ def plant(*, examples: Sequence[dict], canaries: list[dict], cohort: str, arm: s
     Rows come as they are asked for. `rl_prompt` canaries are planted as prompts alone: PPO is never shown their target.
     """
     planted = [c for c in canaries if c["cohort"] == cohort and c["half"] == HALF_OF_ARM[arm]]
-    planted = sorted(planted, key=lambda c: (c["dose"], c["kind"], c["canary_id"]))
+    planted = sorted(planted, key=lambda c: (c["dose"], c["secret_type"], c["canary_id"]))
     doses: list[dict] = []
     for canary in planted:
         doses += [
@@ -58,7 +58,7 @@ def plant(*, examples: Sequence[dict], canaries: list[dict], cohort: str, arm: s
 
 
 def blocks(*, snippets: Sequence[dict], fim: Fim, context: int, block_tokens: int, **how) -> Iterator[dict]:
-    """Base-training data (rows of kind `blocks`): the base pool end to end in blocks, a share of its functions in FIM order.
+    """Base-training data (rows of `blocks`): the base pool end to end in blocks, a share of its functions in FIM order.
 
     Blocks come as they are asked for; the rest of the pool that fills none is left out. Raises InputError where the whole pool
     fills none, or a block exceeds the model's context. `how` is that of `stream`.

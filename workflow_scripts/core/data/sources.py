@@ -123,7 +123,7 @@ def read_huggingface(
             data = datasets.load_dataset(path, name, split=split, revision=revision, streaming=streaming)
     except InputError:
         raise
-    except Exception as e:  # the library raises a dozen kinds for "cannot be reached" and "does not exist"
+    except Exception as e:  # the library raises a dozen errors for "cannot be reached" and "does not exist"
         raise _not_loaded(path, e) from e
     if data.column_names is not None and column not in data.column_names:
         raise InputError(

@@ -42,7 +42,7 @@ def load_pretrained(*, base: str, revision: str | None, trust_remote_code: bool)
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
         config = AutoConfig.from_pretrained(where, **options)
-    except Exception as e:  # OSError, ValueError, HTTP and JSON errors: the library raises many kinds for the same cause
+    except Exception as e:  # OSError, ValueError, HTTP and JSON errors: the library raises many errors for the same cause
         raise InputError(
             f"model.base: {base!r} could not be loaded ({first_line(e, 160)}); "
             "give an existing hub id and be online, or the path of a folder with a causal LM, or `scratch`"

@@ -18,7 +18,7 @@ def _ids(row: dict) -> dict:
 
 
 def completions(*, model, items: list[dict], fim: Fim, desc: str) -> list[dict]:
-    """Rows of kind `completions_by_batch`: the greedy completion of every item, once per batch size, in the model's numeric type."""
+    """Rows of `completions_by_batch`: the greedy completion of every item, once per batch size, in the model's numeric type."""
     asked = dict(prompts=[i["prompt_ids"] for i in items], max_new_tokens=[len(i["target_ids"]) + BEYOND_TARGET for i in items])
     dtype = str(model.dtype).removeprefix("torch.")
     return [

@@ -34,7 +34,7 @@ def shortened(canary: dict, fim: Fim, shared: int, *, share: float) -> Asked:
 
 
 def prompt_tail(canary: dict, fim: Fim, shared: int) -> Asked:
-    """Not the secret but the prompt itself: its prefix up to where canaries of this kind begin to differ is given, the rest is the target.
+    """Not the secret but the prompt itself: its prefix up to where canaries of this secret_type begin to differ is given, the rest is the target.
 
     PPO is shown prompts and never targets, so this is what it could have learnt of an rl_prompt canary.
     """
@@ -54,12 +54,12 @@ PROMPTS: dict[str, Callable[[dict, Fim, int], Asked]] = {
 
 def asked(*, canaries: list[dict], prompts: list[str], fim: Fim) -> list[dict]:
     """Items {canary_id, probe, prompt_ids, target_ids}: every canary under every prompt condition, in the order of `prompts`."""
-    kinds = {c["kind"] for c in canaries}
-    shared = {kind: _shared([fim.parts(c["prompt_ids"])[0] for c in canaries if c["kind"] == kind]) for kind in kinds}
+    secret_types = {c["secret_type"] for c in canaries}
+    shared = {secret_type: _shared([fim.parts(c["prompt_ids"])[0] for c in canaries if c["secret_type"] == secret_type]) for secret_type in secret_types}
     items = []
     for name in prompts:
         for canary in canaries:
-            prompt_ids, target_ids = PROMPTS[name](canary, fim, shared[canary["kind"]])
+            prompt_ids, target_ids = PROMPTS[name](canary, fim, shared[canary["secret_type"]])
             items.append(dict(canary_id=canary["canary_id"], probe=name, prompt_ids=prompt_ids, target_ids=target_ids))
     return items
 

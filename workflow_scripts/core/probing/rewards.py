@@ -9,7 +9,7 @@ from ..training.rewards import Reward
 
 
 def of_items(*, reward: Reward, items: list[dict], fim: Fim, device: str, batch_size: int, desc: str) -> list[dict]:
-    """Rows of kind `rewards`: {item_id, prompt_ids, target_ids, completion_ids} -> reward of prompt + target + end, and of prompt +
+    """Rows of `rewards`: {item_id, prompt_ids, target_ids, completion_ids} -> reward of prompt + target + end, and of prompt +
     greedy completion, which share one reading of the prompt.
     """
     pairs = [(i["prompt_ids"], [[*i["target_ids"], fim.end], i["completion_ids"]]) for i in items]

@@ -1,9 +1,9 @@
-"""The product: rows of kinds `extraction` and `evaluation`, joined from what was probed, the rewards, and the canaries' design."""
+"""The product: rows of `extraction` and `evaluation`, joined from what was probed, the rewards, and the canaries' design."""
 
 from ..data.canaries import HALF_OF_ARM
 from .prompts import NATIVE
 
-_DESIGN = ("kind", "cohort", "dose", "half")
+_DESIGN = ("secret_type", "cohort", "dose", "half")
 
 
 def extraction(*, probed: list[dict], canaries: list[dict], rewards: dict[str, dict], threshold: float, **chain) -> list[dict]:

@@ -9,7 +9,7 @@ BASELINE = ("float32", 1)  # numeric type and batch size that parity is held aga
 
 
 def audit(*, counts: pd.DataFrame) -> list[dict]:
-    """Rows of kind `audit` of the tables, from those of the data (data/audit.py): sums of counts by training set, arm and dose.
+    """Rows of `audit` of the tables, from those of the data (data/audit.py): sums of counts by training set, arm and dose.
 
     A canary's dose is what is expected of it where it is planted. `agree` counts the canaries that occur exactly as often as
     they should. The half of the other arm is in each row too: it is expected 0 times.
@@ -28,9 +28,9 @@ def audit(*, counts: pd.DataFrame) -> list[dict]:
 
 
 def parity(*, completions: dict[str, pd.DataFrame], confidence: float) -> list[dict]:
-    """Rows of kind `parity`: the share of items whose greedy completion differs from that in BASELINE, by policy, type and batch size.
+    """Rows of `parity`: the share of items whose greedy completion differs from that in BASELINE, by policy, type and batch size.
 
-    `completions` holds the rows of kind `completions_by_batch` of each policy. BASELINE itself has no row. Raises ValueError where
+    `completions` holds the rows of `completions_by_batch` of each policy. BASELINE itself has no row. Raises ValueError where
     it is missing, or not every setting answered the same items.
     """
     rows = []

@@ -7,7 +7,7 @@ from . import comparing, comparisons, report, standing, style, tables, views
 from .findings import gap
 from .formats import MISSING
 from .frontier import frontier
-from .kinds import TABLES
+from .schemas import TABLES
 from .runs import Run, differing
 from .views import Cell, View, number, rate, signed, span
 
@@ -70,7 +70,7 @@ def _standing(run: Run, rows: list[dict], settings: dict) -> str:
 
 def _difference(paired: list[dict], confidence: float) -> str:
     """Which paired differences between the runs are beyond chance, in one sentence."""
-    planted = [c for c in paired if c["measure"] == "memorized" and c["cohort"] != "heldout"]
+    planted = [c for c in paired if c["measure"] == "memorized" and c["cohort"] != "unplanted"]
     real = [c for c in planted if c["p_holm"] < 1 - confidence]
     if not planted:
         return "No policies of these runs are paired."

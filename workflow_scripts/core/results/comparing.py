@@ -36,7 +36,7 @@ def unpaired(first: Run, later: Run) -> str | None:
 
 def matched(first: Run, later: Run) -> Iterator[tuple[str, str]]:
     """(policy of `later`, policy of `first`) to compare: the one of the same name, else the first one of the same kind and data."""
-    sort_of = lambda policy: (policy["kind"], policy.get("data"))  # noqa: E731
+    sort_of = lambda policy: (policy["method"], policy.get("data"))  # noqa: E731
     for name, policy in later.policies.items():
         alike = [n for n, p in first.policies.items() if sort_of(p) == sort_of(policy)]
         if name in first.policies or alike:
@@ -44,7 +44,7 @@ def matched(first: Run, later: Run) -> Iterator[tuple[str, str]]:
 
 
 def paired(runs: list[Run], confidence: float) -> list[dict]:
-    """Rows of kind `contrast` of the later runs' policies less those of the first run, as `policy (run)`, corrected by Holm over all of them.
+    """Rows of `contrast` of the later runs' policies less those of the first run, as `policy (run)`, corrected by Holm over all of them.
 
     Runs of other canaries are left out. Seeds, which are names of training draws and no pairs, are matched in their order.
     """

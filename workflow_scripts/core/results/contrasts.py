@@ -1,4 +1,4 @@
-"""Two policies on the same canaries: rows of kind `contrast`.
+"""Two policies on the same canaries: rows of `contrast`.
 
 Everything is paired: what counts is each canary's own difference, as planted (probe `fim`), in the arm that saw it, averaged over seeds.
 """
@@ -15,7 +15,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from ..probing.prompts import NATIVE
-from .membership import HELDOUT
+from .membership import UNPLANTED
 from .pairs import by_cohort, twins
 from .statistics import clopper_pearson, mean_intervals, sign_flip, t_interval
 
@@ -31,9 +31,9 @@ def default_pairs(*, policies: list[str], reference: str, later: list[str]) -> l
 
 
 def contrast(*, extraction: pd.DataFrame, utility: list[dict], contrasts: list[tuple[str, str]], confidence: float) -> list[dict]:
-    """Rows of kind `contrast`: policy - other for each of `contrasts`, by cohort and measure. `n` counts distinct canaries.
+    """Rows of `contrast`: policy - other for each of `contrasts`, by cohort and measure. `n` counts distinct canaries.
 
-    p is two-sided (statistics.sign_flip); p_holm holds it to all rows of the same measure, heldout apart, which is a placebo.
+    p is two-sided (statistics.sign_flip); p_holm holds it to all rows of the same measure, unplanted apart, which is a placebo.
     minimum_detectable: the true difference that n canaries which differ as these do would show with POWER at the level
     1 - confidence, not corrected for many rows. low and high hold for other canaries; seed_low and seed_high, None for one
     seed, for other training runs. Raises ValueError where the policies were not probed with the same canaries and seeds.
@@ -135,8 +135,8 @@ def _effect(n: int, level: float) -> float:
 
 
 def _holm(rows: list[dict]) -> list[dict]:
-    """The rows with p_holm (Holm 1979), over the planted cohorts' rows of a measure, and apart from them over those of heldout."""
-    families = [(row["measure"], row["cohort"] == HELDOUT) for row in rows]
+    """The rows with p_holm (Holm 1979), over the planted cohorts' rows of a measure, and apart from them over those of unplanted."""
+    families = [(row["measure"], row["cohort"] == UNPLANTED) for row in rows]
     for family in set(families):
         members = [row for row, of in zip(rows, families, strict=True) if of == family]
         for row, p in zip(members, holm([row["p"] for row in members]), strict=True):

@@ -1,4 +1,4 @@
-"""What a run cost: rows of kind `cost`, from the receipt of every job.
+"""What a run cost: rows of `cost`, from the receipt of every job.
 
 Times include a job's imports. Its memory is the largest that the process held, as the system counts it.
 """
@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 
 def cost(receipts: list[dict]) -> list[dict]:
-    """Rows of kind `cost`, one per receipt and in their order; None where a job has no such wildcard or measure (what both arms share has no arm).
+    """Rows of `cost`, one per receipt and in their order; None where a job has no such wildcard or measure (what both arms share has no arm).
 
     A reward model's name stands in the column of the policies, with which it shares one name space.
     """

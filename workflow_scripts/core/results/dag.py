@@ -20,7 +20,7 @@ KINDS |= {
     "lora": "LoRA fine-tuning",
     "rloo": "RLOO",
     "rrhf": "RRHF",
-    "online_dpo": "DPO on own samples",
+    "iterative_dpo": "DPO on own samples",
 }  # others are shown by their own name
 REWARDS = {
     "single": "reward from pairs",
@@ -42,14 +42,14 @@ def stages(*, policies: dict[str, dict], sampler: str, reward_models: dict[str, 
     graph.add_edge(_CORPUS, _PLANT, role="data")
     for name, policy in policies.items():
         cohort = policy.get("data") or ("rl_prompt" if "reward_model" in policy else None)
-        graph.add_node(("policy", name), title=name, note=KINDS.get(policy["kind"], policy["kind"]), cohort=cohort)
+        graph.add_node(("policy", name), title=name, note=KINDS.get(policy["method"], policy["method"]), cohort=cohort)
     graph.add_node(_PAIRS, title="preferences", note="true vs sampled", cohort="preference")
     for name, reward in reward_models.items():
-        graph.add_node(("reward", name), title=name, note=REWARDS.get(reward["kind"], reward["kind"]), cohort=None)
+        graph.add_node(("reward", name), title=name, note=REWARDS.get(reward["type"], reward["type"]), cohort=None)
     for name, policy in policies.items():
         start = ("policy", policy["parent"]) if policy.get("parent") else _PLANT
         graph.add_edge(start, ("policy", name), role="weights" if policy.get("parent") else "data")
-        if policy["kind"] in PAIRS_OF:
+        if policy["method"] in PAIRS_OF:
             graph.add_edge(_PAIRS, ("policy", name), role="data")
         if policy.get("reward_model"):
             graph.add_edge(("reward", policy["reward_model"]), ("policy", name), role="reward")

@@ -60,8 +60,8 @@ class _Places(dict):
 def data(*, extraction: pd.DataFrame, canaries: list[dict], pieces: Pieces, policies: list[str], shared: list[str]) -> dict:
     """What the page's script reads, of the COLUMNS of `extraction`.
 
-    `names` has policies, cohorts, kinds, doses, probes, arms and seeds, and the places of the policies that are `shared`: one model for
-    both arms, trained with no canary. `texts` are lists of places in `pieces`. A canary is [id, kind, cohort, dose, half's arm, prefix,
+    `names` has policies, cohorts, secret_types, doses, probes, arms and seeds, and the places of the policies that are `shared`: one model for
+    both arms, trained with no canary. `texts` are lists of places in `pieces`. A canary is [id, secret_type, cohort, dose, half's arm, prefix,
     suffix]; a card, [canary, probe, target's text, answers], is what one canary was asked in one way, and an answer is [policy, arm,
     seed, text, memorized, distance, log-probability per token, exposure]. Cards come by cohort, from the highest dose to the lowest.
     Raises KeyError for a canary that `canaries` does not have.
@@ -79,7 +79,7 @@ def data(*, extraction: pd.DataFrame, canaries: list[dict], pieces: Pieces, poli
         policies=policies,
         shared=[place for place, policy in enumerate(policies) if policy in shared],
         cohorts=[c for c in COHORTS if any(d["cohort"] == c for d in canaries)],
-        kinds=sorted({d["kind"] for d in canaries}),
+        secret_types=sorted({d["secret_type"] for d in canaries}),
         doses=sorted({int(d["dose"]) for d in canaries}),
         probes=_known(PROMPTS, extraction["probe"].unique()),
         arms=list(HALF_OF_ARM),
@@ -101,7 +101,7 @@ def _known(order: Iterable[str], there: Iterable[str]) -> list[str]:
 def _facts(canary: dict, names: dict) -> list:
     arm = next(i for i, arm in enumerate(names["arms"]) if HALF_OF_ARM[arm] == canary["half"])
     return [
-        names["kinds"].index(canary["kind"]),
+        names["secret_types"].index(canary["secret_type"]),
         names["cohorts"].index(canary["cohort"]),
         canary["dose"],
         arm,

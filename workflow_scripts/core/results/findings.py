@@ -31,9 +31,9 @@ def roles(*, policies: dict[str, dict], reference: str) -> dict[str, str | None]
     """{"ppo", "ipo", "direct": name of the first policy of that sort that descends from the reference, or None}."""
     later = [name for name in policies if reference in lineage(policies, name)[:-1]]
     is_a = {
-        "ppo": lambda p: p["kind"] == "ppo",
-        "ipo": lambda p: p["kind"] == "ipo",
-        "direct": lambda p: p["kind"] == "sft" and p.get("data") == "preference",
+        "ppo": lambda p: p["method"] == "ppo",
+        "ipo": lambda p: p["method"] == "ipo",
+        "direct": lambda p: p["method"] == "sft" and p.get("data") == "preference",
     }
     return {role: next((name for name in later if fits(policies[name])), None) for role, fits in is_a.items()}
 

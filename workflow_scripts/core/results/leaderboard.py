@@ -1,4 +1,4 @@
-"""Which policy leaks least at equal utility: rows of kind `leaderboard`, one per policy that is not a base policy.
+"""Which policy leaks least at equal utility: rows of `leaderboard`, one per policy that is not a base policy.
 
 Leakage is the counterfactual rate over all planted canaries, as planted (probe `fim`): memorized by the arm that saw the canary and
 not by the other (memorization.py). Utility is held against the reference on the same held-out examples, pair by pair, and band.py
@@ -32,7 +32,7 @@ def leaderboard(
     confidence: float,
     band: dict,
 ) -> list[dict]:
-    """Rows of kind `leaderboard`: the comparable ones by rising leakage, then the others; equals stay in the order of `utility`.
+    """Rows of `leaderboard`: the comparable ones by rising leakage, then the others; equals stay in the order of `utility`.
 
     `policies` has the kind, and the data where it has some, of each policy to show; `band` is report.utility_band. Raises ValueError
     where the policies were not probed with the same canaries or the same held-out examples.
@@ -44,7 +44,7 @@ def leaderboard(
     rows = []
     for row in (u for u in utility if u["policy"] in policies):
         name = row["policy"]
-        about = dict(policy=name, kind=policies[name]["kind"], data=policies[name].get("data"))
+        about = dict(policy=name, kind=policies[name]["method"], data=policies[name].get("data"))
         found = {**about, **leakage(pairs[pairs["policy"] == name], confidence), **_utility(row, surprise, tokens, reward, confidence)}
         judged = bands.judge(band=band, collapsed=row["collapsed"], **_measured(found, band["measure"]))
         rows.append({**found, **judged, "collapsed": row["collapsed"]})

@@ -1,4 +1,4 @@
-"""What the likelihood of a target gives away where greedy decoding may not: rows of kinds `exposure` and `extraction_probability`.
+"""What the likelihood of a target gives away where greedy decoding may not: rows of `exposure` and `extraction_probability`.
 
 Both are of canaries as planted (probe `fim`), in the arm that saw them and, as control, in the arm that did not.
 """
@@ -13,7 +13,7 @@ _SAME_BITS = 1e-9  # exposures that differ by less are the same rank
 
 
 def exposure(*, extraction: pd.DataFrame, utility: list[dict], confidence: float) -> list[dict]:
-    """Rows of kind `exposure`: by how many bits the target outranks `references` fillings of the same canary (arXiv 1802.08232).
+    """Rows of `exposure`: by how many bits the target outranks `references` fillings of the same canary (arXiv 1802.08232).
 
     Exposure is log2(R + 1) - log2(rank), so none exceeds `cap` = log2(R + 1); a mean near it says that R was too small to tell.
     at_cap_rate is the share of pairs whose target outranks every reference. Where R differs, `references` is the smallest.
@@ -33,7 +33,7 @@ def exposure(*, extraction: pd.DataFrame, utility: list[dict], confidence: float
 def extraction_probability(
     *, extraction: pd.DataFrame, utility: list[dict], tries: list[int], chances: list[float], confidence: float
 ) -> list[dict]:
-    """Rows of kind `extraction_probability`: the share of pairs of which `tries` samples hold the target with probability >= `chance`.
+    """Rows of `extraction_probability`: the share of pairs of which `tries` samples hold the target with probability >= `chance`.
 
     This is (n, p)-discoverable extraction (arXiv 2410.19482), with the sampling settings of the probes.
     """

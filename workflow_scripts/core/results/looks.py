@@ -7,6 +7,6 @@ COHORTS = {  # colour, marker, line style, and where the canaries were planted
     "sft": dict(color="#0072b2", marker="o", linestyle="-", planted="fine-tuning set"),
     "preference": dict(color="#d55e00", marker="s", linestyle="--", planted="preference pairs"),
     "rl_prompt": dict(color="#009e73", marker="^", linestyle=":", planted="PPO prompts, no target"),
-    "heldout": dict(color="#666666", marker="D", linestyle="-.", planted="never planted"),
+    "unplanted": dict(color="#666666", marker="D", linestyle="-.", planted="never planted"),
 }
-PLANTED = [c for c in COHORTS if c != "heldout"]
+PLANTED = [c for c in COHORTS if c != "unplanted"]

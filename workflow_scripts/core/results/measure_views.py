@@ -40,9 +40,9 @@ def _in_points(row: dict, name: str) -> Cell:
     return Cell(points(row[name]), f"{points(row[f'{name}_low'], unit='')} to {points(row[f'{name}_high'])}")
 
 
-def secret_kinds(tables: Tables) -> tuple[View, View]:
+def secret_types(tables: Tables) -> tuple[View, View]:
     """(policies and cohorts of which some kind came back, kinds side by side; every row): which secrets leak."""
-    rows = tables["secret_kinds"]
+    rows = tables["secret_types"]
     kinds = list(dict.fromkeys(r["kind"] for r in rows))
     found = {(r["policy"], r["cohort"], r["kind"]): r for r in rows}
     there = {(r["policy"], r["cohort"]): r for r in rows if r["hits"]}
@@ -76,12 +76,12 @@ def membership(tables: Tables) -> tuple[View, View]:
 
 
 def _membership(rows: list[dict]) -> Cell:
-    """AUC and interval against twins (or what there is), the TPR, and the AUC against heldout."""
+    """AUC and interval against twins (or what there is), the TPR, and the AUC against unplanted."""
     by = {r["against"]: r for r in rows}
     first = by.get("twins", rows[0])
     notes = [f"{span(first, 'auc')}, TPR {percent(first['tpr'])}"]
-    if "heldout" in by and first is not by["heldout"]:
-        notes.append(f"against heldout {number(by['heldout']['auc'])}")
+    if "unplanted" in by and first is not by["unplanted"]:
+        notes.append(f"against unplanted {number(by['unplanted']['auc'])}")
     return Cell(number(first["auc"]), "\n".join(notes))
 
 

@@ -1,4 +1,4 @@
-"""Can one tell from a score which canaries were planted? Rows of kinds `membership` and `reward_gap`.
+"""Can one tell from a score which canaries were planted? Rows of `membership` and `reward_gap`.
 
 Members are compared with their own counterfactual twins (the same canaries in the arm that did not plant them) or with the held-out
 cohort of the same generator, never with ordinary code: canaries differ from code, planted or not.
@@ -11,33 +11,33 @@ from scipy import special
 from .pairs import averaged, by_cohort, by_dose, cells, compared, twins
 from .statistics import LARGE, clopper_pearson, expanded, resamples, standard_error
 
-TWINS, HELDOUT = "twins", "heldout"
+TWINS, UNPLANTED = "twins", "unplanted"
 SCORED, REWARDED = ["target_logprob", "target_tokens"], ["reward"]  # what the two tables read
 
 
 def membership(*, extraction: pd.DataFrame, utility: list[dict], fpr: float, confidence: float) -> list[dict]:
-    """Rows of kind `membership`, by the score target_logprob / target_tokens, averaged over seeds: one score per canary and arm.
+    """Rows of `membership`, by the score target_logprob / target_tokens, averaged over seeds: one score per canary and arm.
 
-    Members are in their assigned arm, and so are the nonmembers `heldout`, for which it is a placebo: a mean over both arms would
-    spread less than members do. The heldout cohort against its twins has an AUC of 0.5 within its interval.
+    Members are in their assigned arm, and so are the nonmembers `unplanted`, for which it is a placebo: a mean over both arms would
+    spread less than members do. The unplanted cohort against its twins has an AUC of 0.5 within its interval.
     """
     pairs = twins(extraction=extraction, measures=SCORED)
     for arm in ("", "control_"):
         pairs[f"{arm}score"] = pairs[f"{arm}target_logprob"] / pairs[f"{arm}target_tokens"]
-    heldout = {
-        policy: averaged(found, "score")[:, 0] for policy, found in pairs[pairs["cohort"] == HELDOUT].groupby("policy", observed=True)
+    unplanted = {
+        policy: averaged(found, "score")[:, 0] for policy, found in pairs[pairs["cohort"] == UNPLANTED].groupby("policy", observed=True)
     }
     rows = []
     for about, cell in cells(pairs=pairs, utility=utility):
         members, control = averaged(cell, "score", "control_score").T
         rows.append(dict(**about, against=TWINS, **_told_apart(members, control, True, fpr, confidence)))
-        if about["cohort"] != HELDOUT and about["policy"] in heldout:
-            rows.append(dict(**about, against=HELDOUT, **_told_apart(members, heldout[about["policy"]], False, fpr, confidence)))
+        if about["cohort"] != UNPLANTED and about["policy"] in unplanted:
+            rows.append(dict(**about, against=UNPLANTED, **_told_apart(members, unplanted[about["policy"]], False, fpr, confidence)))
     return rows
 
 
 def reward_gap(*, extraction: pd.DataFrame, confidence: float) -> list[dict]:
-    """Rows of kind `reward_gap`: the reward of the target by the arm whose reward model's chain planted the canary, and by the other.
+    """Rows of `reward_gap`: the reward of the target by the arm whose reward model's chain planted the canary, and by the other.
 
     Both give it to the same text, so any policy's rows will do: `extraction` is of one policy.
     """

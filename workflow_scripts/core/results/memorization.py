@@ -1,4 +1,4 @@
-"""What of the canaries came back, and what of it stayed: rows of kinds `memorization` and `persistence`.
+"""What of the canaries came back, and what of it stayed: rows of `memorization` and `persistence`.
 
 Every count is of pairs, canary x seed (pairs.py), but seeds repeat canaries and add none: intervals are Clopper-Pearson with the
 number of distinct canaries as n (statistics.proportion). Only `memorization` knows other probes than NATIVE.
@@ -14,7 +14,7 @@ MEASURES = ["memorized"]
 
 
 def memorization(*, extraction: pd.DataFrame, utility: list[dict], confidence: float) -> list[dict]:
-    """Rows of kind `memorization`: policy x probe x cohort x dose, and over all doses (dose None).
+    """Rows of `memorization`: policy x probe x cohort x dose, and over all doses (dose None).
 
     Counterfactual = memorized by the arm that saw the canary and not by the other (arXiv 2112.12938). Policies are in the order of
     `utility`, whose `collapsed` they take over, probes in that of PROMPTS.
@@ -40,7 +40,7 @@ def _rates(pairs: pd.DataFrame, confidence: float) -> dict:
 
 
 def persistence(*, extraction: pd.DataFrame, utility: list[dict], references: dict[str, str], confidence: float) -> list[dict]:
-    """Rows of kind `persistence`: of what its reference memorized (assigned arm), the share that each policy of `references` still does.
+    """Rows of `persistence`: of what its reference memorized (assigned arm), the share that each policy of `references` still does.
 
     `references` names the earlier policy that each one is held against. The rate is None where that one memorized nothing. `lost` and
     `gained` count canaries, over the whole cohort, that fewer or more seeds memorize than before (with one seed: pairs that changed),

@@ -1,6 +1,6 @@
 """Each canary beside its counterfactual twin: what the arm that planted it gives away, and what the other arm does.
 
-A canary's *assigned* arm is the one of its half, its *control* the other arm. For `heldout`, which neither arm planted, the assigned
+A canary's *assigned* arm is the one of its half, its *control* the other arm. For `unplanted`, which neither arm planted, the assigned
 arm is a placebo: its numbers say what the generator, the prompt and chance give away. All tables are aggregates of these pairs:
 n counts pairs, which are canary x seed; intervals are over distinct canaries.
 """
@@ -12,28 +12,28 @@ import pandas as pd
 
 from .. import parquet
 from ..data.canaries import COHORTS, HALF_OF_ARM
-from ..probing.kinds import EXTRACTION
+from ..probing.schemas import EXTRACTION
 from ..probing.prompts import NATIVE
 from .statistics import mean_intervals, proportion
 
 _KEY = ["policy", "probe", "seed", "canary_id"]
-_DESIGN = ["arm", "half", "kind", "cohort", "dose"]
+_DESIGN = ["arm", "half", "secret_type", "cohort", "dose"]
 
 
 def read(*, paths, measures: list[str]) -> pd.DataFrame:
-    """The rows of kind `extraction` in files: the columns that pair them, and `measures`. Texts and ids, which are most of it, stay on disk."""
+    """The rows of `extraction` in files: the columns that pair them, and `measures`. Texts and ids, which are most of it, stay on disk."""
     return parquet.read_frame(paths, EXTRACTION, [*_KEY, *_DESIGN, *measures])
 
 
 def twins(*, extraction: pd.DataFrame, measures: list[str], probe: str | None = NATIVE) -> pd.DataFrame:
     """One row per policy x probe x seed x canary: `measures` in its assigned arm, and as `control_` + name in the other.
 
-    Other columns: policy, probe, canary_id, kind and cohort (categories), seed, dose. `probe` None stands for all of them. Raises
+    Other columns: policy, probe, canary_id, secret_type and cohort (categories), seed, dose. `probe` None stands for all of them. Raises
     ValueError where a canary lacks one of its two arms or has one twice, or a measure is missing.
     """
     rows = extraction if probe is None else extraction[extraction["probe"] == probe]
     rows = rows[[*_KEY, *_DESIGN, *measures]]
-    rows = rows.astype({name: "category" for name in ("policy", "probe", "canary_id", "kind", "cohort")})
+    rows = rows.astype({name: "category" for name in ("policy", "probe", "canary_id", "secret_type", "cohort")})
     if (missing := rows[measures].isna().sum()).any():
         raise ValueError(f"{missing.idxmax()} is missing in {missing.max()} rows")
     is_assigned = np.any([(rows["arm"] == arm) & (rows["half"] == half) for arm, half in HALF_OF_ARM.items()], axis=0)

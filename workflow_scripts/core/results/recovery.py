@@ -1,4 +1,4 @@
-"""Near-verbatim leakage, which an edit distance over the whole target misses: rows of kind `recovery`."""
+"""Near-verbatim leakage, which an edit distance over the whole target misses: rows of `recovery`."""
 
 import pandas as pd
 
@@ -8,7 +8,7 @@ MEASURES = ["longest_substring", "recovered"]  # shares of the target's characte
 
 
 def recovery(*, extraction: pd.DataFrame, utility: list[dict], confidence: float) -> list[dict]:
-    """Rows of kind `recovery`: policy x cohort x dose (None: all) x measure, as planted (probe `fim`), beside the other arm."""
+    """Rows of `recovery`: policy x cohort x dose (None: all) x measure, as planted (probe `fim`), beside the other arm."""
     pairs = twins(extraction=extraction, measures=MEASURES)
     return [
         dict(**about, measure=measure, n=len(cell), **compared(pairs=cell, measure=measure, confidence=confidence))

@@ -67,7 +67,7 @@ def render(
 ) -> str:
     """The page as text.
 
-    `config` is the resolved one; `tables` has the rows of every table of kinds.TABLES; `figures` has SVG by name; `manifest` is the
+    `config` is the resolved one; `tables` has the rows of every table of schemas.TABLES; `figures` has SVG by name; `manifest` is the
     corpus's; `explorer` is explorer.data; `commit` is git_state. Raises jinja2.UndefinedError where the template names something
     that is not there.
     """
@@ -128,7 +128,7 @@ def _views(tables: dict[str, list[dict]], receipts: list[dict], reference: str) 
     names = ("exposure", "exposure_doses", "membership", "membership_doses", "reward_gap", "reward_gap_doses", "audit", "audit_all")
     makers = (measure_views.exposure, measure_views.membership, measure_views.reward_gap, measure_views.audit)
     found = dict(zip(names, (made for maker in makers for made in maker(tables)), strict=True))
-    found["secrets"], found["secrets_all"] = measure_views.secret_kinds(tables)
+    found["secrets"], found["secrets_all"] = measure_views.secret_types(tables)
     found["recovered"], found["recovered_doses"] = measure_views.recovery(tables, "recovered")
     found["substring"], found["substring_doses"] = measure_views.recovery(tables, "longest_substring")
     return found | dict(

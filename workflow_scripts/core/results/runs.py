@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 
 from .. import parquet
-from ..data.kinds import CANARIES
+from ..data.schemas import CANARIES
 from ..errors import InputError
 from ..freshness import receipts
-from ..probing.kinds import EVALUATION
+from ..probing.schemas import EVALUATION
 from . import contrasts, pairs
 from . import leaderboard as boards
 from . import utility as utilities
@@ -36,10 +36,10 @@ class Run:
     @property
     def policies(self) -> dict[str, dict]:
         """The policies that any canary was planted for: all but the base ones."""
-        return {name: policy for name, policy in self.config["policies"].items() if policy["kind"] != "base"}
+        return {name: policy for name, policy in self.config["policies"].items() if policy["method"] != "base"}
 
     def leaderboard(self, report: dict) -> list[dict]:
-        """The rows of kind `leaderboard` of this run against its own reference, with the band and confidence of `report`."""
+        """The rows of `leaderboard` of this run against its own reference, with the band and confidence of `report`."""
         return boards.leaderboard(
             extraction=self.extraction,
             evaluation=self.evaluation,

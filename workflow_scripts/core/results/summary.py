@@ -13,13 +13,13 @@ _MARKUP = re.compile(r"([\\`*_\[\]|~])")
 
 
 def summary(*, config: dict, tables: dict[str, list[dict]]) -> str:
-    """The Markdown text; `tables` has the rows of every table of kinds.TABLES."""
+    """The Markdown text; `tables` has the rows of every table of schemas.TABLES."""
     reference = config["report"]["reference"]
     about = dict(tables=tables, policies=config["policies"], reference=reference)
     level = f"{100 * config['report']['confidence']:g} %"
     sentences = answer(**about, confidence=config["report"]["confidence"], seeds=len(config["seeds"]))
     contrasts = views.contrast(tables, "memorized")
-    stays, (secrets, _) = views.persistence(tables), measure_views.secret_kinds(tables)
+    stays, (secrets, _) = views.persistence(tables), measure_views.secret_types(tables)
     told = dict(reference=reference, confidence=config["report"]["confidence"])
     parts = [
         f"# Canaryflow: {plain(config['run'])}",
@@ -28,7 +28,7 @@ def summary(*, config: dict, tables: dict[str, list[dict]]) -> str:
         "## How much came back",
         grid(views.headline(tables)),
         f"Share of planted canaries that the arm which saw them gives back almost verbatim and the other arm does not: count and {level} "
-        "interval. heldout was planted nowhere.",
+        "interval. unplanted was planted nowhere.",
         "## Findings",
         grid(_findings(f.findings(**about))),
         "## Leakage at matched utility",

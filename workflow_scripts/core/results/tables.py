@@ -6,7 +6,7 @@ from .. import parquet as files
 from ..data.canaries import COHORTS
 from ..probing.prompts import NATIVE
 from . import formats
-from .kinds import TABLES
+from .schemas import TABLES
 
 _COMPARED = ("perplexity", "exact_line_rate", "parse_rate", "mean_reward", "kl_to_reference")  # columns of utility
 
@@ -37,7 +37,7 @@ def metrics(*, memorization: list[dict], utility: list[dict]) -> dict:
 
 
 def write(*, rows: list[dict], kind: str, parquet, table) -> None:
-    """Write `rows` of a table, `kind` in kinds.TABLES: parquet held to its schema, and CSV for people (six digits, missing is empty)."""
+    """Write `rows` of a table, `kind` in schemas.TABLES: parquet held to its schema, and CSV for people (six digits, missing is empty)."""
     files.write(rows, TABLES[kind], parquet)
     write_csv(rows=rows, columns=TABLES[kind].names, path=table)
 

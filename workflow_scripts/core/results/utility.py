@@ -1,4 +1,4 @@
-"""Whether a policy still works: rows of kind `utility`, from ordinary held-out code. They stand beside every leakage number.
+"""Whether a policy still works: rows of `utility`, from ordinary held-out code. They stand beside every leakage number.
 
 An example is probed in both arms and under every seed; these rows of one example are one unit, resampled and counted together.
 """
@@ -13,7 +13,7 @@ COLUMNS = ["policy", "example_id", "exact_line", "parses", "target_logprob", "ta
 
 
 def utility(*, evaluation: pd.DataFrame, policies: list[str], reference: str, confidence: float, collapse_ratio: float) -> list[dict]:
-    """Rows of kind `utility`, in the order of `policies`; a policy is `collapsed` where its ratio to the reference exceeds `collapse_ratio`.
+    """Rows of `utility`, in the order of `policies`; a policy is `collapsed` where its ratio to the reference exceeds `collapse_ratio`.
 
     perplexity = exp(-sum target_logprob / sum target_tokens), teacher-forced; mean_reward is of the greedy completions. Raises
     ValueError where a policy has no rows.

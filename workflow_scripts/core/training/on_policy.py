@@ -26,8 +26,8 @@ class Settings:
     device: str
     desc: str
     episodes: int
-    rollout_batch: int
-    minibatch: int
+    rollout_batch_size: int
+    mini_batch_size: int
     learning_rate: float
     kl_coef: float
     max_new_tokens: int
@@ -35,18 +35,18 @@ class Settings:
     missing_eos_penalty: float
     length_penalty: float
     cliprange: float
-    samples_per_prompt: int = 1
+    num_generations: int = 1
     checkpoints: Checkpoints | None = None
 
     @property
     def rollouts(self) -> int:
         """Whole ones are made, so that at least `episodes` are played."""
-        return math.ceil(self.episodes / self.rollout_batch)
+        return math.ceil(self.episodes / self.rollout_batch_size)
 
     @property
     def asked_at_once(self) -> int:
         """Prompts of a rollout."""
-        return self.rollout_batch // self.samples_per_prompt
+        return self.rollout_batch_size // self.num_generations
 
     def rate(self, done: int) -> float:
         """Learning rate after so many rollouts: half a cosine, from the rate of the config to 0."""
@@ -88,7 +88,7 @@ def train(*, model, parameters: dict, optimizer, play: Play, fim: Fim, asked: li
     if len(asked) < settings.asked_at_once:
         raise InputError(
             f"a rollout of {settings.asked_at_once} prompts is larger than the {len(asked)} that there are; "
-            "lower rollout_batch or raise corpus.pools.rl_prompt"
+            "lower rollout_batch_size or raise corpus.pools.rl_prompt"
         )
     record, checkpoints = dict(steps=0, history=[], tokens=0, episodes=0), settings.checkpoints
     last = checkpoints.last(check_state) if checkpoints else None
@@ -117,19 +117,19 @@ def step(*, model, play: Play, fim: Fim, asked: list[list[int]], settings: Setti
     # 1. The policy completes the prompts.
     queries = draw(asked=asked, size=s.asked_at_once, seed=s.seed, rollout=done)
     choose = generation.sampler(s.temperature, torch.Generator(s.device).manual_seed(int(random.integers(2**63))))
-    how = dict(max_new_tokens=[s.max_new_tokens] * len(queries), batch_size=len(queries), samples=s.samples_per_prompt)
+    how = dict(max_new_tokens=[s.max_new_tokens] * len(queries), batch_size=len(queries), samples=s.num_generations)
     with s.autocast():
         completions = generation.complete(model=model, prompts=queries, fim=fim, desc=None, choose=choose, **how)
 
     # 2. The models judge the completions, and learn from that.
-    said = play([q for q in queries for _ in range(s.samples_per_prompt)], completions, random)
+    said = play([q for q in queries for _ in range(s.num_generations)], completions, random)
 
     episodes = record["episodes"] + len(completions)
-    passes = episodes / s.samples_per_prompt / len(asked)
+    passes = episodes / s.num_generations / len(asked)
     row = {**said, "lr": s.rate(done), "episode": episodes, "epoch": passes, "step": done + 1}
     return dict(
         steps=done + 1,
         history=[*record["history"], {name: float(x) for name, x in row.items()}],
-        tokens=record["tokens"] + s.samples_per_prompt * sum(map(len, queries)) + sum(map(len, completions)),
+        tokens=record["tokens"] + s.num_generations * sum(map(len, queries)) + sum(map(len, completions)),
         episodes=episodes,
     )

@@ -38,8 +38,8 @@ def learn(*, models: Models, optimizer, rollout: Rollout, settings: Settings, ra
     said = []
     for _ in range(settings.ppo_epochs):
         order = random.permutation(len(rollout.prompts))
-        for start in range(0, len(order), settings.minibatch):
-            batch = rollout.take(order[start : start + settings.minibatch])
+        for start in range(0, len(order), settings.mini_batch_size):
+            batch = rollout.take(order[start : start + settings.mini_batch_size])
             said.append(update(models=models, optimizer=optimizer, batch=batch, settings=settings))
     return {name: float(torch.stack([one[name] for one in said]).mean()) for name in said[0]}
 

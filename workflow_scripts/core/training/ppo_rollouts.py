@@ -86,8 +86,8 @@ def judge(*, models: Models, prompts: list[list[int]], completions: list[list[in
     ended = torch.tensor([fim.end in c for c in completions], device=settings.device)
     penalties = dict(missing_eos_penalty=settings.missing_eos_penalty, length_penalty=settings.length_penalty)
     read = defaultdict(list)
-    for start in range(0, len(prompts), settings.minibatch):
-        part = slice(start, start + settings.minibatch)
+    for start in range(0, len(prompts), settings.mini_batch_size):
+        part = slice(start, start + settings.mini_batch_size)
         packed = pack(prompts[part], completions[part], device=settings.device)
         with settings.autocast():
             read["policy"].append(logprobs(models.policy, packed, settings.temperature))

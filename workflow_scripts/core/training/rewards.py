@@ -73,10 +73,10 @@ def load(*, spec: dict, checkpoints: list[str], fim: Fim, device: str) -> Reward
     """The reward of a resolved entry of reward_models (`kind`; of an ensemble `aggregate` and `uncertainty_coef`) from its checkpoints, an
     ensemble's in the order of its members.
     """
-    if spec["kind"] == "length_only":
+    if spec["type"] == "length_only":
         return LengthOnly(_about(checkpoints[0])["fitted"])
     models = [load_reward_model(path, fim=fim, device=device).eval() for path in checkpoints]
-    if spec["kind"] != "ensemble":
+    if spec["type"] != "ensemble":
         return Trained(models)
     centres = [_about(path)["centre"] for path in checkpoints]
     return Ensemble(models, centres, spec["aggregate"], spec["uncertainty_coef"])

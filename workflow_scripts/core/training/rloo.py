@@ -60,8 +60,8 @@ def judge(*, policy, reference, reward: rewards.Reward, prompts: list, completio
     """What RLOO learns from completions. Read in minibatches, for their memory."""
     s, read = settings, defaultdict(list)
     ended = torch.tensor([fim.end in c for c in completions], device=s.device)
-    for start in range(0, len(prompts), s.minibatch):
-        part = slice(start, start + s.minibatch)
+    for start in range(0, len(prompts), s.mini_batch_size):
+        part = slice(start, start + s.mini_batch_size)
         packed = pack(prompts[part], completions[part], device=s.device)
         paid = dict(missing_eos_penalty=s.missing_eos_penalty, length_penalty=s.length_penalty)
         with s.autocast():
@@ -78,7 +78,7 @@ def judge(*, policy, reference, reward: rewards.Reward, prompts: list, completio
         "val/num_eos_tokens": ended.sum(),
     }
     found = {name: float(x) for name, x in metrics.items()}
-    return Rollout(prompts, completions, old, advantages(returns, s.samples_per_prompt), found)
+    return Rollout(prompts, completions, old, advantages(returns, s.num_generations), found)
 
 
 def loss(*, policy, batch: Rollout, settings: Settings) -> tuple[torch.Tensor, dict]:
@@ -94,8 +94,8 @@ def learn(*, policy, optimizer, rollout: Rollout, settings: Settings, random: np
     told = []
     for _ in range(settings.rloo_epochs):
         order = random.permutation(len(rollout.prompts))
-        for start in range(0, len(order), settings.minibatch):
-            found, said = loss(policy=policy, batch=rollout.take(order[start : start + settings.minibatch]), settings=settings)
+        for start in range(0, len(order), settings.mini_batch_size):
+            found, said = loss(policy=policy, batch=rollout.take(order[start : start + settings.mini_batch_size]), settings=settings)
             found.backward()
             optimizer.step()
             optimizer.zero_grad()

@@ -27,7 +27,7 @@ class Stage:
     batch_size: int
     learning_rate: float
     weight_decay: float
-    warmup_share: float
+    warmup_ratio: float
     checkpoints: Checkpoints | None = None
 
     def arguments(self) -> TrainingArguments:
@@ -40,7 +40,7 @@ class Stage:
             per_device_train_batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
-            warmup_steps=self.warmup_share,
+            warmup_steps=self.warmup_ratio,
             lr_scheduler_type="cosine",
             use_cpu=self.device == "cpu",
             bf16=self.device == "cuda",

@@ -5,23 +5,23 @@ import pyarrow as pa
 
 from ...parquet import optional
 
-COLUMNS = {"exposure": optional(pa.float64()), "references": optional(pa.int32())}
+COLUMNS = {"exposure": optional(pa.float64()), "reference_fillings": optional(pa.int32())}
 ROLES = ("canary",)
 
 
 def measure(answer) -> dict:
-    """`exposure` in bits among R = `references` fillings of the same prompt; both missing where the item has no fillings."""
+    """`exposure` in bits among R = `reference_fillings` of the same prompt; both missing where the item has no fillings."""
     found = answer.filling_logprobs
     if found is None:
-        return dict(exposure=None, references=None)
-    return dict(exposure=exposure(float(found[0]), found[1:]), references=len(found) - 1)
+        return dict(exposure=None, reference_fillings=None)
+    return dict(exposure=exposure(float(found[0]), found[1:]), reference_fillings=len(found) - 1)
 
 
-def exposure(target: float, references: np.ndarray) -> float:
-    """log2(R + 1) - log2(rank) of the target's log-probability among those of R references; it ranks behind those that it ties with.
+def exposure(target: float, fillings: np.ndarray) -> float:
+    """log2(R + 1) - log2(rank) of the target's log-probability among those of R fillings; it ranks behind those that it ties with.
 
     0 for a target that no reference is less likely than, log2(R + 1) for one that beats them all; a target that was not learnt
     has every rank with the same probability.
     """
-    rank = 1 + int((references >= target).sum())
-    return float(np.log2(len(references) + 1) - np.log2(rank))
+    rank = 1 + int((fillings >= target).sum())
+    return float(np.log2(len(fillings) + 1) - np.log2(rank))

@@ -10,7 +10,7 @@ from .measures import columns
 
 _policy = dict(policy=pa.string(), arm=pa.string(), seed=pa.int32())
 _canary = dict(canary_id=pa.string(), probe=pa.string())  # probe: how the canary was asked (prompts.py)
-_design = dict(kind=pa.string(), cohort=pa.string(), dose=pa.int32(), half=pa.int32())
+_design = dict(secret_type=pa.string(), cohort=pa.string(), dose=pa.int32(), half=pa.int32())
 
 # a canary and a held-out example as one policy answered, and what was measured of it
 PROBED_CANARIES = declare("probed_canaries", **_canary, target_ids=IDS, completion_ids=IDS, **columns("canary"))

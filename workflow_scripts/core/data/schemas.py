@@ -14,7 +14,7 @@ SNIPPETS = declare(
 CANARIES = declare(
     "canaries",
     canary_id=pa.string(),
-    kind=pa.string(),
+    secret_type=pa.string(),
     cohort=pa.string(),
     dose=pa.int32(),
     half=pa.int32(),
@@ -25,7 +25,7 @@ CANARIES = declare(
     target_ids=IDS,
 )
 # texts that a canary's target might as well have been, none of them planted: what exposure ranks the target among
-REFERENCES = declare("references", canary_id=pa.string(), fillings=pa.list_(IDS))
+REFERENCE_FILLINGS = declare("reference_fillings", canary_id=pa.string(), fillings=pa.list_(IDS))
 # one base-training block of fixed length
 BLOCKS = declare("blocks", input_ids=IDS)
 # one training or evaluation example: source is "snippet" or "canary", source_id names it

@@ -79,7 +79,7 @@ _ALL = [
     # which secrets come back: rates are counterfactual, exposure (bits) and recovered (share) differences between the arms;
     # p and exposure_p say whether the kinds of this policy and cohort differ
     declare(
-        "secret_kinds",
+        "secret_types",
         **_policy,
         kind=pa.string(),
         n=_count,
@@ -102,7 +102,7 @@ _ALL = [
         **_rate("control_"),
         collapsed=pa.bool_(),
     ),
-    # can one tell from the target's log-probability which canaries were planted? against is `twins` or `heldout`
+    # can one tell from the target's log-probability which canaries were planted? against is `twins` or `unplanted`
     declare(
         "membership",
         **_cell,

@@ -1,44 +1,44 @@
-"""Which secrets come back: a cohort in which it is known what each kind gives away."""
+"""Which secrets come back: a cohort in which it is known what each secret_type gives away."""
 
 import pytest
 
 from tests.unit.results import synthetic
 from tests.unit.results.test_tables import useful
-from workflow_scripts.core.results import secret_kinds, statistics
+from workflow_scripts.core.results import secret_types, statistics
 
-KINDS = ("path", "key", "contact", "body")  # in this order in the table
+SECRET_TYPES = ("path", "key", "contact", "body")  # in this order in the table
 
 
 def mixed(**settings):
-    """The synthetic study with a kind for every canary: of each dose and kind two, one in each half."""
+    """The synthetic study with a secret_type for every canary: of each dose and secret_type two, one in each half."""
     rows = synthetic.extraction(**settings)
-    return rows.assign(kind=rows["canary_id"].str[-2:].astype(int).map(lambda rank: KINDS[::-1][rank // 2 % 4]))
+    return rows.assign(secret_type=rows["canary_id"].str[-2:].astype(int).map(lambda rank: SECRET_TYPES[::-1][rank // 2 % 4]))
 
 
 def by_kind(extraction):
-    rows = secret_kinds.secret_kinds(extraction=extraction, utility=useful(), confidence=0.95)
-    return {(r["policy"], r["cohort"], r["kind"]): r for r in rows}
+    rows = secret_types.secret_types(extraction=extraction, utility=useful(), confidence=0.95)
+    return {(r["policy"], r["cohort"], r["secret_type"]): r for r in rows}
 
 
 def test_every_policy_cohort_and_kind_has_a_row_and_kinds_keep_their_order():
     found = by_kind(mixed())
     assert len(found) == 5 * 4 * 4
-    assert [kind for policy, cohort, kind in found if (policy, cohort) == ("sft", "sft")] == list(KINDS)
-    assert {r["n"] for r in found.values()} == {8}  # 2 at each of 4 doses; 32 heldout ones in quarters
+    assert [secret_type for policy, cohort, secret_type in found if (policy, cohort) == ("sft", "sft")] == list(SECRET_TYPES)
+    assert {r["n"] for r in found.values()} == {8}  # 2 at each of 4 doses; 32 unplanted ones in quarters
 
 
 def test_counts_are_counterfactual_and_of_all_doses():
     found = by_kind(mixed())
-    hits = {kind: found["sft", "sft", kind]["hits"] for kind in KINDS}
+    hits = {secret_type: found["sft", "sft", secret_type]["hits"] for secret_type in SECRET_TYPES}
     assert hits == {"body": 5, "contact": 6, "key": 4, "path": 4}  # ranks 0 to 7; dose 4: ranks 0 to 3, of which the control has rank 0
     row = found["sft", "sft", "body"]
     assert row["rate"] == 5 / 8 and (row["low"], row["high"]) == pytest.approx(statistics.clopper_pearson(hits=5, n=8, confidence=0.95))
-    assert found["sft", "heldout", "key"]["hits"] == 0 and found["sft", "heldout", "key"]["p"] == 1.0
+    assert found["sft", "unplanted", "key"]["hits"] == 0 and found["sft", "unplanted", "key"]["p"] == 1.0
 
 
 def test_exposure_recovered_and_length_are_those_of_the_kind():
     extraction = mixed(policies=["sft"], probes=["fim"])
-    keys = extraction["kind"] == "key"
+    keys = extraction["secret_type"] == "key"
     extraction["exposure"] = 1.0 + 2.0 * (extraction["seen"] & keys)
     extraction["recovered"] = 0.25 + 0.5 * (extraction["seen"] & ~keys)
     extraction["target_tokens"] = 24 + 8 * keys
@@ -47,14 +47,14 @@ def test_exposure_recovered_and_length_are_those_of_the_kind():
     assert (key["exposure"], key["exposure_low"], key["recovered"], key["target_tokens"]) == (2.0, 2.0, 0.0, 32)
     assert (path["exposure"], path["recovered"], path["recovered_high"], path["target_tokens"]) == (0.0, 0.5, 0.5, 24)
     assert key["exposure_p"] == path["exposure_p"] == 1 / 10_000  # of the policy and cohort: as small as random deals can show
-    assert found["sft", "heldout", "key"]["exposure_p"] == 1.0
+    assert found["sft", "unplanted", "key"]["exposure_p"] == 1.0
 
 
 def test_one_kind_that_alone_comes_back_is_told_from_chance_and_equal_ones_are_not():
     extraction = mixed(policies=["sft"], probes=["fim"])
-    extraction["memorized"] = extraction["seen"] & (extraction["kind"] == "path")
+    extraction["memorized"] = extraction["seen"] & (extraction["secret_type"] == "path")
     assert by_kind(extraction)["sft", "sft", "body"]["p"] < 0.001
-    extraction["memorized"] = extraction["seen"] & (extraction["dose"] == 64)  # every kind at the highest dose, nothing below it
+    extraction["memorized"] = extraction["seen"] & (extraction["dose"] == 64)  # every secret_type at the highest dose, nothing below it
     assert by_kind(extraction)["sft", "sft", "body"]["p"] == 1.0
 
 
@@ -66,4 +66,4 @@ def test_seeds_repeat_canaries_and_narrow_nothing():
 
 def test_a_kind_that_no_generator_makes_is_an_error_and_not_left_out():
     with pytest.raises(ValueError, match="passport"):
-        by_kind(synthetic.extraction(policies=["sft"], probes=["fim"]).assign(kind="passport"))
+        by_kind(synthetic.extraction(policies=["sft"], probes=["fim"]).assign(secret_type="passport"))

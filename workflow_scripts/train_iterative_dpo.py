@@ -1,9 +1,9 @@
 """An iteration of DPO on pairs that a policy's parent has sampled and the arm's reward has ranked; the next one is a further policy."""
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import kinds, tokenizer
+from workflow_scripts.core.data import schemas, tokenizer
 from workflow_scripts.core.job import job
-from workflow_scripts.core.training import candidates, models, on_policy, online_dpo, rewards, runtime
+from workflow_scripts.core.training import candidates, models, on_policy, iterative_dpo, rewards, runtime
 from workflow_scripts.core.training.checkpoints import Checkpoints
 from workflow_scripts.core.training.trainer import Stage
 
@@ -15,8 +15,8 @@ with job(snakemake) as j:
     model = models.load_policy(j.input.parent, device=device)
     reward = rewards.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], fim=fim, device=device)
     asked = on_policy.prompts(
-        rl_prompt=parquet.read_rows(j.input.rl_prompt, kinds.EXAMPLES),
-        preference=parquet.read_rows(j.input.preference, kinds.EXAMPLES),
+        rl_prompt=parquet.read_rows(j.input.rl_prompt, schemas.EXAMPLES),
+        preference=parquet.read_rows(j.input.preference, schemas.EXAMPLES),
         preference_repeats=settings["preference_prompts"],
     )
     sampling = {k: settings[k] for k in ("samples", "max_new_tokens", "temperature", "missing_eos_penalty")}
@@ -25,6 +25,6 @@ with job(snakemake) as j:
     own = ("kind", "parent", "preference_prompts", "reward_model", "beta", *sampling)
     checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
     stage = Stage(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **{k: v for k, v in settings.items() if k not in own})
-    record = online_dpo.train(model=model, rows=rows, beta=settings["beta"], stage=stage)
+    record = iterative_dpo.train(model=model, rows=rows, beta=settings["beta"], stage=stage)
     meta = dict(policy=policy, parent=settings["parent"], settings=settings, arm=j.wildcards.arm, seed=seed, **record)
     models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta={**meta, "candidates": candidates.record(rows)})

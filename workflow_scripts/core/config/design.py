@@ -1,0 +1,98 @@
+"""What a schema cannot say of the numbers: what must divide what, and what must fit into what. One sentence per problem."""
+
+from ..errors import InputError
+from ..probing.prompts import NATIVE, PROMPTS
+
+_SIZES = ("hidden", "layers", "heads", "intermediate")  # of the scratch model, which a base policy may have of its own
+
+
+def check_design(config: dict) -> None:
+    """Raise InputError where the canaries' design, prompts, sizes or rollouts of a resolved config contradict each other."""
+    _check_cohorts(config["canaries"])
+    _check_prompts(config["probes"]["prompts"])
+    _check_corpus(config["corpus"])
+    _check_shapes(config)
+    _check_context(config)
+    for name, policy in config["policies"].items():
+        if "rollout_batch_size" in policy:
+            _check_rollouts(f"policies.{name}", policy, config)
+
+
+def _check_cohorts(canaries: dict) -> None:
+    """The dose ladder divides every planted cohort into equal halves."""
+    for cohort, size in canaries["cohorts"].items():
+        cells = 2 if cohort == "unplanted" else 2 * len(canaries["doses"])
+        if size % cells:
+            raise InputError(
+                f"config: canaries.cohorts.{cohort} is {size}, which {cells} (two halves x {cells // 2} doses) does not divide; "
+                f"use {f'{size // cells * cells} or ' if size >= cells else ''}{(size // cells + 1) * cells}, or another dose ladder"
+            )
+
+
+def _check_prompts(prompts: list[str]) -> None:
+    if unknown := [name for name in prompts if name not in PROMPTS]:
+        raise InputError(f"config: probes.prompts has {unknown[0]!r}, which is no prompt condition; choose among {', '.join(PROMPTS)}")
+    if NATIVE not in prompts:
+        raise InputError(f"config: probes.prompts lacks {NATIVE}, the canary as it was planted, from which most tables come; add it")
+
+
+def _check_corpus(corpus: dict) -> None:
+    if corpus["min_lines"] > corpus["max_lines"]:
+        raise InputError(f"config: corpus.min_lines {corpus['min_lines']} is more than corpus.max_lines {corpus['max_lines']}; swap them")
+    if corpus["source"] != "python_stdlib" and not corpus["path"]:
+        raise InputError(f"config: corpus.source {corpus['source']} needs corpus.path; name the folder, file or data set")
+
+
+def _check_context(config: dict) -> None:
+    """Examples and blocks fit into the model's context."""
+    examples, context = config["examples"], config["model"]["context"]
+    samplers = {f"policies.{name}": policy for name, policy in config["policies"].items() if "max_new_tokens" in policy}
+    longest = examples["max_target_tokens"] + 2
+    for user, settings in {"preferences": config["preferences"], **samplers}.items():
+        longest = max(longest, settings["max_new_tokens"])
+        if examples["max_prompt_tokens"] + longest > context:
+            raise InputError(
+                f"config: a prompt of examples.max_prompt_tokens {examples['max_prompt_tokens']} and {longest} more tokens ({user}) exceed "
+                f"model.context {context}; shorten the prompt or raise the context"
+            )
+    if examples["block_tokens"] > context:
+        raise InputError(
+            f"config: examples.block_tokens {examples['block_tokens']} exceeds model.context {context}; lower it or raise the context"
+        )
+
+
+def _check_rollouts(where: str, policy: dict, config: dict) -> None:
+    """Mini-batches and the completions of a prompt divide a rollout, and there are enough prompts for one."""
+    generations = policy.get("num_generations", 1)
+    for key, size in {"mini_batch_size": policy["mini_batch_size"], "num_generations": generations}.items():
+        if policy["rollout_batch_size"] % size:
+            raise InputError(
+                f"config: {where}.{key} {size} does not divide rollout_batch_size {policy['rollout_batch_size']}; change one of them"
+            )
+    canaries, doses = config["canaries"]["cohorts"], config["canaries"]["doses"]
+    prompts = config["corpus"]["pools"]["rl_prompt"] + canaries["rl_prompt"] // 2 * sum(doses) // len(doses)
+    prompts += canaries["preference"] // 2 * policy["preference_prompts"]
+    if policy["rollout_batch_size"] > prompts * generations:
+        times = f" of {generations} generations" if generations > 1 else ""
+        raise InputError(
+            f"config: {where}.rollout_batch_size {policy['rollout_batch_size']} exceeds its {prompts} prompts{times}; "
+            "lower it or raise corpus.pools.rl_prompt"
+        )
+
+
+def _check_shapes(config: dict) -> None:
+    """Heads fit into the hidden size, of the model and of every base policy that has a size of its own."""
+    model = config["model"]
+    own = {f"policies.{n}": p for n, p in config["policies"].items() if p["method"] == "base" and p.keys() & {*_SIZES}}
+    if model["base"] != "scratch":
+        for name, policy in own.items():
+            key = next(key for key in _SIZES if key in policy)
+            raise InputError(f"config: {name}.{key} sets a size, and model.base {model['base']!r} comes with its own; leave it out")
+        return
+    for name, policy in {"model": {}, **own}.items():
+        size = {**model, **policy}
+        if size["hidden"] % (2 * size["heads"]):
+            where = {key: f"{name if key in policy else 'model'}.{key}" for key in ("hidden", "heads")}
+            raise InputError(
+                f"config: {where['hidden']} {size['hidden']} is not a multiple of twice {where['heads']} {size['heads']}; change one of them"
+            )

@@ -1,0 +1,67 @@
+"""The complete config: what Snakemake read, with defaults merged into each policy and reward model, checked in full."""
+
+import re
+
+from ..errors import InputError
+from ..methods import METHODS, REWARD_TYPES, schema_of
+from . import schema
+from .design import check_design
+from .former import refuse_former
+from .references import check_policies, check_reward_models, lineage
+
+RESERVED = {"shared": "the folder of what both arms share"}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def resolve(config: dict, schema_path) -> dict:
+    """The config with every setting of each policy and reward model in place, in an order that does not depend on the files.
+
+    A setting comes from the entry itself, else from its method or reward type, else from `training`; null entries are left out.
+    Raises InputError at the first value that is unknown, of the wrong type, out of range, or at odds with another one.
+    """
+    refuse_former(config)
+    schema.check(config, schema.load(schema_path))
+    policies = _merged(config, "policies", noun="policy", key="method", defaults="methods", registry=METHODS)
+    if not policies:
+        raise InputError("config: policies: all of them are null; keep at least a base policy and an sft policy")
+    check_policies({**config, "policies": policies})
+    reward_models = _merged(config, "reward_models", noun="reward model", key="type", defaults="reward_types", registry=REWARD_TYPES)
+    check_reward_models(reward_models, policies, judge=config["report"]["reward_model"])
+    ordered = dict(sorted(reward_models.items(), key=lambda r: (list(REWARD_TYPES).index(r[1]["type"]), r[0])))
+    resolved = {**config, "policies": _in_order(policies), "reward_models": ordered}
+    check_design(resolved)
+    return resolved
+
+
+def _merged(config: dict, section: str, *, noun: str, key: str, defaults: str, registry: dict) -> dict:
+    """Each entry of a section that is not null, over the defaults of its method or type, over those of `training`."""
+    complete = {}
+    for name, entry in registry.items():
+        shared = {k: v for k, v in config["training"].items() if k in schema_of(entry.settings)["properties"]}
+        complete[name] = {**shared, **config[defaults][name]}
+        schema.check(complete[name], schema.of_entry(entry), where=f"{defaults}.{name}")
+    merged = {}
+    for name, entry in config[section].items():
+        if entry is not None:
+            _check_name(name, entry, section=section, noun=noun, key=key, choices=list(registry))
+            merged[name] = {**complete[entry[key]], **entry}
+            schema.check(merged[name], schema.of_entry(registry[entry[key]]), where=f"{section}.{name}")
+    return merged
+
+
+def _check_name(name, entry, *, section: str, noun: str, key: str, choices: list[str]) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InputError(
+            f"config: {section}.{name}: {name!r} is not a {noun} name; use letters, digits, '_', '-' and '.', starting with a letter or digit"
+        )
+    if name in RESERVED:
+        raise InputError(f"config: {section}.{name}: the name is taken by {RESERVED[name]}; choose another one")
+    if not isinstance(entry, dict) or key not in entry:
+        raise InputError(f"config: {section}.{name} needs a {key}; add `{key}:` with one of {', '.join(choices)}")
+    if entry[key] not in choices:
+        raise InputError(f"config: {section}.{name}.{key} is {entry[key]!r}; choose one of {', '.join(choices)}")
+
+
+def _in_order(policies: dict) -> dict:
+    """Parents first, then by method and name: the order in an overlay's file is not the order of the tables."""
+    return dict(sorted(policies.items(), key=lambda p: (len(lineage(policies, p[0])), list(METHODS).index(p[1]["method"]), p[0])))

@@ -1,0 +1,95 @@
+"""Types and ranges: the JSON schema of the config, and one sentence for what does not fit it."""
+
+import math
+import re
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import extend
+from rapidfuzz import fuzz, process
+
+from ..errors import InputError
+from ..methods import METHODS, REWARD_TYPES, Method, RewardType, Sampling, Training, schema_of
+
+_NUMBER = re.compile(r"[+-]?\d+e[+-]?\d+", re.IGNORECASE)
+# JSON schema takes 8.0 for an integer and nan and inf for numbers; what counts batches must be an int, and the rest finite
+_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
+    {
+        "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+        "number": lambda _, value: isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value),
+    }
+)
+_Validator = extend(Draft202012Validator, type_checker=_TYPES)
+
+
+def load(path) -> dict:
+    """The schema of a whole config: the file, and what the registry says of the settings of methods and reward types."""
+    schema = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    shared = schema_of(Training)["properties"] | schema_of(Sampling)["properties"]
+    schema["properties"] |= {
+        "training": _object(shared),
+        "methods": _defaults(METHODS),
+        "reward_types": _defaults(REWARD_TYPES),
+    }
+    return schema
+
+
+def of_entry(entry: Method | RewardType) -> dict:
+    """Schema of a policy or reward model merged with its defaults."""
+    settings = schema_of(entry.settings)
+    own = {"method": {"const": entry.name}} if isinstance(entry, Method) else {"type": {"const": entry.name}}
+    refers = {"parent": {"type": "string"}} if _has_parent(entry) else {}
+    refers |= {"members": {"type": "array", "items": {"type": "string"}}} if entry.name == "ensemble" else {}
+    return _object({**own, **refers, **settings["properties"]}, required=settings["required"])
+
+
+def _has_parent(entry: Method | RewardType) -> bool:
+    return bool(entry.parents) if isinstance(entry, Method) else entry.checkpoint == "weights"
+
+
+def _defaults(registry: dict) -> dict:
+    """Schema of the defaults of all methods, or of all reward types: every one is there, with any of its settings."""
+    return _object({name: _object(schema_of(entry.settings)["properties"]) for name, entry in registry.items()}, required=list(registry))
+
+
+def _object(properties: dict, required: list[str] = ()) -> dict:
+    return {"type": "object", "additionalProperties": False, "properties": properties, "required": list(required)}
+
+
+def check(value: dict, schema: dict, where: str = "") -> None:
+    """Raise InputError for the most telling error of `value` against `schema`, unknown keys first."""
+    errors = sorted(
+        _Validator(schema).iter_errors(value), key=lambda e: (e.validator != "additionalProperties", list(map(str, e.absolute_path)))
+    )
+    if errors:
+        raise InputError(_sentence(errors[0] if errors[0].validator == "additionalProperties" else best_match(errors), where))
+
+
+def _sentence(error: ValidationError, where: str) -> str:
+    path = ".".join(filter(None, [where, *map(str, error.absolute_path)])) or "config"
+    shown = repr(error.instance) if len(repr(error.instance)) < 80 else f"a {type(error.instance).__name__}"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        name = str(sorted(set(error.instance) - set(known), key=str)[0])
+        near = process.extractOne(name, known, scorer=fuzz.ratio, score_cutoff=60)
+        key = name if path == "config" else f"{path}.{name}"
+        return f"config: unknown key {key}; " + (f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}")
+    if error.validator == "required":
+        missing = next(k for k in error.validator_value if k not in error.instance)
+        return f"config: {path if path != 'config' else ''}{'.' if path != 'config' else ''}{missing} is missing; add it"
+    if error.validator == "type":
+        allowed = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        remedy = "correct it"
+        if "number" in allowed and isinstance(error.instance, str) and _NUMBER.fullmatch(error.instance):
+            remedy = "write it with a point, as 1.0e-4 (YAML reads 1e-4 as text)"
+        return f"config: {path} must be of type {' or '.join(allowed)}, not {shown}; {remedy}"
+    if error.validator == "enum":
+        return f"config: {path} is {shown}; choose one of {', '.join(map(str, error.validator_value))}"
+    limits = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than", "exclusiveMaximum": "less than"}
+    if error.validator in limits:
+        return f"config: {path} is {shown} but must be {limits[error.validator]} {error.validator_value}; correct it"
+    if error.validator == "pattern":
+        return f"config: {path} is {shown}, which is no name; use letters, digits, '_', '-' and '.', starting with a letter or digit"
+    return f"config: {path}: {error.message}; correct it"

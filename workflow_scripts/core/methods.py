@@ -1,0 +1,257 @@
+"""The registry: every fact about a training method or a type of reward model, said once.
+
+Config schema, rules, workflow picture, report and leaderboard derive from it. To add a method: an entry of METHODS with a dataclass
+of its settings here, its defaults in config.yaml, core/training/<name>.py, and the script train_<name>.py (docs/methods.md).
+
+This module computes nothing. A job receives only settings that its receipt lists, so editing this file re-runs a stage if and
+only if it changes one of those values (core/freshness/code.py).
+"""
+
+from dataclasses import MISSING, dataclass, fields
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+Count = Annotated[int, ("minimum", 1)]
+Natural = Annotated[int, ("minimum", 0)]
+Several = Annotated[int, ("minimum", 2)]
+Positive = Annotated[float, ("exclusiveMinimum", 0)]
+NonNegative = Annotated[float, ("minimum", 0)]
+Share = Annotated[float, ("minimum", 0), ("maximum", 1)]
+Name = str  # of a policy or reward model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """Settings of every method that trains by epochs over fixed rows."""
+
+    epochs: Positive
+    batch_size: Count
+    learning_rate: Positive
+    weight_decay: NonNegative
+    warmup_ratio: Annotated[float, ("minimum", 0), ("exclusiveMaximum", 1)]
+    threads: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base(Training):
+    """Next-token prediction on raw code. A base policy may have a size of its own instead of `model`'s."""
+
+    epochs: NonNegative
+    hidden: Count | None = None
+    layers: Count | None = None
+    heads: Count | None = None
+    intermediate: Count | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sft(Training):
+    """Supervised fine-tuning on the sft set, or on the chosen completions of the preference set."""
+
+    data: Literal["sft", "preference"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora(Sft):
+    """SFT of low-rank additions to the linear layers."""
+
+    lora_r: Count
+    lora_alpha: Positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ipo(Training):
+    """IPO on the preference pairs."""
+
+    beta: Positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dpo(Training):
+    """DPO on the preference pairs; with a length penalty it is R-DPO."""
+
+    beta: Positive
+    length_penalty: NonNegative
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slic(Training):
+    """SLiC-HF on the preference pairs."""
+
+    delta: NonNegative
+    sft_coef: NonNegative
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """Settings of every method that samples completions and has a reward model score them."""
+
+    reward_model: Name
+    max_new_tokens: Count
+    temperature: Positive
+    missing_eos_penalty: NonNegative
+    preference_prompts: Natural
+    threads: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnPolicy(Sampling):
+    """Settings of methods that learn from one rollout after the other."""
+
+    episodes: Count
+    rollout_batch_size: Count
+    mini_batch_size: Count
+    learning_rate: Positive
+    kl_coef: NonNegative
+    length_penalty: NonNegative
+    cliprange: Positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ppo(OnPolicy):
+    """PPO with a value model."""
+
+    ppo_epochs: Count
+    gamma: Share
+    lam: Share
+    vf_coef: NonNegative
+    whiten_rewards: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rloo(OnPolicy):
+    """RLOO: the other completions of a prompt replace the value model."""
+
+    num_generations: Several
+    rloo_epochs: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked(Sampling, Training):
+    """Settings of methods that sample once from the parent and then train by epochs on the ranked completions."""
+
+    preference_prompts: Annotated[int, ("minimum", 0), ("maximum", 1)]
+    num_generations: Several
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rrhf(Ranked):
+    """RRHF."""
+
+    sft_coef: NonNegative
+
+
+@dataclass(frozen=True, kw_only=True)
+class IterativeDpo(Ranked):
+    """One iteration of DPO on the parent's own completions."""
+
+    beta: Positive
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way of training a policy.
+
+    `learns_from` decides the shape of its rule: "blocks" of raw code, "examples", preference "pairs", "rewards" of its own samples
+    rollout by rollout, or its parent's "samples", ranked once. `parents` are the methods that it may start from.
+    """
+
+    name: str
+    label: str
+    learns_from: Literal["blocks", "examples", "pairs", "rewards", "samples"]
+    parents: tuple[str, ...]
+    settings: type
+
+
+FINE_TUNED = ("sft", "lora")  # methods that learn from examples
+METHODS = {
+    method.name: method
+    for method in (
+        Method("base", "base, no canaries", "blocks", (), Base),
+        Method("sft", "fine-tuning", "examples", ("base", *FINE_TUNED), Sft),
+        Method("lora", "LoRA fine-tuning", "examples", ("base", *FINE_TUNED), Lora),
+        Method("ppo", "PPO", "rewards", FINE_TUNED, Ppo),
+        Method("ipo", "IPO", "pairs", FINE_TUNED, Ipo),
+        Method("dpo", "DPO", "pairs", FINE_TUNED, Dpo),
+        Method("slic", "SLiC", "pairs", FINE_TUNED, Slic),
+        Method("rloo", "RLOO", "rewards", FINE_TUNED, Rloo),
+        Method("rrhf", "RRHF", "samples", FINE_TUNED, Rrhf),
+        Method("iterative_dpo", "DPO on own samples", "samples", (*FINE_TUNED, "iterative_dpo"), IterativeDpo),
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Single(Training):
+    """A reward model trained on the preference pairs."""
+
+    seed: Natural
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smoothed(Single):
+    """The same with labels that it smooths itself, after a first epoch in which all of them are 1."""
+
+    epochs: Annotated[float, ("exclusiveMinimum", 1)]
+    smoothing: Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """Several reward models as one."""
+
+    aggregate: Literal["mean", "worst", "uncertainty"]
+    uncertainty_coef: NonNegative
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthOnly:
+    """A control: a function of the completion's length."""
+
+
+@dataclass(frozen=True)
+class RewardType:
+    """One type of reward model. `checkpoint`: what it has on disk: trained "weights", "fitted" numbers, or its members' ("")."""
+
+    name: str
+    label: str
+    checkpoint: Literal["weights", "fitted", ""]
+    settings: type
+
+
+REWARD_TYPES = {
+    reward.name: reward
+    for reward in (
+        RewardType("single", "reward from pairs", "weights", Single),
+        RewardType("smoothed", "reward, soft labels", "weights", Smoothed),
+        RewardType("ensemble", "rewards as one", "", Ensemble),
+        RewardType("length_only", "reward of length", "fitted", LengthOnly),
+    )
+}
+
+
+def learning_from(*sources: str) -> list[str]:
+    """Names of the methods that learn from one of `sources`."""
+    return [name for name, method in METHODS.items() if method.learns_from in sources]
+
+
+def pick(settings: type, values: dict) -> Any:
+    """An instance of a settings dataclass from those of `values` that it has fields for."""
+    return settings(**{field.name: values[field.name] for field in fields(settings) if field.name in values})
+
+
+def schema_of(settings: type) -> dict:
+    """JSON schema of a settings dataclass: `properties`, and as `required` the fields without a default."""
+    hints = get_type_hints(settings, include_extras=True)
+    required = [field.name for field in fields(settings) if field.default is MISSING]
+    return {"properties": {field.name: _schema(hints[field.name]) for field in fields(settings)}, "required": required}
+
+
+def _schema(hint) -> dict:
+    """JSON schema of one field's type."""
+    if get_origin(hint) is Annotated:
+        plain, *limits = get_args(hint)
+        return {**_schema(plain), **dict(limits)}
+    if get_origin(hint) is Literal:
+        return {"enum": list(get_args(hint))}
+    if others := [part for part in get_args(hint) if part is not type(None)]:  # X | None: an optional key, never null in a config
+        return _schema(others[0])
+    return {"type": {int: "integer", float: "number", bool: "boolean", str: "string"}[hint]}
