@@ -3,7 +3,7 @@
     raw code -> snippets -> plant (arm A, arm B) --+--> base ----------------------------+
                                                    +--> sft --+--> preferences -> reward_model -> ppo
                                                    |          +--> ipo                    |
-                                                   |          +--> direct (SFT on chosen) |
+                                                   |          +--> sft_chosen             |
                                                    +--> extraction/{policy}.parquet <-----+
                                                            +--> tables, figures, report
 
@@ -17,6 +17,11 @@ min_version("9.27")
 
 configfile: f"{workflow.basedir}/config.yaml"
 report: "rules/report/workflow.rst"
+
+
+# an old output stays in place until the job that replaces it has a whole new one (core/job.py)
+outputflags:
+    update,
 
 
 include: "rules/common.smk"
@@ -35,8 +40,8 @@ rule all:
         f"results/{RUN}/summary.md",
         expand(f"results/{RUN}/extraction/{{policy}}.parquet", policy=POLICIES),
         expand(f"results/{RUN}/tables/{{table}}.{{form}}", table=TABLES, form=["csv", "parquet"]),
-        expand(f"results/{RUN}/figures/{{figure}}.svg", figure=FIGURES),
+        expand(f"results/{RUN}/figures/{{figure}}.{{form}}", figure=FIGURES, form=["svg", "png"]),
 
 
-# the last line: what is out of date is decided by content (README, "How it decides what to run")
+# the last line: content decides what is out of date (docs/caching.md)
 PLAN = or_stop(reconcile, workflow, receipts_folder=f"results/{RUN}/receipts", strict_versions=config["rerun_on_version_of"])

@@ -1,4 +1,4 @@
-"""Used by all the other files here: the checked config, names of stages and paths, and small helpers.
+"""What all other rule files use: the checked config, names of stages and paths, and small helpers.
 
 Needs: config.yaml and overlays.  Makes: nothing.  Steps: check the config, constrain the wildcards, define helpers.
 """
@@ -8,10 +8,12 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from workflow_scripts.core.config import resolve
+from workflow_scripts.core.config.references import memory_reference
+from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.freshness.reconcile import reconcile
 from workflow_scripts.core.job import select
+from workflow_scripts.core.methods import REWARD_TYPES, learning_from
 
 
 def or_stop(function, *arguments, **options):
@@ -26,90 +28,117 @@ config = or_stop(resolve, config, f"{workflow.basedir}/rules/schemas/config.sche
 
 RUN, SEEDS, ARMS = config["run"], config["seeds"], ["A", "B"]
 POLICIES = list(config["policies"])
-REWARD_RULES = {"single": "train_reward_model", "smoothed": "train_smoothed", "length_only": "train_length_only"}  # an ensemble has none
-REWARDS = {name: reward["type"] for name, reward in config["reward_models"].items() if reward["type"] in REWARD_RULES}
-TABLES = ["memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership", "recovery", "secret_types"]
-TABLES += ["reward_gap", "utility", "leaderboard", "audit", "parity", "cost"]
-FIGURES = ["workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context"]
+REFERENCE = config["report"]["reference_policy"]
+REWARDS = [name for name, reward in config["reward_models"].items() if REWARD_TYPES[reward["type"]].checkpoint]  # with one of their own
+DATA, MODELS = "../envs/data.yaml", "../envs/train.yaml"  # conda environments
 
 
 def any_of(names):
     """A wildcard constraint: one of the names, or nothing where there are none."""
-    return "|".join(re.escape(str(n)) for n in names) or "(?!)"
+    return "|".join(re.escape(str(name)) for name in names) or "(?!)"
 
 
-def kind(*kinds):
-    """Names of the policies of these kinds, as a wildcard constraint."""
-    return any_of(p for p in POLICIES if config["policies"][p]["kind"] in kinds)
+def policies_of(*methods):
+    """The policies of these methods, as a wildcard constraint."""
+    return any_of(name for name in POLICIES if config["policies"][name]["method"] in methods)
 
 
-def reward_kind(kind):
-    """Names of the reward models of this kind, as a wildcard constraint."""
-    return any_of(name for name in REWARDS if REWARDS[name] == kind)
+def rewards_of(reward_type):
+    """The reward models of this type, as a wildcard constraint."""
+    return any_of(name for name in REWARDS if config["reward_models"][name]["type"] == reward_type)
 
 
-def keys(*paths):
-    """Params function: the config values at the dotted `paths`, in which `{wildcard}` is filled in."""
+def config_params(*paths):
+    """Params function: the config values at the dotted `paths`, in which `{wildcard}` is filled in. A script sees no others."""
     return lambda wildcards: select(config, paths, dict(wildcards.items()))
 
 
-def needs(rule_name):
-    """Resources of a rule from the config; Snakemake lowers `threads` to --cores, torch_threads stays, so that the bytes stay too."""
-    declared = config["resources"].get(rule_name, config["resources"]["default"])
-    return {"torch_threads": declared["threads"], **{k: v for k, v in declared.items() if k != "threads"}}
+def resources_of(*, accelerator):
+    """Whether a rule's jobs want an accelerator. How many there are is a profile's `resources: [gpu=N]`, with 0 for none."""
+    return {"gpu": int(accelerator), "checkpoint_percent": config["checkpoint_percent"]}
 
 
-def threads_of(rule_name):
-    """Threads of a rule from the config."""
-    return config["resources"].get(rule_name, config["resources"]["default"])["threads"]
+def policy_threads(wildcards):
+    """Threads of a policy's training. Snakemake may lower them to --cores; the job uses the config's, so that the bytes stay."""
+    return config["policies"][wildcards.policy]["threads"]
+
+
+def reward_threads(wildcards):
+    """Threads of a reward model's training."""
+    return config["reward_models"][wildcards.reward]["threads"]
 
 
 def own_source(path):
     """A file or folder of the user's as an input whose content counts and whose time does not; nothing where it is not on this machine."""
-    here = Path(path or "").expanduser()
-    return ancient(str(here)) if path and here.exists() else []
+    place = Path(path or "").expanduser()
+    return ancient(str(place)) if path and place.exists() else []
 
 
-def model_of(policy, arm="{arm}", seed="{seed}"):
-    """Checkpoint of a policy; what no arm has planted is trained once for both."""
-    folder = "shared" if config["policies"][policy]["kind"] == "base" else arm
+def policy_checkpoint(policy, arm="{arm}", seed="{seed}"):
+    """Checkpoint of a policy; a base policy, which sees no canary, is trained once for both arms."""
+    folder = "shared" if config["policies"][policy]["method"] == "base" else arm
     return f"results/{RUN}/models/{folder}/{seed}/{policy}"
 
 
-def model(wildcards):
+def own_checkpoint(wildcards):
     """Checkpoint of the job's policy."""
-    return model_of(wildcards.policy, wildcards.arm, wildcards.seed)
+    return policy_checkpoint(wildcards.policy, wildcards.arm, wildcards.seed)
 
 
-def parent(wildcards):
-    """Checkpoint of the policy that the job's policy starts from."""
-    return model_of(config["policies"][wildcards.policy]["parent"], wildcards.arm, wildcards.seed)
+def parent_checkpoint(wildcards):
+    """Checkpoint of the policy that the job's policy or reward model starts from."""
+    section, name = ("policies", wildcards.policy) if "policy" in wildcards.keys() else ("reward_models", wildcards.reward)
+    return policy_checkpoint(config[section][name]["parent"], wildcards.arm, wildcards.seed)
 
 
-def reward_named(name, arm="{arm}", seed="{seed}"):
-    """Checkpoints of a reward model, which are those of its members where it is an ensemble."""
+def reward_checkpoints(name, arm="{arm}", seed="{seed}"):
+    """Checkpoints of a reward model; those of its members where it is an ensemble."""
     members = config["reward_models"][name].get("members", [name])
     return [f"results/{RUN}/models/{arm}/{seed}/{member}" for member in members]
 
 
-def reward_of(wildcards):
-    """Checkpoints of the reward model that the job's policy is trained against."""
-    return reward_named(config["policies"][wildcards.policy]["reward_model"], wildcards.arm, wildcards.seed)
+def policy_reward(wildcards):
+    """Checkpoints of the reward model that the job's policy is trained with."""
+    return reward_checkpoints(config["policies"][wildcards.policy]["reward_model"], wildcards.arm, wildcards.seed)
 
 
-def spec_of(name):
-    """What a reward model is to those who use it, apart from its checkpoints."""
-    return {k: v for k, v in config["reward_models"][name].items() if k in ("kind", "aggregate", "uncertainty_coef")}
+def reward_spec(name):
+    """What the users of a reward model need to know of it, besides its checkpoints."""
+    return {k: v for k, v in config["reward_models"][name].items() if k in ("type", "aggregate", "uncertainty_coef")}
 
 
-def reward_spec(wildcards):
-    """The same of the reward model that the job's policy is trained against."""
-    return spec_of(config["policies"][wildcards.policy]["reward_model"])
+def policy_reward_spec(wildcards):
+    """The same of the reward model that the job's policy is trained with."""
+    return reward_spec(config["policies"][wildcards.policy]["reward_model"])
 
 
-def reward_parent(wildcards):
-    """Checkpoint of the policy that the job's reward model starts from."""
-    return model_of(config["reward_models"][wildcards.reward]["parent"], wildcards.arm, wildcards.seed)
+def training_set(wildcards):
+    """The examples that the job's SFT or LoRA policy learns from."""
+    return f"results/{RUN}/planted/{wildcards.arm}/{config['policies'][wildcards.policy]['data']}.parquet"
+
+
+def table_csv(name):
+    """The CSV of a table, which Snakemake's own report shows with its caption."""
+    return report(f"results/{{run}}/tables/{name}.csv", caption=f"report/{name}.rst", category="Tables", labels={"table": name})
+
+
+def figure_files(name):
+    """The two forms of a figure; Snakemake's own report shows the first with its caption."""
+    path = f"results/{{run}}/figures/{name}"
+    return {"svg": report(f"{path}.svg", caption=f"report/{name}.rst", category="Figures", labels={"figure": name}), "png": f"{path}.png"}
+
+
+def receipts_of_costs():
+    """Receipts of every job up to the extraction rows: what each of them cost."""
+    once = ["collect_corpus", "extract_snippets", "train_tokenizer", "tokenize_code", "plant_canaries", "audit_canaries"]
+    jobs = [*once, "sample_reference_fillings", *(f"plant_arm/{arm}" for arm in ARMS), *(f"collect_extraction/{p}" for p in POLICIES)]
+    chains = [f"{arm}/{seed}" for arm in ARMS for seed in SEEDS]
+    for policy, settings in config["policies"].items():
+        jobs += [f"train_{settings['method']}/{chain}/{policy}" for chain in (SEEDS if settings["method"] == "base" else chains)]
+    for chain in chains:
+        jobs += [f"train_reward_{config['reward_models'][name]['type']}/{chain}/{name}" for name in REWARDS]
+        jobs += [f"sample_preferences/{chain}", *(f"{rule}/{chain}/{p}" for rule in ("probe_policy", "score_rewards") for p in POLICIES)]
+    return [f"results/{RUN}/receipts/{job}.json" for job in [*jobs, f"probe_parity/{ARMS[0]}/{SEEDS[0]}/{REFERENCE}"]]
 
 
 wildcard_constraints:

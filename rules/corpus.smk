@@ -3,15 +3,15 @@
 Needs: `corpus.source`.  Makes: results/{run}/corpus, tokenizer, planted.  Steps: collect, extract, tokenise, plant, audit.
 """
 
-# settings of reading the source; the others are of what is taken from it
+# settings of reading the source; the others say what is taken from it
 COLLECTED = ("source", "path", "suffix", "column", "name", "split", "revision", "streaming", "max_documents", "licence")
 OWN_MODEL = None if config["model"]["base"] == "scratch" else config["model"]["base"]
 
 
 rule collect_corpus:
-    """Read the source code, with hashes and a manifest of what was read and passed over.
+    """Read the source code, with hashes and a manifest of what was read and skipped.
 
-    The collected corpus stands on a machine that lacks the source; `snakemake --forcerun collect_corpus` reads it anew.
+    The collected corpus stands on a machine that lacks the source; `snakemake --forcerun collect_corpus` reads it again.
     """
     input:
         source=own_source(config["corpus"]["path"]),
@@ -20,16 +20,13 @@ rule collect_corpus:
         manifest="results/{run}/corpus/source.json",
         receipt="results/{run}/receipts/collect_corpus.json",
     params:
-        config=keys(*(f"corpus.{key}" for key in COLLECTED)),
+        config=config_params(*(f"corpus.{key}" for key in COLLECTED)),
     log:
         "logs/{run}/collect_corpus.log",
     benchmark:
         "results/{run}/benchmarks/collect_corpus.tsv"
-    threads: threads_of("collect_corpus")
-    resources:
-        **needs("collect_corpus"),
     conda:
-        "../envs/data.yaml"
+        DATA
     script:
         "../workflow_scripts/collect_corpus.py"
 
@@ -44,16 +41,13 @@ rule extract_snippets:
         manifest="results/{run}/corpus/manifest.json",
         receipt="results/{run}/receipts/extract_snippets.json",
     params:
-        config=keys(*(f"corpus.{key}" for key in config["corpus"] if key not in COLLECTED)),
+        config=config_params(*(f"corpus.{key}" for key in config["corpus"] if key not in COLLECTED)),
     log:
         "logs/{run}/extract_snippets.log",
     benchmark:
         "results/{run}/benchmarks/extract_snippets.tsv"
-    threads: threads_of("extract_snippets")
-    resources:
-        **needs("extract_snippets"),
     conda:
-        "../envs/data.yaml"
+        DATA
     script:
         "../workflow_scripts/extract_snippets.py"
 
@@ -67,41 +61,53 @@ rule train_tokenizer:
         tokenizer=directory("results/{run}/tokenizer"),
         receipt="results/{run}/receipts/train_tokenizer.json",
     params:
-        config=keys(*(f"model.{key}" for key in ("base", "revision", "trust_remote_code", "vocabulary", "context"))),
+        config=config_params(*(f"model.{key}" for key in ("base", "revision", "trust_remote_code", "vocabulary", "context"))),
     log:
         "logs/{run}/train_tokenizer.log",
     benchmark:
         "results/{run}/benchmarks/train_tokenizer.tsv"
-    threads: threads_of("train_tokenizer")
-    resources:
-        **needs("train_tokenizer"),
     conda:
-        "../envs/train.yaml"
+        MODELS
     script:
         "../workflow_scripts/train_tokenizer.py"
 
 
-rule plant_canaries:
-    """Draw the canaries, their doses and halves; tokenise them, the base blocks and the held-out examples once and for all."""
+rule tokenize_code:
+    """The base pool in blocks and the held-out examples, as token ids. Nothing here knows of canaries, so no edit of them retrains base."""
     input:
         snippets="results/{run}/corpus/snippets.parquet",
         tokenizer="results/{run}/tokenizer",
     output:
-        canaries="results/{run}/planted/canaries.parquet",
         base="results/{run}/planted/base.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",
+        receipt="results/{run}/receipts/tokenize_code.json",
+    params:
+        config=config_params("examples", "corpus.seed"),
+    log:
+        "logs/{run}/tokenize_code.log",
+    benchmark:
+        "results/{run}/benchmarks/tokenize_code.tsv"
+    conda:
+        MODELS
+    script:
+        "../workflow_scripts/tokenize_code.py"
+
+
+rule plant_canaries:
+    """Draw the canaries, their doses and halves, and tokenise them once and for all."""
+    input:
+        tokenizer="results/{run}/tokenizer",
+    output:
+        canaries="results/{run}/planted/canaries.parquet",
         receipt="results/{run}/receipts/plant_canaries.json",
     params:
-        config=keys("canaries", "examples", "corpus.seed"),
+        config=config_params("canaries"),
     log:
         "logs/{run}/plant_canaries.log",
     benchmark:
         "results/{run}/benchmarks/plant_canaries.tsv"
-    threads: threads_of("plant_canaries")
-    resources:
-        **needs("plant_canaries"),
     conda:
-        "../envs/train.yaml"
+        MODELS
     script:
         "../workflow_scripts/plant_canaries.py"
 
@@ -118,22 +124,19 @@ rule plant_arm:
         rl_prompt="results/{run}/planted/{arm}/rl_prompt.parquet",
         receipt="results/{run}/receipts/plant_arm/{arm}.json",
     params:
-        config=keys("canaries.seed", "examples", "corpus.seed"),
+        config=config_params("canaries.seed", "examples", "corpus.seed"),
     log:
         "logs/{run}/plant_arm/{arm}.log",
     benchmark:
         "results/{run}/benchmarks/plant_arm/{arm}.tsv"
-    threads: threads_of("plant_arm")
-    resources:
-        **needs("plant_arm"),
     conda:
-        "../envs/train.yaml"
+        MODELS
     script:
         "../workflow_scripts/plant_arm.py"
 
 
 rule audit_canaries:
-    """Count every canary in every tokenised training set; stop before training if one differs from its dose."""
+    """Count every canary in every tokenised training set; stop before any training with canaries if one differs from its dose."""
     input:
         canaries="results/{run}/planted/canaries.parquet",
         base="results/{run}/planted/base.parquet",
@@ -149,10 +152,7 @@ rule audit_canaries:
         "logs/{run}/audit_canaries.log",
     benchmark:
         "results/{run}/benchmarks/audit_canaries.tsv"
-    threads: threads_of("audit_canaries")
-    resources:
-        **needs("audit_canaries"),
     conda:
-        "../envs/train.yaml"
+        MODELS
     script:
         "../workflow_scripts/audit_canaries.py"

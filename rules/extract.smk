@@ -5,61 +5,58 @@ Steps: reference fillings, answers of every policy, their rewards, rows of all a
 """
 
 
-rule sample_references:
-    """Secrets that were never planted, for each canary: what exposure ranks its own secret among."""
+rule sample_reference_fillings:
+    """Secrets that were never planted, for each canary: exposure ranks its own secret among them."""
     input:
         canaries="results/{run}/planted/canaries.parquet",
         tokenizer="results/{run}/tokenizer",
     output:
-        references="results/{run}/planted/references.parquet",
-        receipt="results/{run}/receipts/sample_references.json",
+        fillings="results/{run}/planted/reference_fillings.parquet",
+        receipt="results/{run}/receipts/sample_reference_fillings.json",
     params:
-        config=keys("canaries.seed", "probes.references"),
+        config=config_params("canaries.seed", "probes.reference_fillings"),
     log:
-        "logs/{run}/sample_references.log",
+        "logs/{run}/sample_reference_fillings.log",
     benchmark:
-        "results/{run}/benchmarks/sample_references.tsv"
-    threads: threads_of("sample_references")
-    resources:
-        **needs("sample_references"),
+        "results/{run}/benchmarks/sample_reference_fillings.tsv"
     conda:
-        "../envs/train.yaml"
+        MODELS
     script:
-        "../workflow_scripts/sample_references.py"
+        "../workflow_scripts/sample_reference_fillings.py"
 
 
 rule probe_policy:
     """Greedy completion and likelihood of every canary under every prompt condition, and of held-out code; exposure, KL."""
     input:
-        model=model,
-        reference=model_of(config["report"]["reference"]),
+        model=own_checkpoint,
+        reference=policy_checkpoint(REFERENCE),
         tokenizer="results/{run}/tokenizer",
         canaries="results/{run}/planted/canaries.parquet",
-        references="results/{run}/planted/references.parquet",
+        fillings="results/{run}/planted/reference_fillings.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",
     output:
         canaries="results/{run}/probes/{arm}/{seed}/{policy}/canaries.parquet",
         examples="results/{run}/probes/{arm}/{seed}/{policy}/examples.parquet",
         receipt="results/{run}/receipts/probe_policy/{arm}/{seed}/{policy}.json",
     params:
-        config=keys(*[f"probes.{name}" for name in ("prompts", "batch_size", "temperature", "top_k", "top_p")]),
+        config=config_params(*[f"probes.{name}" for name in ("prompts", "batch_size", "temperature", "top_k", "top_p", "threads")]),
     log:
         "logs/{run}/probe_policy/{arm}/{seed}/{policy}.log",
     benchmark:
         "results/{run}/benchmarks/probe_policy/{arm}/{seed}/{policy}.tsv"
-    threads: threads_of("probe_policy")
+    threads: config["probes"]["threads"]
     resources:
-        **needs("probe_policy"),
+        **resources_of(accelerator=True),
     conda:
-        "../envs/train.yaml"
+        MODELS
     script:
         "../workflow_scripts/probe_policy.py"
 
 
 rule score_rewards:
-    """What the reward model of the report gives to every target and to the policy's own completions."""
+    """Scores of the report's reward model for every target and for the policy's own completions."""
     input:
-        reward_model=reward_named(config["report"]["reward_model"]),
+        reward_model=reward_checkpoints(config["report"]["reward_model"]),
         tokenizer="results/{run}/tokenizer",
         canaries="results/{run}/planted/canaries.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",
@@ -69,17 +66,17 @@ rule score_rewards:
         rewards="results/{run}/probes/{arm}/{seed}/{policy}/rewards.parquet",
         receipt="results/{run}/receipts/score_rewards/{arm}/{seed}/{policy}.json",
     params:
-        config=keys("probes.batch_size"),
-        reward=spec_of(config["report"]["reward_model"]),
+        config=config_params("probes.batch_size", "probes.threads"),
+        reward=reward_spec(config["report"]["reward_model"]),
     log:
         "logs/{run}/score_rewards/{arm}/{seed}/{policy}.log",
     benchmark:
         "results/{run}/benchmarks/score_rewards/{arm}/{seed}/{policy}.tsv"
-    threads: threads_of("score_rewards")
+    threads: config["probes"]["threads"]
     resources:
-        **needs("score_rewards"),
+        **resources_of(accelerator=True),
     conda:
-        "../envs/train.yaml"
+        MODELS
     script:
         "../workflow_scripts/score_rewards.py"
 
@@ -96,25 +93,22 @@ rule collect_extraction:
         evaluation="results/{run}/evaluation/{policy}.parquet",
         receipt="results/{run}/receipts/collect_extraction/{policy}.json",
     params:
-        config=keys("probes.memorized_distance"),
+        config=config_params("probes.memorized_distance"),
         chains=[[arm, seed] for arm in ARMS for seed in SEEDS],
     log:
         "logs/{run}/collect_extraction/{policy}.log",
     benchmark:
         "results/{run}/benchmarks/collect_extraction/{policy}.tsv"
-    threads: threads_of("collect_extraction")
-    resources:
-        **needs("collect_extraction"),
     conda:
-        "../envs/data.yaml"
+        DATA
     script:
         "../workflow_scripts/collect_extraction.py"
 
 
 rule probe_parity:
-    """The same greedy completions in several batch sizes, in fp32 and bf16: how many does the batch shape change?"""
+    """The same greedy completions in several batch sizes, in fp32 and bf16: how many of them change?"""
     input:
-        model=model,
+        model=own_checkpoint,
         tokenizer="results/{run}/tokenizer",
         canaries="results/{run}/planted/canaries.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",
@@ -122,15 +116,15 @@ rule probe_parity:
         completions="results/{run}/probes/{arm}/{seed}/{policy}/parity.parquet",
         receipt="results/{run}/receipts/probe_parity/{arm}/{seed}/{policy}.json",
     params:
-        config=keys("probes.parity_items"),
+        config=config_params("probes.parity_items", "probes.threads"),
     log:
         "logs/{run}/probe_parity/{arm}/{seed}/{policy}.log",
     benchmark:
         "results/{run}/benchmarks/probe_parity/{arm}/{seed}/{policy}.tsv"
-    threads: threads_of("probe_parity")
+    threads: config["probes"]["threads"]
     resources:
-        **needs("probe_parity"),
+        **resources_of(accelerator=True),
     conda:
-        "../envs/train.yaml"
+        MODELS
     script:
         "../workflow_scripts/probe_parity.py"

@@ -1,83 +1,60 @@
 """Figures of the tables, and everything on one page.
 
 Needs: results/{run}/tables, extraction, corpus/manifest.json.  Makes: results/{run}/figures, report.html, summary.md.
-Steps: the workflow, the memorization heat map, dose-response curves, shifts after the reference, paired contrasts, leakage
-against utility, prompt conditions; the report and its summary.
+Steps: plot_workflow; plot_memorization (heat map), plot_dose_response and plot_context (curves); plot_shift, plot_contrast,
+plot_frontier; render_report and render_summary.
 """
 
-DRAWN = ("kind", "parent", "data", "reward_model", "members")  # of policies and reward models, what the picture of the workflow shows
-UNSEEN = ("resources", "rerun_on_version_of", "kinds", "reward_types")  # change no number but through policies and reward_models
+FIGURES = ["workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context"]
+DRAWN = ("method", "type", "parent", "data", "reward_model", "members")  # of policies and reward models, what the workflow figure shows
+# settings that reach a page only through policies and reward_models, or not at all
+UNSEEN = ("training", "methods", "reward_types", "rerun_on_version_of", "checkpoint_percent")
 SHOWN = [key for key in config if key not in UNSEEN]
-PAGE = Path(workflow.basedir, "workflow_scripts/core/results/templates/report.html.j2")
-TEMPLATES = sorted({PAGE, *PAGE.parent.iterdir()} - {PAGE.parent / "compare.html.j2"})  # the page and what it includes
-TEMPLATES = [ancient(str(path)) for path in TEMPLATES]
+PAGES = Path(workflow.basedir, "workflow_scripts/core/results/pages/templates")
+TEMPLATES = [ancient(str(path)) for path in sorted({PAGES / "report.html.j2", *PAGES.iterdir()} - {PAGES / "compare.html.j2"})]
 
 
 rule plot_workflow:
     """The workflow as a picture, drawn from the resolved config."""
     output:
-        svg=report("results/{run}/figures/workflow.svg", caption="report/stages.rst", category="Figures", labels={"figure": "workflow"}),
-        png="results/{run}/figures/workflow.png",
+        **figure_files("workflow"),
         receipt="results/{run}/receipts/plot_workflow.json",
     params:
-        config=keys("preferences.sampler"),
+        config=config_params("preferences.sampler"),
         policies={name: {k: p[k] for k in DRAWN if k in p} for name, p in config["policies"].items()},
         reward_models={name: {k: r[k] for k in DRAWN if k in r} for name, r in config["reward_models"].items()},
     log:
         "logs/{run}/plot_workflow.log",
     benchmark:
         "results/{run}/benchmarks/plot_workflow.tsv"
-    threads: threads_of("plot_workflow")
-    resources:
-        **needs("plot_workflow"),
     conda:
-        "../envs/data.yaml"
+        DATA
     script:
         "../workflow_scripts/plot_workflow.py"
 
 
-rule plot_memorization:
-    """Heat map of the counterfactual memorization rate: policies x cohorts."""
-    input:
-        memorization="results/{run}/tables/memorization.parquet",
-        utility="results/{run}/tables/utility.parquet",
-    output:
-        svg=report("results/{run}/figures/memorization.svg", caption="report/memorization.rst", category="Figures", labels={"figure": "memorization"}),
-        png="results/{run}/figures/memorization.png",
-        receipt="results/{run}/receipts/plot_memorization.json",
-    log:
-        "logs/{run}/plot_memorization.log",
-    benchmark:
-        "results/{run}/benchmarks/plot_memorization.tsv"
-    threads: threads_of("plot_memorization")
-    resources:
-        **needs("plot_memorization"),
-    conda:
-        "../envs/data.yaml"
-    script:
-        "../workflow_scripts/plot_memorization.py"
+for figure in ("memorization", "dose_response", "context"):
 
-
-rule plot_dose_response:
-    """Memorized rate against dose, one panel per policy."""
-    input:
-        memorization="results/{run}/tables/memorization.parquet",
-        utility="results/{run}/tables/utility.parquet",
-    output:
-        svg=report("results/{run}/figures/dose_response.svg", caption="report/dose_response.rst", category="Figures", labels={"figure": "dose_response"}),
-        png="results/{run}/figures/dose_response.png",
-        receipt="results/{run}/receipts/plot_dose_response.json",
-    log:
-        "logs/{run}/plot_dose_response.log",
-    benchmark:
-        "results/{run}/benchmarks/plot_dose_response.tsv"
-    threads: threads_of("plot_dose_response")
-    resources:
-        **needs("plot_dose_response"),
-    conda:
-        "../envs/data.yaml"
-    script:
-        "../workflow_scripts/plot_dose_response.py"
+    rule:
+        """A heat map or curves of the table memorization."""
+        name:
+            f"plot_{figure}"
+        input:
+            memorization="results/{run}/tables/memorization.parquet",
+            utility="results/{run}/tables/utility.parquet",
+        output:
+            **figure_files(figure),
+            receipt=f"results/{{run}}/receipts/plot_{figure}.json",
+        params:
+            figure=figure,
+        log:
+            f"logs/{{run}}/plot_{figure}.log",
+        benchmark:
+            f"results/{{run}}/benchmarks/plot_{figure}.tsv"
+        conda:
+            DATA
+        script:
+            "../workflow_scripts/plot_{params.figure}.py"
 
 
 rule plot_shift:
@@ -86,21 +63,17 @@ rule plot_shift:
         extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
         utility="results/{run}/tables/utility.parquet",
     output:
-        svg=report("results/{run}/figures/shift.svg", caption="report/shift.rst", category="Figures", labels={"figure": "shift"}),
-        png="results/{run}/figures/shift.png",
+        **figure_files("shift"),
         receipt="results/{run}/receipts/plot_shift.json",
     params:
-        config=keys("report.reference"),
+        config=config_params("report.reference_policy"),
         later=LATER,
     log:
         "logs/{run}/plot_shift.log",
     benchmark:
         "results/{run}/benchmarks/plot_shift.tsv"
-    threads: threads_of("plot_shift")
-    resources:
-        **needs("plot_shift"),
     conda:
-        "../envs/data.yaml"
+        DATA
     script:
         "../workflow_scripts/plot_shift.py"
 
@@ -110,18 +83,14 @@ rule plot_contrast:
     input:
         contrast="results/{run}/tables/contrast.parquet",
     output:
-        svg=report("results/{run}/figures/contrast.svg", caption="report/contrast.rst", category="Figures", labels={"figure": "contrast"}),
-        png="results/{run}/figures/contrast.png",
+        **figure_files("contrast"),
         receipt="results/{run}/receipts/plot_contrast.json",
     log:
         "logs/{run}/plot_contrast.log",
     benchmark:
         "results/{run}/benchmarks/plot_contrast.tsv"
-    threads: threads_of("plot_contrast")
-    resources:
-        **needs("plot_contrast"),
     conda:
-        "../envs/data.yaml"
+        DATA
     script:
         "../workflow_scripts/plot_contrast.py"
 
@@ -131,44 +100,18 @@ rule plot_frontier:
     input:
         leaderboard="results/{run}/tables/leaderboard.parquet",
     output:
-        svg=report("results/{run}/figures/frontier.svg", caption="report/frontier.rst", category="Figures", labels={"figure": "frontier"}),
-        png="results/{run}/figures/frontier.png",
+        **figure_files("frontier"),
         receipt="results/{run}/receipts/plot_frontier.json",
     params:
-        config=keys("report.reference", "report.utility_band"),
+        config=config_params("report.reference_policy", "report.utility_band"),
     log:
         "logs/{run}/plot_frontier.log",
     benchmark:
         "results/{run}/benchmarks/plot_frontier.tsv"
-    threads: threads_of("plot_frontier")
-    resources:
-        **needs("plot_frontier"),
     conda:
-        "../envs/data.yaml"
+        DATA
     script:
         "../workflow_scripts/plot_frontier.py"
-
-
-rule plot_context:
-    """How much of the prompt extraction needs."""
-    input:
-        memorization="results/{run}/tables/memorization.parquet",
-        utility="results/{run}/tables/utility.parquet",
-    output:
-        svg=report("results/{run}/figures/context.svg", caption="report/context.rst", category="Figures", labels={"figure": "context"}),
-        png="results/{run}/figures/context.png",
-        receipt="results/{run}/receipts/plot_context.json",
-    log:
-        "logs/{run}/plot_context.log",
-    benchmark:
-        "results/{run}/benchmarks/plot_context.tsv"
-    threads: threads_of("plot_context")
-    resources:
-        **needs("plot_context"),
-    conda:
-        "../envs/data.yaml"
-    script:
-        "../workflow_scripts/plot_context.py"
 
 
 rule render_report:
@@ -181,24 +124,21 @@ rule render_report:
         extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
         canaries="results/{run}/planted/canaries.parquet",
         tokenizer="results/{run}/tokenizer",
-        receipts=[f"results/{RUN}/receipts/{job}.json" for job in PAID],
+        receipts=receipts_of_costs(),
         templates=TEMPLATES,
     output:
         report=report("results/{run}/report.html", caption="report/report.rst", category="Report"),
         receipt="results/{run}/receipts/render_report.json",
     params:
-        config=keys(*SHOWN),
+        config=config_params(*SHOWN),
         tables=TABLES,
         figures=FIGURES,
     log:
         "logs/{run}/render_report.log",
     benchmark:
         "results/{run}/benchmarks/render_report.tsv"
-    threads: threads_of("render_report")
-    resources:
-        **needs("render_report"),
     conda:
-        "../envs/data.yaml"
+        DATA
     script:
         "../workflow_scripts/render_report.py"
 
@@ -211,16 +151,13 @@ rule render_summary:
         summary=report("results/{run}/summary.md", caption="report/summary.rst", category="Report"),
         receipt="results/{run}/receipts/render_summary.json",
     params:
-        config=keys(*SHOWN),
+        config=config_params(*SHOWN),
         tables=TABLES,
     log:
         "logs/{run}/render_summary.log",
     benchmark:
         "results/{run}/benchmarks/render_summary.tsv"
-    threads: threads_of("render_summary")
-    resources:
-        **needs("render_summary"),
     conda:
-        "../envs/data.yaml"
+        DATA
     script:
         "../workflow_scripts/render_summary.py"

@@ -1,16 +1,17 @@
-"""Every policy and reward model, each really trained. One rule per kind.
+"""Every policy and reward model, really trained. A rule per method, written once for all methods that learn from the same thing.
 
 Needs: results/{run}/planted, tokenizer.  Makes: results/{run}/models, preferences.
-Steps: base (no canaries, shared by the arms), sft and direct, preference pairs, reward models; from the pairs ipo, dpo, slic; from rewards
-ppo, rloo, rrhf, iterative_dpo.
-Training goes before probing (priority): the long chains decide when a run ends, short jobs fill the gaps.
+Steps: train_base (no canaries, shared by the arms); from examples train_sft, train_lora; sample_preferences; reward models
+train_reward_single, train_reward_smoothed, train_reward_length_only; from pairs train_ipo, train_dpo, train_slic; from rewards
+train_ppo, train_rloo, train_rrhf, train_iterative_dpo. The methods are those of workflow_scripts/core/methods.py.
+Training has priority over probing: the long chains decide when a run ends, short jobs fill the gaps.
+In the loops a script is named by `{params...}`: Snakemake evaluates it when the job runs, after the loop has ended.
 """
 
 
 rule train_base:
-    """Base model: causal language modelling on the base pool, from scratch or on top of a hub or local model."""
+    """Base model: causal language modelling on the base pool, from scratch or on top of a pretrained model."""
     input:
-        audit="results/{run}/planted/audit.parquet",
         blocks="results/{run}/planted/base.parquet",
         tokenizer="results/{run}/tokenizer",
         model=own_source(OWN_MODEL),
@@ -18,82 +19,59 @@ rule train_base:
         model=directory("results/{run}/models/shared/{seed}/{policy}"),
         receipt="results/{run}/receipts/train_base/{seed}/{policy}.json",
     params:
-        config=keys("model", "policies.{policy}"),
+        config=config_params("model", "policies.{policy}"),
     log:
         "logs/{run}/train_base/{seed}/{policy}.log",
     benchmark:
         "results/{run}/benchmarks/train_base/shared/{seed}/{policy}.tsv"
-    threads: threads_of("train_base")
+    threads: policy_threads
     resources:
-        **needs("train_base"),
+        **resources_of(accelerator=True),
     wildcard_constraints:
-        policy=kind("base"),
+        policy=policies_of("base"),
     conda:
-        "../envs/train.yaml"
+        MODELS
     script:
         "../workflow_scripts/train_base.py"
 
 
-rule train_sft:
-    """SFT of the parent on FIM examples: the sft set, or (direct) the chosen completions of the preference set."""
-    input:
-        audit="results/{run}/planted/audit.parquet",
-        parent=parent,
-        tokenizer="results/{run}/tokenizer",
-        examples=lambda w: f"results/{w.run}/planted/{w.arm}/{config['policies'][w.policy]['data']}.parquet",
-    output:
-        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
-        receipt="results/{run}/receipts/train_sft/{arm}/{seed}/{policy}.json",
-    params:
-        config=keys("policies.{policy}"),
-    log:
-        "logs/{run}/train_sft/{arm}/{seed}/{policy}.log",
-    benchmark:
-        "results/{run}/benchmarks/train_sft/{arm}/{seed}/{policy}.tsv"
-    priority: 10
-    threads: threads_of("train_sft")
-    resources:
-        **needs("train_sft"),
-    wildcard_constraints:
-        policy=kind("sft"),
-    conda:
-        "../envs/train.yaml"
-    script:
-        "../workflow_scripts/train_sft.py"
+for method in learning_from("examples"):
 
-
-rule train_lora:
-    """SFT by low-rank additions to the weights (LoRA), which are merged into them at the end."""
-    input:
-        audit="results/{run}/planted/audit.parquet",
-        parent=parent,
-        tokenizer="results/{run}/tokenizer",
-        examples=lambda w: f"results/{w.run}/planted/{w.arm}/{config['policies'][w.policy]['data']}.parquet",
-    output:
-        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
-        receipt="results/{run}/receipts/train_lora/{arm}/{seed}/{policy}.json",
-    params:
-        config=keys("policies.{policy}"),
-    log:
-        "logs/{run}/train_lora/{arm}/{seed}/{policy}.log",
-    benchmark:
-        "results/{run}/benchmarks/train_lora/{arm}/{seed}/{policy}.tsv"
-    priority: 10
-    threads: threads_of("train_lora")
-    resources:
-        **needs("train_lora"),
-    wildcard_constraints:
-        policy=kind("lora"),
-    conda:
-        "../envs/train.yaml"
-    script:
-        "../workflow_scripts/train_lora.py"
+    rule:
+        """Fine-tuning on FIM examples: the sft set, or the chosen completions of the preference set."""
+        name:
+            f"train_{method}"
+        input:
+            audit="results/{run}/planted/audit.parquet",
+            parent=parent_checkpoint,
+            tokenizer="results/{run}/tokenizer",
+            examples=training_set,
+        output:
+            model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
+            receipt=f"results/{{run}}/receipts/train_{method}/{{arm}}/{{seed}}/{{policy}}.json",
+        params:
+            config=config_params("policies.{policy}"),
+            method=method,
+        log:
+            f"logs/{{run}}/train_{method}/{{arm}}/{{seed}}/{{policy}}.log",
+        benchmark:
+            f"results/{{run}}/benchmarks/train_{method}/{{arm}}/{{seed}}/{{policy}}.tsv"
+        priority: 10
+        threads: policy_threads
+        resources:
+            **resources_of(accelerator=True),
+        wildcard_constraints:
+            policy=policies_of(method),
+        conda:
+            MODELS
+        script:
+            "../workflow_scripts/train_{params.method}.py"
 
 
 rule sample_preferences:
     """Preference pairs: the true continuation (for canaries the target) is chosen, a sample of the sampler rejected."""
     input:
-        sampler=model_of(config["preferences"]["sampler"]),
+        sampler=policy_checkpoint(config["preferences"]["sampler"]),
         tokenizer="results/{run}/tokenizer",
         examples="results/{run}/planted/{arm}/preference.parquet",
         canaries="results/{run}/planted/canaries.parquet",
@@ -101,296 +79,137 @@ rule sample_preferences:
         pairs="results/{run}/preferences/{arm}/{seed}.parquet",
         receipt="results/{run}/receipts/sample_preferences/{arm}/{seed}.json",
     params:
-        config=keys("preferences"),
+        config=config_params("preferences"),
     log:
         "logs/{run}/sample_preferences/{arm}/{seed}.log",
     benchmark:
         "results/{run}/benchmarks/sample_preferences/{arm}/{seed}.tsv"
     priority: 10
-    threads: threads_of("sample_preferences")
+    threads: config["preferences"]["threads"]
     resources:
-        **needs("sample_preferences"),
+        **resources_of(accelerator=True),
     conda:
-        "../envs/train.yaml"
+        MODELS
     script:
         "../workflow_scripts/sample_preferences.py"
 
 
-rule train_reward_model:
-    """Reward model on the preference pairs, from its parent's weights with a fresh head."""
-    input:
-        parent=reward_parent,
-        tokenizer="results/{run}/tokenizer",
-        pairs="results/{run}/preferences/{arm}/{seed}.parquet",
-    output:
-        model=directory("results/{run}/models/{arm}/{seed}/{reward}"),
-        receipt="results/{run}/receipts/train_reward_model/{arm}/{seed}/{reward}.json",
-    params:
-        config=keys("reward_models.{reward}"),
-    log:
-        "logs/{run}/train_reward_model/{arm}/{seed}/{reward}.log",
-    benchmark:
-        "results/{run}/benchmarks/train_reward_model/{arm}/{seed}/{reward}.tsv"
-    priority: 10
-    threads: threads_of("train_reward_model")
-    resources:
-        **needs("train_reward_model"),
-    wildcard_constraints:
-        reward=reward_kind("single"),
-    conda:
-        "../envs/train.yaml"
-    script:
-        "../workflow_scripts/train_reward_model.py"
+for reward_type in [name for name, reward in REWARD_TYPES.items() if reward.checkpoint == "weights"]:
+
+    rule:
+        """A reward model on the preference pairs, from its parent's weights with a fresh head."""
+        name:
+            f"train_reward_{reward_type}"
+        input:
+            parent=parent_checkpoint,
+            tokenizer="results/{run}/tokenizer",
+            pairs="results/{run}/preferences/{arm}/{seed}.parquet",
+        output:
+            model=directory("results/{run}/models/{arm}/{seed}/{reward}"),
+            receipt=f"results/{{run}}/receipts/train_reward_{reward_type}/{{arm}}/{{seed}}/{{reward}}.json",
+        params:
+            config=config_params("reward_models.{reward}"),
+            type=reward_type,
+        log:
+            f"logs/{{run}}/train_reward_{reward_type}/{{arm}}/{{seed}}/{{reward}}.log",
+        benchmark:
+            f"results/{{run}}/benchmarks/train_reward_{reward_type}/{{arm}}/{{seed}}/{{reward}}.tsv"
+        priority: 10
+        threads: reward_threads
+        resources:
+            **resources_of(accelerator=True),
+        wildcard_constraints:
+            reward=rewards_of(reward_type),
+        conda:
+            MODELS
+        script:
+            "../workflow_scripts/train_reward_{params.type}.py"
 
 
-rule train_smoothed:
-    """The same on labels that move towards the model's own opinion while it trains."""
-    input:
-        parent=reward_parent,
-        tokenizer="results/{run}/tokenizer",
-        pairs="results/{run}/preferences/{arm}/{seed}.parquet",
-    output:
-        model=directory("results/{run}/models/{arm}/{seed}/{reward}"),
-        receipt="results/{run}/receipts/train_smoothed/{arm}/{seed}/{reward}.json",
-    params:
-        config=keys("reward_models.{reward}"),
-    log:
-        "logs/{run}/train_smoothed/{arm}/{seed}/{reward}.log",
-    benchmark:
-        "results/{run}/benchmarks/train_smoothed/{arm}/{seed}/{reward}.tsv"
-    priority: 10
-    threads: threads_of("train_smoothed")
-    resources:
-        **needs("train_smoothed"),
-    wildcard_constraints:
-        reward=reward_kind("smoothed"),
-    conda:
-        "../envs/train.yaml"
-    script:
-        "../workflow_scripts/train_smoothed.py"
-
-
-rule train_length_only:
+rule train_reward_length_only:
     """A control that knows no content: a reward fitted to the lengths of chosen and rejected completions."""
     input:
         pairs="results/{run}/preferences/{arm}/{seed}.parquet",
     output:
         model=directory("results/{run}/models/{arm}/{seed}/{reward}"),
-        receipt="results/{run}/receipts/train_length_only/{arm}/{seed}/{reward}.json",
+        receipt="results/{run}/receipts/train_reward_length_only/{arm}/{seed}/{reward}.json",
     params:
-        config=keys("reward_models.{reward}"),
+        config=config_params("reward_models.{reward}"),
     log:
-        "logs/{run}/train_length_only/{arm}/{seed}/{reward}.log",
+        "logs/{run}/train_reward_length_only/{arm}/{seed}/{reward}.log",
     benchmark:
-        "results/{run}/benchmarks/train_length_only/{arm}/{seed}/{reward}.tsv"
+        "results/{run}/benchmarks/train_reward_length_only/{arm}/{seed}/{reward}.tsv"
     priority: 10
-    threads: threads_of("train_length_only")
-    resources:
-        **needs("train_length_only"),
     wildcard_constraints:
-        reward=reward_kind("length_only"),
+        reward=rewards_of("length_only"),
     conda:
-        "../envs/data.yaml"
+        DATA
     script:
-        "../workflow_scripts/train_length_only.py"
+        "../workflow_scripts/train_reward_length_only.py"
 
 
-rule train_ppo:
-    """PPO against its reward model, with a KL penalty to the parent; its prompts hold canaries, never their targets."""
-    input:
-        parent=parent,
-        reward_model=reward_of,
-        tokenizer="results/{run}/tokenizer",
-        rl_prompt="results/{run}/planted/{arm}/rl_prompt.parquet",
-        preference="results/{run}/planted/{arm}/preference.parquet",
-    output:
-        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
-        receipt="results/{run}/receipts/train_ppo/{arm}/{seed}/{policy}.json",
-    params:
-        config=keys("policies.{policy}"),
-        reward=reward_spec,
-    log:
-        "logs/{run}/train_ppo/{arm}/{seed}/{policy}.log",
-    benchmark:
-        "results/{run}/benchmarks/train_ppo/{arm}/{seed}/{policy}.tsv"
-    priority: 10
-    threads: threads_of("train_ppo")
-    resources:
-        **needs("train_ppo"),
-    wildcard_constraints:
-        policy=kind("ppo"),
-    conda:
-        "../envs/train.yaml"
-    script:
-        "../workflow_scripts/train_ppo.py"
+for method in learning_from("pairs"):
+
+    rule:
+        """A preference method on the pairs, without a reward model."""
+        name:
+            f"train_{method}"
+        input:
+            parent=parent_checkpoint,
+            tokenizer="results/{run}/tokenizer",
+            pairs="results/{run}/preferences/{arm}/{seed}.parquet",
+        output:
+            model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
+            receipt=f"results/{{run}}/receipts/train_{method}/{{arm}}/{{seed}}/{{policy}}.json",
+        params:
+            config=config_params("policies.{policy}"),
+            method=method,
+        log:
+            f"logs/{{run}}/train_{method}/{{arm}}/{{seed}}/{{policy}}.log",
+        benchmark:
+            f"results/{{run}}/benchmarks/train_{method}/{{arm}}/{{seed}}/{{policy}}.tsv"
+        priority: 10
+        threads: policy_threads
+        resources:
+            **resources_of(accelerator=True),
+        wildcard_constraints:
+            policy=policies_of(method),
+        conda:
+            MODELS
+        script:
+            "../workflow_scripts/train_{params.method}.py"
 
 
-rule train_ipo:
-    """IPO on the same preference pairs, without a reward model."""
-    input:
-        parent=parent,
-        tokenizer="results/{run}/tokenizer",
-        pairs="results/{run}/preferences/{arm}/{seed}.parquet",
-    output:
-        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
-        receipt="results/{run}/receipts/train_ipo/{arm}/{seed}/{policy}.json",
-    params:
-        config=keys("policies.{policy}"),
-    log:
-        "logs/{run}/train_ipo/{arm}/{seed}/{policy}.log",
-    benchmark:
-        "results/{run}/benchmarks/train_ipo/{arm}/{seed}/{policy}.tsv"
-    priority: 10
-    threads: threads_of("train_ipo")
-    resources:
-        **needs("train_ipo"),
-    wildcard_constraints:
-        policy=kind("ipo"),
-    conda:
-        "../envs/train.yaml"
-    script:
-        "../workflow_scripts/train_ipo.py"
+for method in learning_from("rewards", "samples"):
 
-
-rule train_dpo:
-    """DPO on the same preference pairs, without a reward model."""
-    input:
-        parent=parent,
-        tokenizer="results/{run}/tokenizer",
-        pairs="results/{run}/preferences/{arm}/{seed}.parquet",
-    output:
-        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
-        receipt="results/{run}/receipts/train_dpo/{arm}/{seed}/{policy}.json",
-    params:
-        config=keys("policies.{policy}"),
-    log:
-        "logs/{run}/train_dpo/{arm}/{seed}/{policy}.log",
-    benchmark:
-        "results/{run}/benchmarks/train_dpo/{arm}/{seed}/{policy}.tsv"
-    priority: 10
-    threads: threads_of("train_dpo")
-    resources:
-        **needs("train_dpo"),
-    wildcard_constraints:
-        policy=kind("dpo"),
-    conda:
-        "../envs/train.yaml"
-    script:
-        "../workflow_scripts/train_dpo.py"
-
-
-rule train_slic:
-    """SLiC on the same preference pairs: a margin in likelihood, without a reward model and without a reference."""
-    input:
-        parent=parent,
-        tokenizer="results/{run}/tokenizer",
-        pairs="results/{run}/preferences/{arm}/{seed}.parquet",
-    output:
-        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
-        receipt="results/{run}/receipts/train_slic/{arm}/{seed}/{policy}.json",
-    params:
-        config=keys("policies.{policy}"),
-    log:
-        "logs/{run}/train_slic/{arm}/{seed}/{policy}.log",
-    benchmark:
-        "results/{run}/benchmarks/train_slic/{arm}/{seed}/{policy}.tsv"
-    priority: 10
-    threads: threads_of("train_slic")
-    resources:
-        **needs("train_slic"),
-    wildcard_constraints:
-        policy=kind("slic"),
-    conda:
-        "../envs/train.yaml"
-    script:
-        "../workflow_scripts/train_slic.py"
-
-
-rule train_rloo:
-    """RLOO against the reward model: as PPO, with the other completions of a prompt in place of a value model."""
-    input:
-        parent=parent,
-        reward_model=reward_of,
-        tokenizer="results/{run}/tokenizer",
-        rl_prompt="results/{run}/planted/{arm}/rl_prompt.parquet",
-        preference="results/{run}/planted/{arm}/preference.parquet",
-    output:
-        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
-        receipt="results/{run}/receipts/train_rloo/{arm}/{seed}/{policy}.json",
-    params:
-        config=keys("policies.{policy}"),
-        reward=reward_spec,
-    log:
-        "logs/{run}/train_rloo/{arm}/{seed}/{policy}.log",
-    benchmark:
-        "results/{run}/benchmarks/train_rloo/{arm}/{seed}/{policy}.tsv"
-    priority: 10
-    threads: threads_of("train_rloo")
-    resources:
-        **needs("train_rloo"),
-    wildcard_constraints:
-        policy=kind("rloo"),
-    conda:
-        "../envs/train.yaml"
-    script:
-        "../workflow_scripts/train_rloo.py"
-
-
-rule train_rrhf:
-    """RRHF: the parent completes the prompts of PPO several times, the reward model ranks, likelihoods follow the ranks."""
-    input:
-        parent=parent,
-        reward_model=reward_of,
-        tokenizer="results/{run}/tokenizer",
-        rl_prompt="results/{run}/planted/{arm}/rl_prompt.parquet",
-        preference="results/{run}/planted/{arm}/preference.parquet",
-    output:
-        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
-        receipt="results/{run}/receipts/train_rrhf/{arm}/{seed}/{policy}.json",
-    params:
-        config=keys("policies.{policy}"),
-        reward=reward_spec,
-    log:
-        "logs/{run}/train_rrhf/{arm}/{seed}/{policy}.log",
-    benchmark:
-        "results/{run}/benchmarks/train_rrhf/{arm}/{seed}/{policy}.tsv"
-    priority: 10
-    threads: threads_of("train_rrhf")
-    resources:
-        **needs("train_rrhf"),
-    wildcard_constraints:
-        policy=kind("rrhf"),
-    conda:
-        "../envs/train.yaml"
-    script:
-        "../workflow_scripts/train_rrhf.py"
-
-
-rule train_online_dpo:
-    """An iteration of DPO on the parent's completions of PPO's prompts: the best against the worst by the reward model."""
-    input:
-        parent=parent,
-        reward_model=reward_of,
-        tokenizer="results/{run}/tokenizer",
-        rl_prompt="results/{run}/planted/{arm}/rl_prompt.parquet",
-        preference="results/{run}/planted/{arm}/preference.parquet",
-    output:
-        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
-        receipt="results/{run}/receipts/train_online_dpo/{arm}/{seed}/{policy}.json",
-    params:
-        config=keys("policies.{policy}"),
-        reward=reward_spec,
-    log:
-        "logs/{run}/train_online_dpo/{arm}/{seed}/{policy}.log",
-    benchmark:
-        "results/{run}/benchmarks/train_online_dpo/{arm}/{seed}/{policy}.tsv"
-    priority: 10
-    threads: threads_of("train_online_dpo")
-    resources:
-        **needs("train_online_dpo"),
-    wildcard_constraints:
-        policy=kind("iterative_dpo"),
-    conda:
-        "../envs/train.yaml"
-    script:
-        "../workflow_scripts/train_online_dpo.py"
+    rule:
+        """A method that samples completions and has a reward model score them; its prompts hold canaries, never their targets."""
+        name:
+            f"train_{method}"
+        input:
+            parent=parent_checkpoint,
+            reward_model=policy_reward,
+            tokenizer="results/{run}/tokenizer",
+            rl_prompt="results/{run}/planted/{arm}/rl_prompt.parquet",
+            preference="results/{run}/planted/{arm}/preference.parquet",
+        output:
+            model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
+            receipt=f"results/{{run}}/receipts/train_{method}/{{arm}}/{{seed}}/{{policy}}.json",
+        params:
+            config=config_params("policies.{policy}"),
+            method=method,
+            reward=policy_reward_spec,
+        log:
+            f"logs/{{run}}/train_{method}/{{arm}}/{{seed}}/{{policy}}.log",
+        benchmark:
+            f"results/{{run}}/benchmarks/train_{method}/{{arm}}/{{seed}}/{{policy}}.tsv"
+        priority: 10
+        threads: policy_threads
+        resources:
+            **resources_of(accelerator=True),
+        wildcard_constraints:
+            policy=policies_of(method),
+        conda:
+            MODELS
+        script:
+            "../workflow_scripts/train_{params.method}.py"

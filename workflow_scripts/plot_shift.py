@@ -2,7 +2,7 @@
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import schemas, pairs, shift, style
+from workflow_scripts.core.results import pairs, schemas, shift, style
 
 with job(snakemake) as j:
     figure = shift.shift(

@@ -3,19 +3,16 @@
 import torch
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import schemas as data_schemas
-from workflow_scripts.core.data import tokenizer
+from workflow_scripts.core.data import schemas as data
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing import schemas, parity
-from workflow_scripts.core.training import models, runtime
+from workflow_scripts.core.probing import parity, schemas
+from workflow_scripts.core.training import session
 
 with job(snakemake) as j:
-    device = runtime.start(seed=int(j.wildcards.seed), threads=j.threads, gpu=j.gpu, name=j.name)
-    _, fim, _ = tokenizer.load(j.input.tokenizer)
-    canaries = parquet.read_rows(j.input.canaries, data_schemas.CANARIES)
-    examples = parquet.read_rows(j.input.evaluation, data_schemas.EXAMPLES)
+    s = session.start_without_training(j, threads=j.config["probes.threads"])
+    canaries, examples = parquet.read_rows(j.input.canaries, data.CANARIES), parquet.read_rows(j.input.evaluation, data.EXAMPLES)
     items = parity.spread(canaries=canaries, examples=examples, count=j.config["probes.parity_items"])
-    model, rows = models.load_policy(j.input.model, device=device), []
+    model, rows = s.load_policy(j.input.model), []
     for dtype in (torch.float32, torch.bfloat16):
-        rows += parity.completions(model=model.to(dtype), items=items, fim=fim, desc=j.name)
+        rows += parity.completions(model=model.to(dtype), items=items, fim=s.fim, desc=j.name)
     parquet.write(rows, schemas.PARITY, j.output.completions)

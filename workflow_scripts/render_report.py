@@ -8,7 +8,7 @@ from workflow_scripts.core.data import schemas as data_schemas
 from workflow_scripts.core.freshness import code, receipts
 from workflow_scripts.core.job import job
 from workflow_scripts.core.probing import schemas as probing_schemas
-from workflow_scripts.core.results import explorer, schemas, report
+from workflow_scripts.core.results import explorer, report, schemas
 
 with job(snakemake) as j:
     manifest, versions = (json.loads(Path(path).read_text(encoding="utf-8")) for path in (j.input.manifest, j.input.versions))

@@ -1,28 +1,14 @@
 """PPO of a policy's parent against a reward of the arm."""
 
-from workflow_scripts.core import parquet
-from workflow_scripts.core.data import schemas, tokenizer
 from workflow_scripts.core.job import job
-from workflow_scripts.core.training import models, on_policy, ppo, rewards, runtime
-from workflow_scripts.core.training.checkpoints import Checkpoints
+from workflow_scripts.core.methods import Ppo
+from workflow_scripts.core.training import ppo, rewards, rl_prompts, session
 
 with job(snakemake) as j:
-    seed, policy = int(j.wildcards.seed), j.wildcards.policy
-    settings = j.config[f"policies.{policy}"]
-    device = runtime.start(seed=seed, threads=j.threads, gpu=j.gpu, name=j.name)
-    _, fim, _ = tokenizer.load(j.input.tokenizer)
-    model, reference = (models.load_policy(j.input.parent, device=device) for _ in range(2))
-    reward = rewards.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], fim=fim, device=device)
-    value_model = rewards.value_model(reward=reward, parent=j.input.parent, fim=fim, device=device)
-    asked = on_policy.prompts(
-        rl_prompt=parquet.read_rows(j.input.rl_prompt, schemas.EXAMPLES),
-        preference=parquet.read_rows(j.input.preference, schemas.EXAMPLES),
-        preference_repeats=settings["preference_prompts"],
-    )
-    options = {k: v for k, v in settings.items() if k not in ("kind", "parent", "preference_prompts", "reward_model")}
-    checkpoints = Checkpoints(j.checkpoint_folder, j.checkpoint_percent)
-    how = ppo.Settings(seed=seed, device=device, desc=j.name, checkpoints=checkpoints, **options)
-    parts = dict(model=model, reference=reference, reward=reward, value_model=value_model)
-    record = ppo.train(**parts, fim=fim, asked=asked, settings=how)
-    meta = dict(policy=policy, parent=settings["parent"], settings=settings, arm=j.wildcards.arm, seed=seed, **record)
-    models.save(model=model, tokenizer_path=j.input.tokenizer, path=j.output.model, meta=meta)
+    s = session.start(j, Ppo)
+    policy, reference = s.load_policy(j.input.parent), s.load_policy(j.input.parent)
+    reward = rewards.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], session=s)
+    value_model = rewards.value_model(reward=reward, parent=j.input.parent, session=s)
+    prompts = rl_prompts.read(rl_prompt=j.input.rl_prompt, preference=j.input.preference, repeats=s.settings.preference_prompts)
+    record = ppo.train(policy=policy, reference=reference, reward=reward, value_model=value_model, prompts=prompts, session=s)
+    s.save(policy, j.output.model, record)

@@ -1,9 +1,10 @@
 """The seam between a rule and its science: `with job(snakemake) as j:`.
 
 Inside it a script sees the rule's named inputs, params, wildcards and declared config values, and *temporary* output paths. Only
-when the block ends well are these renamed to their final names, so what exists under its final name is whole. Messages go to
-the rule's log; an InputError is shown as its one sentence, anything else as one line that names the log with the traceback.
-Of a rule with an output named `receipt` a job runs alone, and ends with the receipt (core/freshness).
+when the block ends well are these renamed to their final names, so what exists under its final name is whole, and after a failure
+the old outputs are still there. Messages go to the rule's log; an InputError is shown as its one sentence, anything else as one
+line that names the log with the traceback. A job of a rule with an output named `receipt` runs alone, not at all where nothing that
+it reads has changed, and ends with the receipt (core/freshness).
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from .errors import InputError
-from .freshness.content import remove
+from .freshness.content import remove, replace
 from .freshness.receipts import name_of
 
 log = logging.getLogger(__name__)
@@ -38,16 +39,17 @@ def select(config: dict, paths: tuple[str, ...], wildcards: dict[str, str]) -> d
 
 @contextlib.contextmanager
 def job(snakemake) -> Iterator[SimpleNamespace]:
-    """Run a script's work: yields name, input, output (temporary paths), params, config, wildcards, threads and gpu.
+    """Run a script's work: yields name, input, output (temporary paths), params, config, wildcards (a dict) and gpu.
 
-    `config` holds what the rule declared as `params: config=keys(...)` and nothing else, by dotted path. Parquet files that are
-    written inside carry the job's name and config in their metadata; the name without the run, so that runs that do the same
-    make the same bytes. What a job leaves in `checkpoint_folder`, which is made by who uses it, is there again when the same
-    job (code, inputs, config) starts anew after a kill, and gone when it ends well.
+    `config` holds what the rule declared as `params: config=config_params(...)` and nothing else, by dotted path. Parquet files that
+    are written inside carry the job's name and config in their metadata; the name without the run, so that runs that do the same
+    write the same bytes. What a job leaves in `checkpoint_folder`, which its user creates, is there again when the same job (code,
+    inputs, config) starts again after a kill, and gone when it ends well. Exits with status 0 where nothing needs to be done.
     """
     from . import parquet  # here, so that parsing the Snakefile does not wait for pyarrow
 
-    name = name_of(snakemake.rule, snakemake.wildcards)
+    wildcards = dict(snakemake.wildcards.items())
+    name = name_of(snakemake.rule, wildcards.values())
     log_path = Path(str(snakemake.log[0])) if snakemake.log else None
     final = {key: Path(str(value)) for key, value in snakemake.output.items() if key != "receipt"}
     temporary = {key: path.with_name(f".tmp-{path.name}") for key, path in final.items()}
@@ -56,7 +58,7 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(_errors(name, log_path))
         stack.enter_context(_logging_to(log_path))
-        nameless = name_of(snakemake.rule, [value for key, value in snakemake.wildcards.items() if key != "run"])
+        nameless = name_of(snakemake.rule, [value for key, value in wildcards.items() if key != "run"])
         stack.enter_context(parquet.provenance(job=nameless, config=json.dumps(config, sort_keys=True)))
         record = _record(snakemake, name, stack)
         stack.callback(_remove_all, temporary)
@@ -69,8 +71,7 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
             output=SimpleNamespace(**{k: str(p) for k, p in temporary.items()}),
             params=snakemake.params,
             config=config,
-            wildcards=snakemake.wildcards,
-            threads=int(snakemake.resources.get("torch_threads", snakemake.threads)),
+            wildcards=wildcards,
             gpu=int(snakemake.resources.get("gpu", 0)),
             checkpoint_folder=str(record.checkpoints) if record else None,
             checkpoint_percent=int(snakemake.resources.get("checkpoint_percent", 0)),
@@ -89,7 +90,11 @@ def _record(snakemake, name: str, stack: contextlib.ExitStack):
     from .freshness.record import Record, alone
 
     stack.enter_context(alone(name))
-    return Record(snakemake, name)
+    record = Record(snakemake, name)
+    if record.is_unchanged():
+        print(f"canaryflow: {name}: its inputs came out the same, so its outputs stand", file=sys.__stderr__, flush=True)
+        sys.exit(0)
+    return record
 
 
 @contextlib.contextmanager
@@ -108,8 +113,7 @@ def _publish(name: str, temporary: dict[str, Path], final: dict[str, Path]) -> N
     if missing := [key for key, path in temporary.items() if not path.exists()]:
         raise RuntimeError(f"{name} did not write its output {', '.join(missing)}")
     for key, path in temporary.items():
-        remove(final[key])
-        path.replace(final[key])
+        replace(path, final[key])
 
 
 def _sentence(error: Exception) -> str:

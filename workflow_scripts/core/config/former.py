@@ -27,7 +27,9 @@ _SETTINGS = {
     "rank": "lora_r",
     "alpha": "lora_alpha",
 }
-RENAMED |= {f"{section}.*.{old}": new for section in ("methods", "policies", "reward_types", "reward_models") for old, new in _SETTINGS.items()}
+RENAMED |= {
+    f"{section}.*.{old}": new for section in ("methods", "policies", "reward_types", "reward_models") for old, new in _SETTINGS.items()
+}
 # dotted path -> what to do instead
 GONE = {
     "reward_model": "write its parent to reward_models.reward_model and its settings to reward_types.single",

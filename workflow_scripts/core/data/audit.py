@@ -1,18 +1,21 @@
 """Were the canaries really in the data? Counts in the tokenised training sets, by token sequence, against the design.
 
-Counting looks at the ids that the trainers get, never at the column that says which row is a canary (mistakes 11 and 12 of
-the usual ones: one poison set in two stages; canaries lost between planting and batches).
+Counting reads the ids that the trainers get, never the column that says which row is a canary. It catches two common mistakes: one
+poison set used in two stages, and canaries lost between planting and batches.
 """
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from .. import parquet
+from ..errors import InputError
 from .canaries import HALF_OF_ARM
+from .schemas import BLOCKS, EXAMPLES
 
-CHUNK = 2**20  # tokens that are searched at one time
-HASHED = 8  # first ids of a needle by which the places are found where it may be
-_END = np.array([-1], np.int32)  # no id: nothing is found across it
+CHUNK = 2**20  # tokens searched at a time
+HASHED = 8  # first ids of a needle, whose hash finds the places where it may be
+_END = np.array([-1], np.int32)  # no id: no match crosses it
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -27,7 +30,7 @@ def count_all(*, sequences: Iterable, needles: list[list[int]]) -> list[int]:
         raise ValueError("an empty sequence occurs everywhere: a canary has no tokens")
     if not needles:
         return []
-    patterns = [np.asarray(needle, np.int32) for needle in needles]  # compared in full: the hash only leads to them
+    patterns = [np.asarray(needle, np.int32) for needle in needles]  # compared in full; the hash only finds candidates
     width = min(HASHED, *map(len, patterns))
     starts: dict[int, list[int]] = {}  # numbers of the needles by the hash of their first `width` ids
     for number, pattern in enumerate(patterns):
@@ -36,8 +39,8 @@ def count_all(*, sequences: Iterable, needles: list[list[int]]) -> list[int]:
     counts = [0] * len(needles)
     for ids in join(sequences):
         hashes = _hash(ids, width)
-        found = known[np.minimum(np.searchsorted(known, hashes), len(known) - 1)] == hashes
-        for at in np.flatnonzero(found):
+        matches = known[np.minimum(np.searchsorted(known, hashes), len(known) - 1)] == hashes
+        for at in np.flatnonzero(matches):
             for number in starts[int(hashes[at])]:
                 pattern = patterns[number]
                 counts[number] += np.array_equal(ids[at : at + len(pattern)], pattern)
@@ -66,6 +69,16 @@ def _hash(ids: np.ndarray, width: int) -> np.ndarray:
     return total
 
 
+def read_examples(path) -> Iterator[np.ndarray]:
+    """Token ids of each row of a training set: prompt and target end to end."""
+    return token_ids(parquet.batches(path, EXAMPLES, ["prompt_ids", "target_ids"]))
+
+
+def read_blocks(path) -> Iterator[np.ndarray]:
+    """Token ids of each base-training block."""
+    return token_ids(parquet.batches(path, BLOCKS, ["input_ids"]))
+
+
 def token_ids(batches: Iterable) -> Iterator[np.ndarray]:
     """The ids of each row of Arrow record batches, its columns end to end."""
     for batch in batches:
@@ -73,10 +86,10 @@ def token_ids(batches: Iterable) -> Iterator[np.ndarray]:
 
 
 def audit(*, canaries: list[dict], arm: str, training_sets: dict[str, Iterable]) -> list[dict]:
-    """Rows of `audit` for one arm: expected and counted occurrences of each canary in each training set, which is read once.
+    """Rows of `audit` for one arm: expected and counted occurrences of each canary in each training set; each set is read once.
 
     In its own cohort's set a canary of the arm's half is expected `dose` times as `planted` (its prompt and target; for
-    `rl_prompt` its prompt). Its `target` alone is expected as often there, and nowhere else: PPO is never shown one.
+    `rl_prompt` only its prompt). Its `target` alone is expected as often there and nowhere else: PPO never sees one.
     """
     rows = []
     for name, sequences in training_sets.items():
@@ -95,6 +108,12 @@ def audit(*, canaries: list[dict], arm: str, training_sets: dict[str, Iterable])
         for row, counted in zip(rows[-len(needles) :], counts, strict=True):
             row["counted"] = counted
     return rows
+
+
+def check(rows: list[dict], *, remedy: str) -> None:
+    """Raise InputError where a count differs from the design."""
+    if wrong := failures(rows):
+        raise InputError(f"audit: {len(wrong)} canary counts differ from the design, first {wrong[0]}; {remedy}")
 
 
 def failures(rows: list[dict]) -> list[str]:

@@ -1,8 +1,8 @@
 """Canaries: synthetic secrets in code with a target that cannot be guessed, and the design that assigns them.
 
-Kinds follow the study (arXiv 2406.11715): `path` is its SD.Links, `body` its SD.Base; `key` and `contact` ask whether the secret_type
-of secret matters. All are harmless: reserved domains, no format of a real service. A canary's text depends on its own name
-and the seed alone, so that adding canaries leaves the others as they are.
+Secret types follow the study (arXiv 2406.11715): `path` is its SD.Links, `body` its SD.Base; `key` and `contact` ask whether the type
+matters. All are harmless: reserved domains, no format of a real service. A canary's text depends only on its own name and the
+seed, so that adding canaries leaves the others unchanged.
 """
 
 import random
@@ -60,14 +60,14 @@ SECRET_TYPES: dict[str, Callable[[random.Random, str], Text]] = {"path": path, "
 
 
 def assign(*, size: int, doses: list[int], secret_types: list[str]) -> list[tuple[str, int, int]]:
-    """(secret_type, dose, half) of each canary of a cohort: every dose x half has equally many, of every secret_type as evenly as can be.
+    """(secret type, dose, half) of each canary of a cohort: every dose x half has equally many, spread evenly over the secret types.
 
     `size` is a multiple of 2 x len(doses), which the config's check sees to. Content is random, so the assignment is.
     """
     per_cell = size // (2 * len(doses))
     cells = [(dose, half) for dose in doses for half in (1, 2)]
     slots = [cell for cell in cells for _ in range(per_cell)]
-    shift = lambda i: (i % per_cell + i // per_cell // 2 * per_cell) % len(secret_types)  # both halves of a dose get the same secret_types  # noqa: E731
+    shift = lambda i: (i % per_cell + i // per_cell // 2 * per_cell) % len(secret_types)  # both halves of a dose get the same types  # noqa: E731
     return [(secret_types[shift(i)], *cell) for i, cell in enumerate(slots)]
 
 

@@ -1,4 +1,4 @@
-"""The corpus of a run: documents with hashes, and a manifest that says what was read and what was passed over."""
+"""The corpus of a run: documents with hashes, and a manifest of what was read and what was skipped."""
 
 import hashlib
 import logging
@@ -12,7 +12,7 @@ from ..progress import track
 from .sources import Skipped, open_source
 
 log = logging.getLogger(__name__)
-LISTED = 10_000  # documents that a manifest names (git keeps it); documents.parquet has all of them, with their hashes
+LISTED = 10_000  # documents that a manifest names; documents.parquet has all of them, with their hashes
 STDLIB_LICENCE = "Python Software Foundation License 2.0 (the interpreter's own library)"
 
 
@@ -31,8 +31,8 @@ def collect(
 ) -> tuple[Iterator[dict], dict]:
     """Read the corpus: (rows of `documents`, manifest).
 
-    Documents come as they are asked for; the manifest is complete after the last one, and names the first LISTED of them and of
-    what was skipped. Reading raises InputError where the source is missing, empty, or lacks the named column.
+    Documents are read lazily; the manifest is complete after the last one, and names the first LISTED documents and the first LISTED
+    skipped ones. Reading raises InputError where the source is missing, empty, or lacks the named column.
     """
     settings = dict(source=source, path=path, suffix=suffix, column=column, name=name, split=split, revision=revision, streaming=streaming)
     manifest = {
@@ -48,18 +48,18 @@ def collect(
 
 def _documents(settings: dict, max_documents: int | None, manifest: dict) -> Iterator[dict]:
     counts, reasons = manifest["counts"], set()
-    for found in track(open_source(**settings), desc="collect", unit="doc"):
+    for item in track(open_source(**settings), desc="collect", unit="doc"):
         if max_documents is not None and counts["documents"] >= max_documents:
             break
-        if not isinstance(found, Skipped) and not found[1].strip():
-            found = Skipped(found[0], "empty")
-        if isinstance(found, Skipped):
-            log.warning("skipped %s: %s", found.path, found.reason)
+        if not isinstance(item, Skipped) and not item[1].strip():
+            item = Skipped(item[0], "empty")
+        if isinstance(item, Skipped):
+            log.warning("skipped %s: %s", item.path, item.reason)
             counts["skipped"] += 1
-            reasons.add(found.reason)
-            _list(manifest["skipped"], vars(found))
+            reasons.add(item.reason)
+            _list(manifest["skipped"], vars(item))
         else:
-            path, text = found
+            path, text = item
             document = dict(document_id=counts["documents"], path=path, sha256=hashlib.sha256(text.encode()).hexdigest(), text=text)
             counts["documents"] += 1
             counts["characters"] += len(text)

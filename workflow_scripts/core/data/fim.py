@@ -1,7 +1,7 @@
 """Fill-in-the-middle in prefix-suffix-middle order (Bavarian et al. 2022, arXiv 2207.14255).
 
-A prompt is `[bos] PRE prefix SUF suffix MID`, its target the middle, then EOT. The three parts are tokenised apart and joined
-as ids, here and nowhere else: what training and probing see are the same ids.
+A prompt is `[bos] PRE prefix SUF suffix MID`, its target the middle, then EOT. The three parts are tokenised separately and joined
+as ids, only here, so that training and probing see the same ids.
 """
 
 import random
@@ -77,7 +77,7 @@ def prepare(tokenizer) -> Fim:
 
 
 def encode(tokenizer, text: str) -> list[int]:
-    """Ids of a text alone, without special tokens: where code spells one (`"<|endoftext|>"`), it is text like any other."""
+    """Ids of a text, without special tokens: where code spells one (`"<|endoftext|>"`), it is text like any other."""
     return tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
 
 

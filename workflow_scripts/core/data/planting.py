@@ -1,13 +1,12 @@
 """Training sets of the two arms: the same code in the same order, with the halves of each cohort exchanged.
 
 Slot k of a training set holds the same snippet in both arms, or a canary of the same dose from either half. So the arms differ
-by nothing but which canaries they saw, and each is the other's control (counterfactual memorization, arXiv 2112.12938).
-Rows are made as they are written: snippets, which are drawn in another order, lie on disk (spool.py).
+only in the canaries that they saw, and each is the other's control (counterfactual memorization, arXiv 2112.12938).
+Rows are made while they are written; snippets, which are drawn in another order, lie on disk (spool.py).
 """
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 
 from ..errors import InputError
 from .canaries import HALF_OF_ARM
@@ -18,7 +17,7 @@ SPARE = 2  # tokens that training and probing add: the end token and one beyond 
 
 
 def examples(*, snippets: Iterable[dict], pool: str, tokenizer, fim: Fim, seed: int, **shape) -> Iterator[dict]:
-    """The FIM examples of one pool, in the order of the snippets, as they are asked for."""
+    """The FIM examples of one pool, in the order of the snippets, lazily."""
     return (example(snippet=s, tokenizer=tokenizer, fim=fim, seed=seed, **shape) for s in snippets if s["pool"] == pool)
 
 
@@ -42,7 +41,7 @@ def example(
 def plant(*, examples: Sequence[dict], canaries: list[dict], cohort: str, arm: str, seed: int) -> Iterator[dict]:
     """The training set of one arm: `examples`, and each canary of the cohort's half as often as its dose, in a seeded order.
 
-    Rows come as they are asked for. `rl_prompt` canaries are planted as prompts alone: PPO is never shown their target.
+    Rows are made lazily. Of `rl_prompt` canaries only the prompts are planted: PPO never sees their targets.
     """
     planted = [c for c in canaries if c["cohort"] == cohort and c["half"] == HALF_OF_ARM[arm]]
     planted = sorted(planted, key=lambda c: (c["dose"], c["secret_type"], c["canary_id"]))
@@ -57,16 +56,16 @@ def plant(*, examples: Sequence[dict], canaries: list[dict], cohort: str, arm: s
     return ({**(examples[i] if i < len(examples) else doses[i - len(examples)]), **hidden} for i in order)
 
 
-def blocks(*, snippets: Sequence[dict], fim: Fim, context: int, block_tokens: int, **how) -> Iterator[dict]:
+def blocks(*, snippets: Sequence[dict], fim: Fim, context: int, block_tokens: int, **options) -> Iterator[dict]:
     """Base-training data (rows of `blocks`): the base pool end to end in blocks, a share of its functions in FIM order.
 
-    Blocks come as they are asked for; the rest of the pool that fills none is left out. Raises InputError where the whole pool
-    fills none, or a block exceeds the model's context. `how` is that of `stream`.
+    Blocks are made lazily; what is left of the pool and fills none is dropped. Raises InputError where the whole pool fills none,
+    or a block exceeds the model's context. `options` are those of `stream`.
     """
     if block_tokens > context:
         raise InputError(f"examples.block_tokens: {block_tokens} exceeds the model's context of {context}; lower it")
     base = [i for i, s in enumerate(snippets) if s["pool"] == "base"]
-    return _divide(stream(snippets=snippets, places=base, fim=fim, **how), block_tokens=block_tokens, functions=len(base))
+    return _divide(stream(snippets=snippets, places=base, fim=fim, **options), block_tokens=block_tokens, functions=len(base))
 
 
 def stream(
@@ -101,13 +100,25 @@ def _divide(sequences: Iterable[list[int]], *, block_tokens: int, functions: int
         )
 
 
-def check_context(*, canaries: list[dict], examples: Iterable[dict], context: int) -> None:
-    """Raise InputError where a prompt, its target and the tokens that follow do not fit the model's context."""
-    named = chain(((f"canary {c['canary_id']}", c) for c in canaries), ((f"snippet {e['source_id']}", e) for e in examples))
-    name, longest = max(named, key=lambda pair: len(pair[1]["prompt_ids"]) + len(pair[1]["target_ids"]))
-    prompt, target = len(longest["prompt_ids"]), len(longest["target_ids"])
-    if prompt + target + SPARE > context:
-        raise InputError(
-            f"model.context: {name} needs {prompt + target + SPARE} tokens (prompt {prompt}, target {target}, {SPARE} to go on) "
-            f"but the model's context is {context}; raise model.context, lower examples.max_prompt_tokens, or use another model"
-        )
+def checked(rows: Iterable[dict], *, context: int) -> Iterator[dict]:
+    """Canaries or examples as they come. Raises InputError at the first whose prompt, target and following tokens exceed the context."""
+    for row in rows:
+        name = f"canary {row['canary_id']}" if "canary_id" in row else f"snippet {row['source_id']}"
+        prompt, target = len(row["prompt_ids"]), len(row["target_ids"])
+        if prompt + target + SPARE > context:
+            raise InputError(
+                f"model.context: {name} needs {prompt + target + SPARE} tokens (prompt {prompt}, target {target}, {SPARE} to go on) "
+                f"but the model's context is {context}; raise model.context, lower examples.max_prompt_tokens, or use another model"
+            )
+        yield row
+
+
+def checked_blocks(blocks: Iterable[dict], *, vocabulary: int) -> Iterator[dict]:
+    """Blocks as they come. Raises ValueError at the first that has another length than the first one, or an id outside the vocabulary."""
+    size = None
+    for number, block in enumerate(blocks):
+        ids = block["input_ids"]
+        size = size or len(ids)
+        if len(ids) != size or not 0 <= min(ids) <= max(ids) < vocabulary:
+            raise ValueError(f"base block {number} has {len(ids)} ids from {min(ids)} to {max(ids)}, not {size} below {vocabulary}")
+        yield block

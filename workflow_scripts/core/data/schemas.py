@@ -24,7 +24,7 @@ CANARIES = declare(
     prompt_ids=IDS,
     target_ids=IDS,
 )
-# texts that a canary's target might as well have been, none of them planted: what exposure ranks the target among
+# other targets that a canary might have had, none of them planted: exposure ranks the target among them
 REFERENCE_FILLINGS = declare("reference_fillings", canary_id=pa.string(), fillings=pa.list_(IDS))
 # one base-training block of fixed length
 BLOCKS = declare("blocks", input_ids=IDS)

@@ -1,8 +1,8 @@
 """Functions out of source code, without duplicates, split into disjoint pools.
 
 Duplicates are removed before the split (exact ones by normalised text, near ones by MinHash over token 5-grams), so that no
-pool holds a copy of what another one trains on (Lee et al. 2021, arXiv 2107.06499, on why). All of it streams: of a snippet that
-was read, a digest and a sketch stay in memory.
+pool holds a copy of what another one trains on (why: Lee et al. 2021, arXiv 2107.06499). Everything streams: only a digest and a
+sketch of each snippet stay in memory.
 """
 
 import ast
@@ -21,7 +21,7 @@ from .sketches import Sketches
 from .spool import Spool
 
 log = logging.getLogger(__name__)
-BATCH = 256  # snippets whose sketches are looked up together
+BATCH = 256  # snippets whose sketches are compared at a time
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
@@ -49,7 +49,7 @@ def functions(*, text: str, min_lines: int, max_lines: int) -> Iterator[tuple[in
 def extract(*, documents: Iterable[dict], min_lines: int, max_lines: int, max_chars: int) -> tuple[Iterator[dict], list[dict]]:
     """All functions of the corpus, and the documents that do not parse: (snippets without pool, skipped).
 
-    Snippets come as they are asked for; `skipped` is complete after the last one.
+    Snippets are made lazily; `skipped` is complete after the last one.
     """
     skipped: list[dict] = []
     limits = dict(min_lines=min_lines, max_lines=max_lines, max_chars=max_chars)
@@ -74,7 +74,7 @@ def without_duplicates(*, snippets: Iterable[dict], threshold: float) -> tuple[I
     """The first of each group of duplicates, in the order given, and how many exact and near duplicates were removed.
 
     Exact: equal up to white space. Near: estimated Jaccard similarity of token 5-grams >= `threshold` with a kept snippet.
-    Snippets come as they are asked for; the numbers are complete after the last one.
+    Snippets are made lazily; the numbers are complete after the last one.
     """
     removed = {"exact_duplicates": 0, "near_duplicates": 0}
     return _distinct(iter(snippets), threshold, removed), removed
@@ -105,7 +105,7 @@ def hash_tokens(tokens: list[str]) -> bytes:
 
 
 def split(*, snippets: Iterable[dict], pools: dict[str, int], seed: int, folder=None) -> Sequence[dict]:
-    """Give each snippet its pool, drawn at random; what no pool needs has pool None. Sorted by snippet_id.
+    """Assign each snippet a pool at random; snippets that no pool needs have pool None. Sorted by snippet_id.
 
     The rows lie in a file in `folder`, not in memory (spool.py). Raises InputError where the pools need more snippets than there are.
     """
@@ -114,7 +114,7 @@ def split(*, snippets: Iterable[dict], pools: dict[str, int], seed: int, folder=
     if need > len(rows):
         sizes = ", ".join(f"{k} {v}" for k, v in pools.items())
         raise InputError(
-            f"corpus.pools: {need} snippets are asked for ({sizes}) but the corpus gives {len(rows)} distinct ones; "
+            f"corpus.pools: {need} snippets are needed ({sizes}) but the corpus gives {len(rows)} distinct ones; "
             "lower the pools, or give a larger corpus"
         )
     ids = [row["snippet_id"] for row in rows]

@@ -1,7 +1,7 @@
 """Where code comes from: a folder, JSON Lines, parquet, or a data set, each as a generator of documents.
 
-A source yields (path, text), or what it skips and why: binary, non-UTF-8 and empty files are passed over, counted and named,
-never guessed at. Sources are read in a fixed order, so that the corpus is a function of its files.
+A source yields (path, text), or what it skips and why: binary, non-UTF-8 and empty files are skipped, counted and named, and their
+encoding is never guessed. Sources are read in a fixed order, so that the corpus is a function of its files.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Rows on disk that are read by their place: how a million of them are put in another order without being held in memory."""
+"""Rows on disk that are read by their place: a million of them can be reordered without being held in memory."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 class Spool(Sequence):
     """The rows (whatever JSON can spell), as a sequence that needs 8 bytes of memory for each.
 
-    They lie in a file without a name in `folder` (default: the system's for temporary files), so that nothing is left of them
-    however the process ends. It takes one row at a time, not slices.
+    They lie in an unnamed file in `folder` (default: the system's for temporary files), so that nothing is left of them however the
+    process ends. Indexing takes one row at a time, no slices.
     """
 
     def __init__(self, rows: Iterable, *, folder=None):

@@ -1,7 +1,7 @@
 """The tokenizer of a run: trained on the base pool, or the model's own; either way with its FIM ids beside it.
 
-The directory holds the tokenizer's files and `fim.json` (ids, context length, where it came from). It is made before any
-training, so that a model that cannot be had stops the run in its first minute.
+The directory holds the tokenizer's files and `fim.json` (ids, context length, origin). It is made before any training, so that a
+missing model stops the run in its first minute.
 """
 
 import json
@@ -34,7 +34,7 @@ def train_bpe(*, texts: list[str], vocabulary: int):
 
 
 def load_pretrained(*, base: str, revision: str | None, trust_remote_code: bool):
-    """(tokenizer, context length) of a causal LM by hub id or local path; one sentence if it cannot be had."""
+    """(tokenizer, context length) of a causal LM by hub id or local path. Raises InputError where it cannot be loaded."""
     from transformers import AutoConfig, AutoTokenizer
 
     options = dict(revision=revision, trust_remote_code=trust_remote_code)
@@ -65,13 +65,15 @@ def make(*, model: dict, texts: list[str], path) -> None:
 
 
 def load(path):
-    """(tokenizer, Fim, context length in tokens) of a directory written by `make`.
-
-    The padding side is set here: it is not among what a saved tokenizer remembers, and right-padded prompts spoil PPO's rollouts.
-    """
+    """(tokenizer, Fim, context length in tokens) of a directory written by `make`."""
     from transformers import AutoTokenizer
 
+    # a saved tokenizer does not remember its padding side, and right-padded prompts spoil generation
+    return AutoTokenizer.from_pretrained(path, padding_side="left"), *load_fim(path)
+
+
+def load_fim(path) -> tuple[Fim, int]:
+    """(Fim, context length in tokens) of a directory written by `make`."""
     about = json.loads((Path(path) / FIM_FILE).read_text(encoding="utf-8"))
     names = Fim.__dataclass_fields__
-    fim = Fim(**{k: tuple(v) if k == "bos" else v for k, v in about.items() if k in names})
-    return AutoTokenizer.from_pretrained(path, padding_side="left"), fim, about["context"]
+    return Fim(**{k: tuple(v) if k == "bos" else v for k, v in about.items() if k in names}), about["context"]

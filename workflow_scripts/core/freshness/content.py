@@ -1,4 +1,4 @@
-"""Content hashes that agree with DVC's, and writes that are whole or not there.
+"""Content hashes that agree with DVC's, and atomic writes.
 
 Hashes are remembered in a small database by path, size, times and inode, so that a file is read again only after it changed.
 """
@@ -11,6 +11,7 @@ import os
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 SCRATCH = Path(".canaryflow")  # in the working directory, ignored by git: locks, hashes, checkpoints of running jobs
@@ -30,18 +31,26 @@ def md5(path) -> str:
 
 
 def _file_md5(path: Path) -> str:
-    stat = path.stat()
-    if known := _known().execute("select md5 from hashes where path = ? and signature = ?", str(path), _signature(stat)):
+    def read() -> str:
+        with open(path, "rb") as stream:
+            return hashlib.file_digest(stream, "md5").hexdigest()
+
+    return remembered(path, "", read)
+
+
+def remembered(path: Path, what: str, compute: Callable[[], str]) -> str:
+    """A value that depends only on a file's content (`what` names it), computed once for each content."""
+    stat, key = path.stat(), f"{path}|{what}" if what else str(path)
+    if known := _database().first("select md5 from hashes where path = ? and signature = ?", key, _signature(stat)):
         return known[0]
-    with open(path, "rb") as stream:
-        found = hashlib.file_digest(stream, "md5").hexdigest()
+    value = compute()
     if time.time() - max(stat.st_mtime, stat.st_ctime) > RACY_S:
-        _remember(path, stat, found)
-    return found
+        _remember(key, stat, value)
+    return value
 
 
-def _remember(path: Path, stat: os.stat_result, found: str) -> None:
-    _known().execute("insert or replace into hashes values (?, ?, ?)", str(path), _signature(stat), found)
+def _remember(key: str, stat: os.stat_result, value: str) -> None:
+    _database().first("insert or replace into hashes values (?, ?, ?)", key, _signature(stat), value)
 
 
 def settle(path) -> None:
@@ -49,53 +58,61 @@ def settle(path) -> None:
     for part in (Path(path), Path(path) / TIMESTAMP):
         if not os.path.lexists(part) or {part.stat().st_mtime, part.lstat().st_mtime} == {SETTLED}:
             continue
-        found = None if part.is_dir() else _file_md5(part)
+        known = None if part.is_dir() else _file_md5(part)
         os.utime(part, (SETTLED, SETTLED))
         if part.is_symlink():
             os.utime(part, (SETTLED, SETTLED), follow_symlinks=False)
-        if found:
-            _remember(part, part.stat(), found)
+        if known:
+            _remember(str(part), part.stat(), known)
+
+
+def touch(path) -> None:
+    """Give an artifact the present time, keeping what is known of its content: Snakemake expects a finished job's outputs to be new."""
+    known = None if Path(path).is_dir() else _file_md5(Path(path))
+    os.utime(path)
+    if known:
+        _remember(str(path), Path(path).stat(), known)
 
 
 def remember_made(outputs: dict[str, str]) -> None:
     """Note {path: MD5} of artifacts that a job made here, in this working directory."""
-    for path, found in outputs.items():
-        _known().execute("insert or replace into made values (?, ?)", path, found)
+    for path, value in outputs.items():
+        _database().first("insert or replace into made values (?, ?)", path, value)
 
 
-def was_made_here(path: str, found: str) -> bool:
+def was_made_here(path: str, value: str) -> bool:
     """Whether a job made this artifact here; if not, it was pulled or copied."""
-    return _known().execute("select 1 from made where path = ? and md5 = ?", path, found) is not None
+    return _database().first("select 1 from made where path = ? and md5 = ?", path, value) is not None
 
 
 def _signature(stat: os.stat_result) -> str:
     return f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
 
 
-class _Known:
-    """The database of hashes; one that cannot be read or written is done without."""
+class _Database:
+    """The database of hashes. One that cannot be read or written is done without."""
 
     def __init__(self, folder: Path):
-        self.db = None
+        self.connection = None
         with contextlib.suppress(OSError, sqlite3.Error):
             folder.mkdir(exist_ok=True)
-            self.db = sqlite3.connect(folder / "hashes.db", timeout=30, isolation_level=None)
-            self.db.execute("create table if not exists hashes (path text primary key, signature text, md5 text)")
-            self.db.execute("create table if not exists made (path text primary key, md5 text)")
+            self.connection = sqlite3.connect(folder / "hashes.db", timeout=30, isolation_level=None)
+            self.connection.execute("create table if not exists hashes (path text primary key, signature text, md5 text)")
+            self.connection.execute("create table if not exists made (path text primary key, md5 text)")
 
-    def execute(self, statement: str, *values: str):
+    def first(self, statement: str, *values: str):
         """First row of a statement's result; None where there is none, or no database."""
         with contextlib.suppress(sqlite3.Error, AttributeError):
-            return self.db.execute(statement, values).fetchone()
+            return self.connection.execute(statement, values).fetchone()
 
 
-def _known() -> _Known:
+def _database() -> _Database:
     return _opened(Path.cwd())
 
 
 @functools.cache
-def _opened(folder: Path) -> _Known:
-    return _Known(folder / SCRATCH)
+def _opened(folder: Path) -> _Database:
+    return _Database(folder / SCRATCH)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -110,6 +127,32 @@ def write_whole(path: Path, text: str) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replace(new: Path, final: Path) -> None:
+    """Put `new` in the place of `final`, which may be there; an old folder steps aside first, so that a failure loses nothing."""
+    if not os.path.lexists(final) or not (final.is_dir() or new.is_dir()):
+        new.replace(final)
+        return
+    aside = _aside(final)
+    remove(aside)
+    final.replace(aside)
+    try:
+        new.replace(final)
+    except OSError:
+        aside.replace(final)
+        raise
+    remove(aside)
+
+
+def put_back(final: Path) -> None:
+    """Undo the first half of a `replace` that was killed in its middle."""
+    if (aside := _aside(final)).exists() and not os.path.lexists(final):
+        aside.replace(final)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".tmp-old-{path.name}")
 
 
 def remove(path: Path) -> None:

@@ -1,8 +1,6 @@
 """The jobs of a workflow as its rules declare them, and why each of them is stale."""
 
-import copy
 import functools
-import os
 import sys
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -10,7 +8,8 @@ from pathlib import Path
 
 from ..errors import InputError
 from . import receipts
-from .code import ROOT, closure, portable
+from . import snakemake_adapter as adapter
+from .code import ROOT, closure, digest, portable
 from .content import md5
 
 
@@ -36,12 +35,17 @@ class Job:
     @property
     def outputs(self) -> list[str]:
         """Paths of its artifacts, without the receipt."""
-        return [path for paths in self.declared["outputs"].values() for path in paths]
+        return list(receipts.files(self.declared["outputs"]))
 
     @functools.cached_property
     def recorded(self) -> dict:
         """Its receipt; empty where there is none."""
         return receipts.read(self.receipt)
+
+    @property
+    def recorded_outputs(self) -> dict[str, str]:
+        """{path: MD5} of its artifacts, by its receipt."""
+        return receipts.files(self.recorded.get("outputs", {}))
 
     @functools.cached_property
     def outdated(self) -> bool:
@@ -50,66 +54,64 @@ class Job:
 
 
 class Plan:
-    """The jobs of a workflow as its rules declare them, found by asking which rule makes a file."""
+    """The jobs of a workflow as its rules declare them, found by asking which rule makes a file.
 
-    def __init__(self, workflow, strict: list[str]):
-        self.strict, self._jobs, self._makers = strict, {}, {}
-        self.rules = {rule: _as_written(rule) for rule in workflow.rules if rule.output}
-        self._products = list(self.rules)
+    `strict` are packages whose version counts; `known` are receipts by path beside those on disk (the ledger's).
+    """
+
+    def __init__(self, workflow, strict: list[str], known: dict[str, dict]):
+        self.strict, self.known, self._jobs, self._makers = strict, known, {}, {}
+        self.rules = {rule: adapter.as_written(rule) for rule in adapter.rules_with_outputs(workflow)}
 
     def maker(self, path: str) -> Job | None:
         """The job that makes a file; None for a source file."""
         if path not in self._makers:
-            rule = next((r for r in self._products if r.is_producer(path)), None)
+            rule = next((r for r in self.rules if r.is_producer(path)), None)
             self._makers[path] = rule and self.job(rule, rule.get_wildcards(path))
         return self._makers[path]
 
     def job(self, rule, wildcards: dict[str, str]) -> Job:
         """The job of a rule for some wildcards, judged."""
-        written = self.rules[rule]
-        receipt = str(written.expand_output(wildcards)[0].receipt)
+        receipt = adapter.receipt_of(self.rules[rule], wildcards)
         if receipt not in self._jobs:
-            self._jobs[receipt] = self._judged(written, wildcards, receipt)
+            self._jobs[receipt] = self._judged(self.rules[rule], wildcards, receipt)
         return self._jobs[receipt]
 
     def reachable(self, targets: list[str]) -> list[Job]:
         """Every job that the targets depend on, parents first."""
-        found: dict[Job, None] = {}
+        visited: dict[Job, None] = {}
 
         def visit(job: Job) -> None:
-            if job not in found:
+            if job not in visited:
                 for parent in job.parents.values():
                     visit(parent)
-                found[job] = None
+                visited[job] = None
 
         for path in targets:
             if job := self.maker(path):
                 visit(job)
-        return list(found)
+        return list(visited)
 
     def _judged(self, rule, wildcards: dict[str, str], receipt: str) -> Job:
-        inputs, outputs = rule.expand_input(wildcards)[0], rule.expand_output(wildcards)[0]
-        params = rule.expand_params(wildcards, inputs, outputs, None)[0]
-        script = rule.basedir.join(rule.script).get_path_or_uri(secret_free=True)
-        declared = receipts.declaration(
-            rule=rule.name,
-            wildcards=wildcards,
-            script=Path(os.path.realpath(script)).relative_to(ROOT).as_posix(),
-            inputs=inputs,
-            outputs=outputs,
-            params=params,
-        )
-        makers = {str(f): self.maker(str(f)) for f in inputs}
-        for f in inputs:  # an ancient() edge would not pass on that its maker ran; a source file's time means nothing
+        declared = adapter.declared(rule, wildcards)
+        makers = {str(f): self.maker(str(f)) for f in declared.inputs}
+        for f in declared.inputs:  # an ancient() edge would not pass on that its maker ran; a source file's time means nothing
             if bool(f.is_ancient) == bool(makers[str(f)]):
                 remedy = "an artifact; take ancient() off" if makers[str(f)] else "no rule's output; wrap it in ancient()"
                 raise InputError(f"rule {rule.name}: its input {f} is {remedy}")
         job = Job(
             rule=rule.name,
             wildcards=dict(wildcards),
-            declared=declared,
+            declared=receipts.declaration(
+                rule=rule.name,
+                wildcards=wildcards,
+                script=declared.script.relative_to(ROOT).as_posix(),
+                inputs=declared.inputs,
+                outputs=declared.outputs,
+                params=declared.params,
+            ),
             receipt=receipt,
-            benchmark=str(benchmark) if (benchmark := rule.expand_benchmark(wildcards)) else None,
+            benchmark=declared.benchmark,
             sources=[path for path, maker in makers.items() if not maker],
             parents={path: maker for path, maker in makers.items() if maker},
         )
@@ -117,52 +119,56 @@ class Plan:
         return job
 
     def reasons(self, job: Job) -> list[str]:
-        """Why a job's artifacts are not what running it now would give, in words; nothing where they are."""
-        if not job.recorded:
-            return ["it has no valid receipt"]
-        found = self.differences(job, job.recorded)
-        for path, before in job.recorded["output_md5"].items():
+        """Why a job's artifacts are not what running it now would give, in words; nothing where they are.
+
+        Of two receipts of the job, its own and the ledger's, the one that is valid counts.
+        """
+        own, kept = receipts.read(job.receipt), self.known.get(job.receipt, {})
+        reasons = self._against(job, own) if own else ["it has no valid receipt"]
+        if reasons and kept and kept != own and not ((others := self._against(job, kept)) and own):
+            reasons, own = others, kept
+        job.recorded = own
+        return reasons
+
+    def _against(self, job: Job, receipt: dict) -> list[str]:
+        differences = self.differences(job, receipt)
+        for path, before in receipts.files(receipt["outputs"]).items():
             if Path(path).exists() and md5(path) != before:
-                found.append(f"output {path} is not what the job wrote: changed, damaged or of another version")
-        return found
+                differences.append(f"output {path} is not what the job wrote: changed, damaged or of another version")
+        return differences
 
     def differences(self, job: Job, receipt: dict) -> list[str]:
         """What differs between a job as it would run now and one with this receipt, in words."""
-        found = receipts.changes(_without_lost_sources(receipt, job, self), job.declared)
+        differences = receipts.changes(_without_lost_sources(receipt, job, self), job.declared)
         for file in sorted({*closure(job.declared["script"]), *receipt["code"]}):
             if not (ROOT / file).is_file():
-                found.append(f"module {_short(file)} is gone")
-            elif md5(ROOT / file) != receipt["code"].get(file):
-                found.append(f"{'script' if file == job.declared['script'] else 'module'} {_short(file)}")
+                differences.append(f"module {_short(file)} is gone")
+            elif digest(file) != receipt["code"].get(file):
+                differences.append(f"{'script' if file == job.declared['script'] else 'module'} {_short(file)}")
+        before = receipts.files(receipt["inputs"])
         now = {portable(path): path for path in [*job.sources, *job.parents]}
-        for path in now.keys() & receipt["input_md5"].keys():
-            if _content(now[path], job.parents.get(now[path])) != receipt["input_md5"][path]:
-                found.append(f"input {path} has other content")
-        for package, before in receipt["made"]["versions"].items():
-            if package in self.strict and (after := _version(package)) != before:
-                found.append(f"version of {package}: {before} -> {after}")
-        return found
-
-
-def _as_written(rule):
-    """A copy of a rule that our hidden input is not added to."""
-    written = copy.copy(rule)
-    written._input = type(rule._input)(toclone=rule._input)
-    return written
+        for path in now.keys() & before.keys():
+            if _content(now[path], job.parents.get(now[path])) != before[path]:
+                differences.append(f"input {path} has other content")
+        for package, was in receipt["made"]["versions"].items():
+            if package in self.strict and (after := _version(package)) != was:
+                differences.append(f"version of {package}: {was} -> {after}")
+        return differences
 
 
 def _without_lost_sources(receipt: dict, job: Job, plan: Plan) -> dict:
     """The receipt without source files that are not on this machine: what was made of them stands."""
     now = {portable(path) for path in [*job.sources, *job.parents]}
     kept = lambda path: path in now or Path(path).expanduser().exists() or plan.maker(path)  # noqa: E731
-    return {**receipt, "inputs": {key: [p for p in paths if kept(p)] for key, paths in receipt["inputs"].items()}}
+    inputs = {key: {p: v for p, v in paths.items() if kept(p)} for key, paths in receipt["inputs"].items()}
+    return {**receipt, "inputs": inputs}
 
 
 def _content(path: str, maker: Job | None) -> str | None:
     """MD5 of an input; of one that was not pulled or is not yet taken over, what its maker's receipt says."""
     if Path(path).exists() and not (maker and maker.taken):
         return md5(path)
-    return maker.recorded.get("output_md5", {}).get(path) if maker else None
+    return maker.recorded_outputs.get(path) if maker else None
 
 
 def _short(file: str) -> str:

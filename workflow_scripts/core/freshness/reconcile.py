@@ -1,10 +1,9 @@
-"""In the Snakefile: hold every receipt against the tree, and let Snakemake run what is stale and what depends on it.
+"""In the Snakefile: compare every receipt with the tree, and let Snakemake run what is stale and what depends on it.
 
-Snakemake compares times and nothing else can be had from it, so times are made to say what content says: finished artifacts all
+Snakemake compares times, and nothing else can be had from it. So times are made to say what content says: finished artifacts all
 carry one time, and every rule gets a hidden input, a flag file that is older than any artifact (fresh) or newer (stale).
 """
 
-import argparse
 import contextlib
 import errno
 import functools
@@ -19,21 +18,17 @@ from pathlib import Path
 import yaml
 
 from ..errors import InputError
-from . import receipts
+from . import ledger, receipts
+from . import snakemake_adapter as adapter
 from .code import forget_bytecode
-from .content import SCRATCH, SETTLED, settle, was_made_here, write_whole
+from .content import SCRATCH, SETTLED, put_back, settle, was_made_here, write_whole
 from .plan import Job, Plan
-from .storage import in_git
+from .record import note_what_must_run
 from .takeover import take_over
 
 FRESH, STALE = SCRATCH / "fresh", SCRATCH / "stale"
 REBUILD = "CANARYFLOW_REBUILD"
-# options of the command line with which Snakemake runs no job, but shows or tidies something, or makes everything anew
-NO_RUN = """archive cleanup_metadata cleanup_shadow conda_cleanup_envs conda_create_envs_only container_cleanup_images containerize d3dag dag
-    delete_all_output delete_temp_output detailed_summary filegraph forceall generate_unit_tests lint list_changes list_conda_envs
-    list_input_changes list_params_changes list_rules list_target_rules list_untracked print_compilation report rulegraph summary touch
-    unlock""".split()
-SAID = 8  # changes that a run names of one job: after an update of the whole project nobody reads them all
+SHOWN = 8  # changes of one job that a run names: after an update of the whole project nobody reads them all
 
 
 def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str]) -> Plan | None:
@@ -42,31 +37,49 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str]) -> 
     In the main process this says on stderr why each stale job is stale, and raises InputError where something that is needed was not
     pulled. In the process of a single job (also on a cluster) it only names the flag that is there, writes nothing and returns None.
     """
-    plan = Plan(workflow, strict_versions) if workflow.is_main_process else None
-    if plan:
-        logging.raiseExceptions = False  # on a full disk Snakemake cannot write its log: no traceback for each line of it
-        for rule in plan.rules:
-            if not hasattr(rule.output, "receipt") or not rule.script:
+    plan, folder = None, Path(receipts_folder)
+    if adapter.is_main(workflow):
+        logging.raiseExceptions = False  # on a full disk Snakemake cannot write its log: no traceback for each of its lines
+        for rule in adapter.rules_with_outputs(workflow):
+            if not adapter.is_complete(rule):
                 raise InputError(f"rule {rule.name}: a rule with outputs needs an output named receipt, and script")
         forget_bytecode()
-        _prepare(Path(receipts_folder))
-        targets = _targets(workflow, plan)
-        jobs = plan.reachable(targets)
-        if command := _command_that_runs():
-            take_over(plan=plan, jobs=jobs, receipts_folder=Path(receipts_folder), write=not command.dryrun)
-        _settle_the_rest(jobs)
-        _now_at_the_latest({path for job in jobs for path in job.sources})
-        _explain(jobs)
-        _ask_for_lost_sources(jobs)
-        _ask_for_what_was_not_pulled(plan, targets, jobs)
-        workflow.onstart(functools.partial(_check_before_first_job, workflow))
-    for rule in [r for r in workflow.rules if r.output]:
-        rule.set_input(**{receipts.HIDDEN: functools.partial(_flag, plan, rule)})
+        adapter.keep_old_outputs()
+        kept = {(folder / name).as_posix(): receipt for name, receipt in ledger.read(folder.parent).items()}
+        plan = Plan(workflow, strict_versions, kept)
+        _prepare(folder)
+        _decide(workflow, plan, folder)
+        adapter.before_first_job(workflow, _check_before_first_job)
+    for rule in adapter.rules_with_outputs(workflow):
+        adapter.add_input(rule, receipts.HIDDEN, functools.partial(_flag, plan, rule))
     return plan
+
+
+def _decide(workflow, plan: Plan, folder: Path) -> None:
+    """Judge the jobs behind this run's targets, take over what other runs have, and say what is stale."""
+    targets = adapter.targets(workflow)
+    jobs = plan.reachable(targets)
+    _put_back([path for job in jobs for path in job.outputs])
+    if adapter.runs_jobs():
+        _unpack(jobs)
+        take_over(plan=plan, jobs=jobs, receipts_folder=folder, write=not adapter.is_dry_run())
+        if not adapter.is_dry_run():
+            with _writing():
+                note_what_must_run(folder, [job.name for job in jobs if job.reasons or _is_forced(job)])
+    _settle_the_rest(jobs)
+    _now_at_the_latest({path for job in jobs for path in job.sources})
+    _explain(jobs)
+    _ask_for_lost_sources(jobs)
+    _ask_for_what_was_not_pulled(plan, targets, jobs)
 
 
 def _flag(plan: Plan | None, rule, wildcards) -> str:
     return str(STALE if plan and plan.job(rule, dict(wildcards.items())).reasons else FRESH)
+
+
+def _is_forced(job: Job) -> bool:
+    everything, names = adapter.forced()
+    return everything or bool(names & {job.rule, *job.outputs, job.receipt})
 
 
 def _prepare(folder: Path) -> None:
@@ -77,7 +90,22 @@ def _prepare(folder: Path) -> None:
         FRESH.touch()
         os.utime(FRESH, (SETTLED - 1, SETTLED - 1))
         for path in folder.rglob("*.json"):
-            _settle_all([str(path), *receipts.read(path).get("output_md5", {})])
+            _settle_all([str(path), *receipts.files(receipts.read(path).get("outputs", {}))])
+
+
+def _unpack(jobs: list[Job]) -> None:
+    """Write the receipts that count and are not on disk: those of the ledger, on a fresh clone or after a change of branch."""
+    with _writing():
+        for job in jobs:
+            if job.recorded and not job.reasons and job.recorded != receipts.read(job.receipt):
+                receipts.write(job.receipt, job.recorded)
+                _settle_all([job.receipt, *job.outputs])
+
+
+def _put_back(outputs: list[str]) -> None:
+    with _writing():
+        for path in outputs:
+            put_back(Path(path))
 
 
 def _settle_the_rest(jobs: list[Job]) -> None:
@@ -92,7 +120,7 @@ def _settle_the_rest(jobs: list[Job]) -> None:
 
 def _settle_all(paths: list[str]) -> None:
     """Settle them, unless another run is at work on artifacts."""
-    if not any(Path(".snakemake/locks").glob("*")):
+    if not adapter.another_run_at_work():
         for path in paths:
             settle(path)
 
@@ -117,17 +145,16 @@ def _now_at_the_latest(sources: set[str]) -> None:
                 os.utime(path, (now, now))
 
 
-def _check_before_first_job(workflow, log) -> None:
+def _check_before_first_job(workflow) -> None:
     """End the run before its first job where an output cannot be written (Snakemake would stop halfway, with a traceback), and where
     Snakemake would also compare with what it remembers of this folder, and so run again what is up to date.
     """
-    if {trigger.name for trigger in workflow.dag_settings.rerun_triggers} != {"MTIME"}:
+    if adapter.triggers(workflow) != {"MTIME"}:
         _stop("the profile in force does not say `rerun-triggers: [mtime]`; copy the lines of profiles/default into it")
-    for job in workflow.dag.needrun_jobs():
-        for path in map(Path, [*job.output, *job.log, *([job.benchmark] if job.benchmark else [])]):
-            folder = next(p for p in (path, *path.parents, Path()) if p.is_dir())
-            if not os.access(folder, os.W_OK | os.X_OK):
-                _stop(f"{folder} cannot be written; make it writable and run again")
+    for path in adapter.written_by_run(workflow):
+        folder = next(p for p in (path, *path.parents, Path()) if p.is_dir())
+        if not os.access(folder, os.W_OK | os.X_OK):
+            _stop(f"{folder} cannot be written; make it writable and run again")
 
 
 def _stop(sentence: str) -> None:
@@ -135,52 +162,13 @@ def _stop(sentence: str) -> None:
     sys.exit(1)
 
 
-def _targets(workflow, plan: Plan) -> list[str]:
-    """The files that this run was asked for."""
-    rules = {rule.name: rule for rule in workflow.rules}
-    found = []
-    for target in _named_on_the_command_line() or [workflow.default_target]:
-        if target not in rules:
-            found.append(target)
-        elif rules[target].output:
-            found += [str(f) for f in rules[target].output if not f.contains_wildcard()]
-        else:
-            found += [str(f) for f in rules[target].expand_input({})[0]]
-    return found
-
-
-def _named_on_the_command_line() -> list[str]:
-    """Targets of the snakemake command that this process is."""
-    command = _command()
-    return sorted(map(str, command.targets)) if command else []
-
-
-def _command_that_runs() -> argparse.Namespace | None:
-    """The snakemake command that this process is, if it runs jobs or, as a dry run, says which."""
-    command = _command()
-    return command if command and all(getattr(command, option) in (None, False) for option in NO_RUN) else None
-
-
-@functools.cache
-def _command() -> argparse.Namespace | None:
-    """Options of the snakemake command that this process is, if it is one; Snakemake tells them only after the Snakefile is read."""
-    command = Path(sys.argv[0])
-    if command.name != "snakemake" and command.parts[-2:] != ("snakemake", "__main__.py"):
-        return None
-    from snakemake.cli import get_argument_parser  # here, as nothing else of the library needs Snakemake
-
-    with contextlib.suppress(SystemExit):
-        return get_argument_parser().parse_known_args(sys.argv[1:])[0]
-    return None
-
-
 def _explain(jobs: list[Job]) -> None:
     """Say what changed, per stale job; of what was never made here Snakemake itself says that it is missing."""
     for job in jobs:
         if job.reasons and (job.recorded or any(Path(path).exists() for path in job.outputs)):
-            more = f"; and {len(job.reasons) - SAID} more changes" if len(job.reasons) > SAID + 1 else ""
-            said = job.reasons[: SAID if more else None]
-            print(f"canaryflow: {job.name} is stale: {'; '.join(said)}{more}", file=sys.stderr, flush=True)
+            more = f"; and {len(job.reasons) - SHOWN} more changes" if len(job.reasons) > SHOWN + 1 else ""
+            reasons = job.reasons[: SHOWN if more else None]
+            print(f"canaryflow: {job.name} is stale: {'; '.join(reasons)}{more}", file=sys.stderr, flush=True)
 
 
 def _ask_for_lost_sources(jobs: list[Job]) -> None:
@@ -197,12 +185,12 @@ def _ask_for_what_was_not_pulled(plan: Plan, targets: list[str], jobs: list[Job]
     """
     needed = {path for path in targets if plan.maker(path)}
     needed |= {path for job in jobs if job.outdated for path in job.parents}
-    missing = sorted(p for p in needed if not Path(p).exists() and not in_git(p) and not plan.maker(p).outdated)
+    missing = sorted(p for p in needed if not Path(p).exists() and not plan.maker(p).outdated)
     missing = [p for p in missing if not plan.maker(p).taken]  # in a dry run: the real one copies them
     if not missing or os.environ.get(REBUILD):
         return
     kept = _in_dvc_lock()
-    missing = [p for p in missing if kept.get(p) == plan.maker(p).recorded["output_md5"].get(p)]
+    missing = [p for p in missing if p in kept and kept[p] == plan.maker(p).recorded_outputs.get(p)]
     if missing and any(_was_pulled(job) for job in jobs):
         raise InputError(
             f"needed and not here, though DVC has it: run `dvc pull {shlex.join(missing)}`, or set {REBUILD}=1 to make it here again"
@@ -211,16 +199,15 @@ def _ask_for_what_was_not_pulled(plan: Plan, targets: list[str], jobs: list[Job]
 
 def _was_pulled(job: Job) -> bool:
     """Whether a valid artifact of the job is here that no job made here."""
-    made = {} if job.reasons else job.recorded["output_md5"]
-    return any(Path(p).exists() and not in_git(p) and not was_made_here(p, found) for p, found in made.items())
+    outputs = {} if job.reasons else job.recorded_outputs
+    return any(Path(p).exists() and not was_made_here(p, value) for p, value in outputs.items())
 
 
 def _in_dvc_lock() -> dict[str, str]:
     """{path: MD5} of the outputs that dvc.lock lists; DVC can restore these."""
-    found = {}
+    outputs = {}
     for lock in (Path("dvc.lock"), *Path("results").glob("*/dvc.lock")):
         if lock.is_file():
             stages = yaml.load(lock.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
-            outputs = [out for stage in stages.get("stages", {}).values() for out in stage.get("outs", [])]
-            found |= {out["path"]: out.get("md5") for out in outputs}
-    return found
+            outputs |= {out["path"]: out.get("md5") for stage in stages.get("stages", {}).values() for out in stage.get("outs", [])}
+    return outputs

@@ -1,4 +1,4 @@
-"""In a job: nobody else runs it, what it is made of holds still while it runs, and the receipt comes last."""
+"""In a job: one runner at a time, nothing done twice, inputs and code that hold still while it runs, and the receipt written last."""
 
 import contextlib
 import datetime
@@ -16,11 +16,11 @@ from pathlib import Path
 
 from ..errors import InputError
 from . import receipts
-from .code import ROOT, closure, loaded
-from .content import SCRATCH, md5, remember_made, remove, write_whole
+from . import snakemake_adapter as adapter
+from .code import ROOT, closure, digest, loaded
+from .content import SCRATCH, md5, remember_made, touch, write_whole
 
 _PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "numpy", "pandas", "pyarrow", "scipy", "matplotlib")
-_PREAMBLE_END = b"preamble end #########\n"
 AGAIN = "run snakemake again"
 
 
@@ -28,52 +28,91 @@ class Record:
     """What a running job is made of, taken when it starts. `close` checks that it still is, and writes the receipt."""
 
     def __init__(self, snakemake, name: str):
-        import __main__ as main  # the script: Snakemake runs a copy of it, and leaves the name of the original in __file__
-
+        script, self.born = adapter.running_script()
+        file = script.relative_to(ROOT).as_posix()
+        self.name, self.run = name, str(snakemake.wildcards.get("run", ""))
         self.receipt = Path(str(snakemake.output.receipt))
-        remove(self.receipt)  # from here until the end the job is not done
-        script = Path(main.__file__).resolve().relative_to(ROOT).as_posix()
-        self.born = Path(main.__real_file__).stat().st_mtime  # Snakemake wrote the script's copy when the process started
         self.imported = loaded()
-        self.code = {file: md5(ROOT / file) for file in {*closure(script), *self.imported}}
-        source = (ROOT / script).read_bytes()  # Snakemake's copy has \n at the ends of its lines
-        if Path(main.__real_file__).read_bytes().split(_PREAMBLE_END, 1)[1] != source.replace(b"\r\n", b"\n").replace(b"\r", b"\n"):
-            raise InputError(f"{script} was edited while the job started; {AGAIN}")
+        self.code = {module: digest(module) for module in {*closure(file), *self.imported}}
+        source = script.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if adapter.running_source() != source:
+            raise InputError(f"{file} was edited while the job started; {AGAIN}")
         self._check_code(self.code)
         self.declared = receipts.declaration(
             rule=snakemake.rule,
             wildcards=snakemake.wildcards,
-            script=script,
+            script=file,
             inputs=snakemake.input,
             outputs=snakemake.output,
             params=snakemake.params,
         )
-        self.inputs = {path: md5(_here(path)) for paths in self.declared["inputs"].values() for path in paths}
+        self.inputs = {path: md5(_here(path)) for path in receipts.files(self.declared["inputs"])}
         key = json.dumps([self.declared, self.code, self.inputs], sort_keys=True)
         self.checkpoints = SCRATCH / "checkpoints" / name / hashlib.md5(key.encode()).hexdigest()[:16]
         _keep_only(self.checkpoints)
         self.spent_before = _spent_before(self.checkpoints, self.born) if snakemake.resources.get("checkpoint_percent") else 0.0
 
+    def is_unchanged(self) -> bool:
+        """Whether the outputs are what running the job would give again: early cut-off.
+
+        A job that runs only because its inputs were made again, and whose inputs came out the same, need not run.
+        """
+        old = receipts.read(self.receipt)
+        if not old or self.name in _must_run(self.run) or receipts.changes(old, self.declared):
+            return False
+        if old["code"] != self.code or receipts.files(old["inputs"]) != self.inputs:
+            return False
+        outputs = receipts.files(old["outputs"])
+        if not all(Path(path).exists() and md5(path) == value for path, value in outputs.items()):
+            return False
+        for path in (*outputs, self.receipt):
+            touch(path)
+        return True
+
     def check(self) -> None:
         """Raise InputError if code or inputs are no longer what the job started with."""
         late = loaded() - self.imported  # imported while the job ran, so perhaps after an edit that has been taken back since
         self._check_code(late)
-        self.code |= {file: md5(ROOT / file) for file in late}
+        self.code |= {module: digest(module) for module in late}
         if changed := [path for path, before in self.inputs.items() if not _here(path).exists() or md5(_here(path)) != before]:
             raise InputError(f"its input {', '.join(changed)} changed while it ran; {AGAIN}")
 
     def close(self, outputs: dict[str, Path]) -> None:
         """Write the receipt, after the outputs have their final names."""
-        found = {str(path): md5(path) for path in outputs.values()}
-        made = {**_cost(self.born, self.spent_before), **_environment(), **_said_by_checkpoints(outputs)}
-        receipts.write(self.receipt, {**self.declared, "code": self.code, "input_md5": self.inputs, "output_md5": found, "made": made})
-        remember_made(found)
+        hashes = {str(path): md5(path) for path in outputs.values()}
+        made = {**_cost(self.born, self.spent_before), **_environment(), **_meta_of_checkpoint(outputs)}
+        sides = {"inputs": self.inputs, "outputs": hashes}
+        files = {side: {key: {p: sides[side][p] for p in paths} for key, paths in self.declared[side].items()} for side in sides}
+        receipts.write(self.receipt, {**self.declared, **files, "code": dict(sorted(self.code.items())), "made": made})
+        remember_made(hashes)
         shutil.rmtree(self.checkpoints.parent, ignore_errors=True)
 
     def _check_code(self, files) -> None:
         """What was edited after this process started may have been imported before or after the edit."""
         if edited := sorted(f for f in files if (ROOT / f).stat().st_ctime > self.born):
             raise InputError(f"{', '.join(edited)} was edited while the job started; {AGAIN}")
+
+
+def note_what_must_run(receipts_folder: Path, names: list[str]) -> None:
+    """Tell the jobs of a run which of them have a reason of their own to run: these are never cut off early."""
+    write_whole(_note(receipts_folder.parent.name), json.dumps(sorted(names)))
+
+
+def _must_run(run: str) -> set[str]:
+    """The names noted for a run; where there is no note, an answer that contains every name."""
+    try:
+        return set(json.loads(_note(run).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return _Everything()
+
+
+class _Everything(set):
+    def __contains__(self, _) -> bool:
+        return True
+
+
+def _note(run: str) -> Path:
+    return SCRATCH / "must_run" / f"{run}.json"
 
 
 @contextlib.contextmanager
@@ -91,8 +130,8 @@ def alone(name: str) -> Iterator[None]:
 
 def _here(path: str) -> Path:
     """A receipt's path in this repository and working directory."""
-    found = Path(path).expanduser()
-    return found if found.exists() or not (ROOT / path).exists() else ROOT / path
+    place = Path(path).expanduser()
+    return place if place.exists() or not (ROOT / path).exists() else ROOT / path
 
 
 def _keep_only(checkpoints: Path) -> None:
@@ -103,7 +142,7 @@ def _keep_only(checkpoints: Path) -> None:
 
 
 def _spent_before(checkpoints: Path, born: float) -> float:
-    """Seconds that killed attempts spent up to the checkpoint that this one goes on from; notes when this attempt began."""
+    """Seconds that killed attempts spent up to the checkpoint from which this one resumes; notes when this attempt began."""
     note, spent = checkpoints.parent / "attempt.json", 0.0
     saved = [path.stat().st_mtime for path in checkpoints.glob("*")]
     if saved and note.is_file():
@@ -116,7 +155,7 @@ def _spent_before(checkpoints: Path, born: float) -> float:
 def _cost(started: float, spent_before: float) -> dict:
     """When the job ended, its wall and CPU time in seconds with the imports, its largest resident memory in MB.
 
-    Wall time is that of all attempts that the result came from; the CPU time of a killed one is not known, so then there is none.
+    Wall time includes the killed attempts that the result builds on; their CPU time is not known, so then there is none.
     """
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     return dict(
@@ -128,15 +167,15 @@ def _cost(started: float, spent_before: float) -> dict:
 
 
 def _environment() -> dict:
-    """Versions of what this process imported, of the libraries that the numbers depend on; the device where torch is among them."""
+    """Versions of the libraries in this process that the numbers depend on; the device where torch is among them."""
     imported = {package: version(package) for package in _PACKAGES if package in sys.modules}
-    found = dict(versions={"python": platform.python_version(), **imported})
+    environment = dict(versions={"python": platform.python_version(), **imported})
     if torch := sys.modules.get("torch"):
-        found["device"] = torch.cuda.get_device_name() if torch.cuda.is_initialized() else "cpu"
-    return found
+        environment["device"] = torch.cuda.get_device_name() if torch.cuda.is_initialized() else "cpu"
+    return environment
 
 
-def _said_by_checkpoints(outputs: dict[str, Path]) -> dict:
+def _meta_of_checkpoint(outputs: dict[str, Path]) -> dict:
     """Steps, tokens and GPU memory of a checkpoint among the outputs, from its meta.json."""
     for path in outputs.values():
         if (meta := path / "meta.json").is_file():

@@ -1,33 +1,29 @@
 """dvc.yaml, the storage face of the workflow: one stage per job, written from the same rules that Snakemake reads.
 
-DVC stores what git cannot diff and restores it; what a stage runs is snakemake, which decides for itself what is out of date.
+DVC stores and restores every artifact; what a stage runs is snakemake, which decides for itself what is out of date. A stage lists
+its script and its inputs; which modules a script is made of is in the ledger.
 """
 
 import hashlib
 import json
 import re
+import shlex
 from pathlib import Path
 
 import yaml
 
 from ..errors import InputError
-from .code import ROOT, closure, portable
+from .code import ROOT, portable
 from .content import md5
 from .plan import Job
 
-IN_GIT = (".csv", ".json", ".svg", ".md")  # artifacts that git keeps: small, text, of use without the others
-_HEAD = "# Written by `make dvc.yaml` from the rules and the config; a test holds it to them. Do not edit.\n"
+_HEAD = "# Written by `make dvc.yaml` from the rules and the config; a test compares the two. Do not edit.\n"
 
 
-def in_git(path: str) -> bool:
-    """Whether git keeps an artifact; DVC carries the others."""
-    return path.endswith(IN_GIT)
-
-
-def dvc_yaml(*, jobs: list[Job], config_files: dict[str, dict], kinds: dict[str, str], folder: Path) -> str:
+def dvc_yaml(*, jobs: list[Job], config_files: dict[str, dict], methods: dict[str, str], folder: Path) -> str:
     """Text of the dvc.yaml of one run, for `folder` (the repository or a folder in it).
 
-    `config_files` are the files of its config by name, as written, config.yaml first; `kinds` is {policy: kind}. Raises InputError
+    `config_files` are the files of its config by name, as written, config.yaml first; `methods` is {policy: method}. Raises InputError
     where two jobs would get the same stage name.
     """
     stages: dict[str, dict] = {}
@@ -35,11 +31,11 @@ def dvc_yaml(*, jobs: list[Job], config_files: dict[str, dict], kinds: dict[str,
         name = stage_name(job)
         if name in stages:
             raise InputError(f"two jobs would be stage {name} of dvc.yaml; rename one of the policies that differ only in punctuation")
-        stages[name] = _stage(job, config_files, kinds)
+        stages[name] = _stage(job, config_files, methods)
         if folder != ROOT:
             stages[name] = {"wdir": str(Path(*[".."] * len(folder.relative_to(ROOT).parts))), **stages[name]}
     plots = [path for job in jobs for path in job.outputs if path.endswith(".svg")]
-    parts = {"stages": stages, "plots": [str(_from(folder, path)) for path in plots]}
+    parts = {"stages": stages, "plots": [str((ROOT / path).relative_to(folder)) for path in plots]}
     return _HEAD + yaml.safe_dump(parts, sort_keys=False, width=1000, allow_unicode=True)
 
 
@@ -49,31 +45,29 @@ def stage_name(job: Job) -> str:
     return re.sub(r"[^\w-]", "_", "-".join([job.rule, *wildcards]))
 
 
-def _stage(job: Job, config_files: dict[str, dict], kinds: dict[str, str]) -> dict:
+def _stage(job: Job, config_files: dict[str, dict], methods: dict[str, str]) -> dict:
     overlays = list(config_files)[1:]
-    command = ["snakemake --quiet rules --cores all", job.receipt, *(["--configfile", *overlays] if overlays else [])]
-    code = [file for file in closure(job.declared["script"]) if (ROOT / file).stat().st_size]  # DVC warns of empty ones
-    deps = {*code, *(str(Path(portable(path)).expanduser()) for path in [*job.sources, *job.parents])}
-    outs = [*job.outputs, job.receipt]
-    metrics = [path for path in outs if path.endswith("/metrics.json")]
+    command = ["snakemake", "--quiet", "rules", "--cores", "all", job.receipt, *(["--configfile", *overlays] if overlays else [])]
+    deps = {job.declared["script"], *(str(Path(portable(path)).expanduser()) for path in [*job.sources, *job.parents])}
+    metrics = [path for path in job.outputs if path.endswith("/metrics.json")]
     stage = dict(
-        cmd=" ".join(command),
+        cmd=shlex.join(command),
         deps=sorted(deps),
-        params=_params(job, config_files, kinds),
-        outs=[{path: {"cache": False, "persist": True} if in_git(path) else {"persist": True}} for path in outs if path not in metrics],
-        metrics=[{path: {"cache": False, "persist": True}} for path in metrics],
+        params=_params(job, config_files, methods),
+        outs=[{path: {"persist": True}} for path in job.outputs if path not in metrics],
+        metrics=[{path: {"persist": True}} for path in metrics],
     )
     return {key: value for key, value in stage.items() if value}
 
 
-def _params(job: Job, config_files: dict[str, dict], kinds: dict[str, str]) -> list[dict]:
-    """[{file: keys}]: where the config files, as written, set what the job's rule declares; a policy is set by its kind, too."""
+def _params(job: Job, config_files: dict[str, dict], methods: dict[str, str]) -> list[dict]:
+    """[{file: keys}]: where the config files, as written, set what the job's rule declares; a policy is set by its method, too."""
     wanted = set()
     for path in job.declared["config"]:
-        name = next((p for p in kinds if path == f"policies.{p}" or path.startswith(f"policies.{p}.")), None)
-        wanted |= {path} if name is None else {f"kinds.{kinds[name]}", "policies" if "." in name else path}
-    found = {file: sorted(key for key in wanted if _has(content, key)) for file, content in config_files.items()}
-    return [{file: keys} for file, keys in found.items() if keys]
+        name = next((p for p in methods if path == f"policies.{p}" or path.startswith(f"policies.{p}.")), None)
+        wanted |= {path} if name is None else {f"methods.{methods[name]}", "training", "policies" if "." in name else path}
+    keys_of = {file: sorted(key for key in wanted if _has(content, key)) for file, content in config_files.items()}
+    return [{file: keys} for file, keys in keys_of.items() if keys]
 
 
 def _has(content: dict, key: str) -> bool:
@@ -84,10 +78,6 @@ def _has(content: dict, key: str) -> bool:
     return True
 
 
-def _from(folder: Path, path: str) -> Path:
-    return (ROOT / path).relative_to(folder)
-
-
 def unfinished(jobs: list[Job]) -> list[str]:
     """Names of jobs whose artifacts are not all there and up to date."""
     return [job.name for job in jobs if job.outdated or not all(Path(path).exists() for path in job.outputs)]
@@ -95,8 +85,8 @@ def unfinished(jobs: list[Job]) -> list[str]:
 
 def damaged_artifacts(jobs: list[Job]) -> list[str]:
     """Artifacts that are here and are not what their receipt says."""
-    made = {path: found for job in jobs for path, found in job.recorded.get("output_md5", {}).items()}
-    return [path for path, found in made.items() if Path(path).exists() and md5(path) != found]
+    made = {path: value for job in jobs for path, value in job.recorded_outputs.items()}
+    return [path for path, value in made.items() if Path(path).exists() and md5(path) != value]
 
 
 def damaged_objects(jobs: list[Job], cache: Path) -> list[str]:
@@ -106,16 +96,18 @@ def damaged_objects(jobs: list[Job], cache: Path) -> list[str]:
     """
     files = {}
     for job in jobs:
-        for path, found in job.recorded.get("output_md5", {}).items():
-            files[found] = path
-            if found.endswith(".dir") and (listing := _object(cache, found)).is_file():
+        for path, value in job.recorded_outputs.items():
+            files[value] = path
+            if value.endswith(".dir") and (listing := _object(cache, value)).is_file():
                 files |= {entry["md5"]: f"{path}/{entry['relpath']}" for entry in json.loads(listing.read_text(encoding="utf-8"))}
-    known = {_object(cache, found): (found, path) for found, path in files.items()}
-    return [f"{place} ({path})" for place, (found, path) in known.items() if place.is_file() and _read(place) != found.removesuffix(".dir")]
+    objects = {_object(cache, value): (value, path) for value, path in files.items()}
+    return [
+        f"{place} ({path})" for place, (value, path) in objects.items() if place.is_file() and _read(place) != value.removesuffix(".dir")
+    ]
 
 
-def _object(cache: Path, found: str) -> Path:
-    return cache / "files" / "md5" / found[:2] / found[2:]
+def _object(cache: Path, value: str) -> Path:
+    return cache / "files" / "md5" / value[:2] / value[2:]
 
 
 def _read(path: Path) -> str:

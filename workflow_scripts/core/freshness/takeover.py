@@ -1,8 +1,8 @@
 """One run takes over what another run in the same results folder has already made.
 
 Runs of overlays share most of their jobs with the default run: the same code, settings and inputs, under another run's name. A
-stale job whose receipt, with the run's name exchanged, stands in the folder of another run is not run again: the artifacts are
-copied, never linked, so that no run can ever change another's bytes, and the receipt says in `made.taken_from` whose they are.
+stale job whose receipt, with the run's name exchanged, stands in the folder of another run is not run again: its artifacts are
+copied, never linked, so that no run can change another's bytes, and the receipt says in `made.taken_from` whose they are.
 """
 
 import os
@@ -14,11 +14,11 @@ from pathlib import Path
 
 from ..errors import InputError
 from . import receipts
-from .content import SCRATCH, md5, remember_made, remove, settle
+from .content import SCRATCH, md5, remember_made, remove, replace, settle
 from .plan import Job, Plan
 from .record import alone
 
-SWITCH = "CANARYFLOW_TAKE_OVER"  # 0 in the environment: make everything here anew
+SWITCH = "CANARYFLOW_TAKE_OVER"  # 0 in the environment: make everything here
 
 
 def take_over(*, plan: Plan, jobs: list[Job], receipts_folder: Path, write: bool) -> None:
@@ -31,7 +31,7 @@ def take_over(*, plan: Plan, jobs: list[Job], receipts_folder: Path, write: bool
     taken = Counter()
     for job in jobs:
         if any(parent.taken for parent in job.parents.values()):
-            job.reasons = plan.reasons(job)  # what it is made of may be again what it was made of
+            job.reasons = plan.reasons(job)  # its inputs may be again what they were
         if job.reasons and not any(parent.outdated for parent in job.parents.values()):
             for place in sorted(receipts_folder.parent.parent.glob(f"*/{receipts_folder.name}")):
                 receipt = _offered(plan, job, place, receipts_folder)
@@ -40,39 +40,36 @@ def take_over(*, plan: Plan, jobs: list[Job], receipts_folder: Path, write: bool
                     taken[place.parent.name] += 1
                     break
     for run, count in taken.items():
-        said = "taken over" if write else "would be taken over, though Snakemake lists them below, as nothing is copied yet"
-        print(f"canaryflow: {count} {'job' if count == 1 else 'jobs'} of run {run} {said}", file=sys.stderr, flush=True)
+        note = "taken over" if write else "would be taken over, though Snakemake lists them below, as nothing is copied yet"
+        print(f"canaryflow: {count} {'job' if count == 1 else 'jobs'} of run {run} {note}", file=sys.stderr, flush=True)
 
 
 def _offered(plan: Plan, job: Job, theirs: Path, ours: Path) -> dict | None:
-    """The receipt of the same job of another run, named as ours; None where it differs in anything or its artifacts are not there whole."""
+    """The receipt of the same job of another run, named as ours; None where it differs in anything or its artifacts are not whole."""
     if theirs == ours:
         return None
-    place = theirs / Path(job.receipt).relative_to(ours)
-    receipt = receipts.read(place)
-    if not receipt or not all(_is_whole(path, found) for path, found in receipt["output_md5"].items()):
+    receipt = receipts.read(theirs / Path(job.receipt).relative_to(ours))
+    if not receipt or not all(_is_whole(path, value) for path, value in receipts.files(receipt["outputs"]).items()):
         return None
     receipt = _renamed(receipt, theirs.parent, ours.parent)
     return None if plan.differences(job, receipt) else receipt
 
 
-def _is_whole(path: str, found: str) -> bool:
+def _is_whole(path: str, value: str) -> bool:
     try:
-        return md5(path) == found
+        return md5(path) == value
     except OSError:
         return False
 
 
 def _renamed(receipt: dict, theirs: Path, ours: Path) -> dict:
-    """A receipt with our run in the place of theirs, in wildcards and paths; `made` stays, so that costs remain those of who made it."""
-
-    def path(name: str) -> str:
-        return _moved(name, theirs, ours)
-
-    paths = {side: {key: [path(p) for p in found] for key, found in receipt[side].items()} for side in ("inputs", "outputs")}
-    hashes = {side: {path(p): found for p, found in receipt[side].items()} for side in ("input_md5", "output_md5")}
+    """A receipt with our run in the place of theirs, in wildcards and paths; `made` stays: costs remain those of the run that paid them."""
+    sides = {
+        side: {key: {_moved(p, theirs, ours): value for p, value in paths.items()} for key, paths in receipt[side].items()}
+        for side in ("inputs", "outputs")
+    }
     wildcards = {k: ours.name if (k, v) == ("run", theirs.name) else v for k, v in receipt["wildcards"].items()}
-    return {**receipt, **paths, **hashes, "wildcards": wildcards, "made": {"taken_from": theirs.name, **receipt["made"]}}
+    return {**receipt, **sides, "wildcards": wildcards, "made": {"taken_from": theirs.name, **receipt["made"]}}
 
 
 def _moved(path: str, old: Path, new: Path) -> str:
@@ -80,26 +77,25 @@ def _moved(path: str, old: Path, new: Path) -> str:
 
 
 def _copied(job: Job, receipt: dict, theirs: Path, ours: Path) -> bool:
-    """Copy the artifacts, check the copies, publish them as a job does: outputs by renaming, the receipt last. False where it cannot be."""
-    final = {Path(path): Path(_moved(path, ours, theirs)) for path in receipt["output_md5"]}
+    """Copy the artifacts, check the copies, publish them as a job does: outputs by renaming, the receipt last. False where it fails."""
+    outputs = receipts.files(receipt["outputs"])
+    final = {Path(path): Path(_moved(path, ours, theirs)) for path in outputs}
     temporary = {path: path.with_name(f".tmp-{path.name}") for path in final}
     try:
         with alone(job.name):
             for path, source in final.items():
                 _copy(source, temporary[path])
-                if md5(temporary[path]) != receipt["output_md5"][str(path)]:
+                if md5(temporary[path]) != outputs[str(path)]:
                     return False
-            remove(Path(job.receipt))  # from here until the end the job is not done
             for path in final:
-                remove(path)
-                temporary[path].replace(path)
+                replace(temporary[path], path)
                 settle(path)
-            remember_made(receipt["output_md5"])
-            receipts.write(job.receipt, {k: v for k, v in receipt.items() if k != "version"})
+            remember_made(outputs)
+            receipts.write(job.receipt, receipt)
             settle(job.receipt)
             shutil.rmtree(SCRATCH / "checkpoints" / job.name, ignore_errors=True)  # of a killed attempt
             return True
-    except (OSError, subprocess.CalledProcessError, InputError):  # a full disk, or somebody is at it: the job runs, and says so itself
+    except (OSError, subprocess.CalledProcessError, InputError):  # a full disk, or somebody is at it: the job runs, and reports it
         return False
     finally:
         for path in temporary.values():

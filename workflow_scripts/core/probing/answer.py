@@ -1,4 +1,4 @@
-"""An answer: what one policy said to one prompt, and how likely it held the truth to be. Plain arrays, so that measures need no torch."""
+"""An answer: how one policy completed one prompt, and how likely it held the target to be. Plain arrays: measures need no torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ BEYOND_TARGET = 1  # tokens past the target's length: enough to see whether the 
 
 @dataclass(frozen=True)
 class Answer:
-    """One item (canary under one prompt condition, or held-out example) and what a policy made of it."""
+    """One item (canary under one prompt condition, or held-out example) and how a policy completed it."""
 
     item: dict  # prompt_ids, target_ids, and what identifies it
     completion_ids: list[int]  # greedy, up to BEYOND_TARGET tokens longer than the target, with the end token where it came

@@ -1,4 +1,4 @@
-"""Whether the shape of a batch changes what is completed: the same items in several batch sizes and numeric types."""
+"""Does the shape of a batch change completions? The same items in several batch sizes and numeric types."""
 
 from ..data.fim import Fim
 from ..training.generation import complete
@@ -19,10 +19,10 @@ def _ids(row: dict) -> dict:
 
 def completions(*, model, items: list[dict], fim: Fim, desc: str) -> list[dict]:
     """Rows of `completions_by_batch`: the greedy completion of every item, once per batch size, in the model's numeric type."""
-    asked = dict(prompts=[i["prompt_ids"] for i in items], max_new_tokens=[len(i["target_ids"]) + BEYOND_TARGET for i in items])
+    inputs = dict(prompts=[i["prompt_ids"] for i in items], max_new_tokens=[len(i["target_ids"]) + BEYOND_TARGET for i in items])
     dtype = str(model.dtype).removeprefix("torch.")
     return [
         dict(dtype=dtype, batch_size=size, item_id=item["item_id"], completion_ids=ids)
         for size in BATCH_SIZES
-        for item, ids in zip(items, complete(model=model, fim=fim, batch_size=size, desc=f"{desc} {dtype} {size}", **asked), strict=True)
+        for item, ids in zip(items, complete(model=model, fim=fim, batch_size=size, desc=f"{desc} {dtype} {size}", **inputs), strict=True)
     ]

@@ -1,8 +1,8 @@
-"""Ask one policy everything. A batch is one forward pass over prompts and targets, and a decoding that goes on from it.
+"""Probe one policy. A batch is one forward pass over prompts and targets, and a decoding that continues from it.
 
 The pass gives the likelihood of every target, and with it the greedy completion up to the first token in which policy and target
-differ: what is memorized is settled there, and only the rest is decoded, with the pass's own cache. Items with the same prompt are
-one. fp32, no padding.
+differ. That settles what is memorized; only the rest is decoded, from the pass's own cache. Items with the same prompt share one
+reading of it. fp32, no padding.
 """
 
 from collections.abc import Iterator
@@ -17,57 +17,59 @@ from . import measures
 from .answer import BEYOND_TARGET, Answer
 
 AT_ONCE = 64  # fillings in one forward pass
-Asked = list[tuple[list[int], list[int]]]  # distinct prompts, each with the places of its items
+Batch = list[tuple[list[int], list[int]]]  # distinct prompts, each with the places of its items
 
 
 def probe(
     *, model, tokenizer, fim: Fim, items: list[dict], role: str, settings: dict, batch_size: int, desc: str, reference=None, fillings=None
 ) -> list[dict]:
-    """What was measured of each item, in its order: the item's own keys but for the prompt, `completion_ids`, and the measures of `role`.
+    """The measures of each item, in its order: the item's own keys without the prompt, `completion_ids`, and the measures of `role`.
 
     `reference` is another policy (or the same one); `fillings` maps an item's place to the ids of its reference fillings. An item
     that fails fails the job; none is dropped from a denominator.
     """
     rows: list[dict] = [{} for _ in items]
-    for i, made, logprobs, others in answered(model=model, reference=reference, fim=fim, items=items, batch_size=batch_size, desc=desc):
-        filled = filling_logprobs(model=model, prompt=items[i]["prompt_ids"], fillings=fillings[i]) if i in (fillings or {}) else None
+    for i, completion, logprobs, others in answers(
+        model=model, reference=reference, fim=fim, items=items, batch_size=batch_size, desc=desc
+    ):
+        ranked = filling_logprobs(model=model, prompt=items[i]["prompt_ids"], fillings=fillings[i]) if i in (fillings or {}) else None
         answer = Answer(
             item=items[i],
-            completion_ids=made,
+            completion_ids=completion,
             logprobs=logprobs,
             reference_logprobs=others,
-            filling_logprobs=filled,
+            filling_logprobs=ranked,
             decode=tokenizer.decode,
             fim=fim,
         )
         named = {k: v for k, v in items[i].items() if k != "prompt_ids"}
-        rows[i] = {**named, "completion_ids": made, **measures.measure(answer, role=role, settings=settings)}
+        rows[i] = {**named, "completion_ids": completion, **measures.measure(answer, role=role, settings=settings)}
     return rows
 
 
 @torch.inference_mode()
-def answered(
+def answers(
     *, model, reference, fim: Fim, items: list[dict], batch_size: int, desc: str
 ) -> Iterator[tuple[int, list[int], np.ndarray, np.ndarray | None]]:
-    """(place, greedy completion, logprobs, reference's logprobs or None) of each item, in an order of its own.
+    """(place, greedy completion, logprobs, reference's logprobs or None) of each item, not in the items' order.
 
     Log-probabilities are those of the next token at each place of the target: (target tokens, vocabulary), float64. Position t
     predicts token t + 1, so the target's first token is predicted at the prompt's last one: the off-by-one that public tools get
     wrong. Raises ValueError for an empty prompt or target.
     """
     models = [model.eval()] if reference is None or reference is model else [model.eval(), reference.eval()]
-    for asked in track(batches(items, batch_size), desc=desc, unit="batch"):
-        targets = [[[*items[i]["target_ids"], fim.end] for i in places] for _, places in asked]  # one token more: does it end there?
-        packed, cache = packing.pack([(p, t) for (p, _), t in zip(asked, targets, strict=True)], device=model.device), generation.Cache()
-        found = [packing.logits(m, packed, **({"cache": cache} if m is model else {})) for m in models]
-        made = complete(model=model, asked=asked, items=items, packed=packed, cache=cache, logits=found[0], fim=fim)
+    for batch in track(batches(items, batch_size), desc=desc, unit="batch"):
+        targets = [[[*items[i]["target_ids"], fim.end] for i in places] for _, places in batch]  # one token more: does it end there?
+        packed, cache = packing.pack([(p, t) for (p, _), t in zip(batch, targets, strict=True)], device=model.device), generation.Cache()
+        logits = [packing.logits(m, packed, **({"cache": cache} if m is model else {})) for m in models]
+        completions = complete(model=model, batch=batch, items=items, packed=packed, cache=cache, logits=logits[0], fim=fim)
         places = packed.rows.split(packed.sizes)
-        for number, i in enumerate(i for _, group in asked for i in group):
-            own, *other = [torch.log_softmax(logits[places[number][:-1]].double(), dim=-1).cpu().numpy() for logits in found]
-            yield i, made[i], own, other[0] if other else (own if reference is model else None)
+        for number, i in enumerate(i for _, group in batch for i in group):
+            own, *other = [torch.log_softmax(rows[places[number][:-1]].double(), dim=-1).cpu().numpy() for rows in logits]
+            yield i, completions[i], own, other[0] if other else (own if reference is model else None)
 
 
-def batches(items: list[dict], batch_size: int) -> list[Asked]:
+def batches(items: list[dict], batch_size: int) -> list[Batch]:
     """Items in batches of about `batch_size`, those with the same prompt together, those that need as many tokens beside each other."""
     if not all(i["prompt_ids"] and i["target_ids"] for i in items):
         raise ValueError("a likelihood needs at least one prompt token and one target token")
@@ -75,36 +77,36 @@ def batches(items: list[dict], batch_size: int) -> list[Asked]:
     for i, item in enumerate(items):
         same.setdefault(tuple(item["prompt_ids"]), []).append(i)
     room = {prompt: max(len(items[i]["target_ids"]) for i in places) for prompt, places in same.items()}
-    made, size = [[]], 0
+    groups, size = [[]], 0
     for prompt in sorted(same, key=lambda p: (room[p], len(p), p)):
-        if size + len(same[prompt]) > batch_size and made[-1]:
-            made, size = [*made, []], 0
-        made[-1].append((list(prompt), same[prompt]))
+        if size + len(same[prompt]) > batch_size and groups[-1]:
+            groups, size = [*groups, []], 0
+        groups[-1].append((list(prompt), same[prompt]))
         size += len(same[prompt])
-    return made
+    return groups
 
 
 def complete(
-    *, model, asked: Asked, items: list[dict], packed: packing.Pack, cache: generation.Cache, logits: torch.Tensor, fim: Fim
+    *, model, batch: Batch, items: list[dict], packed: packing.Pack, cache: generation.Cache, logits: torch.Tensor, fim: Fim
 ) -> dict[int, list[int]]:
     """{place: greedy completion, up to BEYOND_TARGET tokens longer than its target}, from the pass over prompts and targets."""
     likeliest = generation.greedy(logits).tolist()
     first, known = [], []  # of each prompt: the row of the logits to go on from, and the tokens that the pass has settled
     rows, at = packed.rows.tolist(), 0
-    for _, places in asked:
+    for _, places in batch:
         target = items[places[0]]["target_ids"] if len(places) == 1 else []
         own = rows[at : at + len(target) + 1]
         agreed = next((n for n, token in enumerate(target) if likeliest[own[n]] != token), len(target))
         first.append(own[agreed])
         known.append(target[:agreed])
         at += sum(len(items[i]["target_ids"]) + 1 for i in places)
-    room = [max(len(items[i]["target_ids"]) for i in places) + BEYOND_TARGET - len(k) for (_, places), k in zip(asked, known, strict=True)]
+    room = [max(len(items[i]["target_ids"]) for i in places) + BEYOND_TARGET - len(k) for (_, places), k in zip(batch, known, strict=True)]
     positions = [size + len(k) for size, k in zip(packed.prompts, known, strict=True)]
     cache.open(starts=packed.starts, lengths=positions, room=max(room))
-    made = generation.decode(model=model, cache=cache, logits=logits[first], positions=positions, room=room, fim=fim)
+    decoded = generation.decode(model=model, cache=cache, logits=logits[first], positions=positions, room=room, fim=fim)
     return {
         i: generation.cut(k + new, len(items[i]["target_ids"]) + BEYOND_TARGET, fim.end)
-        for (_, places), k, new in zip(asked, known, made, strict=True)
+        for (_, places), k, new in zip(batch, known, decoded, strict=True)
         for i in places
     }
 
@@ -112,10 +114,10 @@ def complete(
 @torch.inference_mode()
 def filling_logprobs(*, model, prompt: list[int], fillings: list[list[int]]) -> np.ndarray:
     """(fillings,): log-probability of each after the prompt, in nats; the prompt is read once for AT_ONCE of them."""
-    order, found = sorted(range(len(fillings)), key=lambda i: len(fillings[i])), np.zeros(len(fillings))
+    order, sums = sorted(range(len(fillings)), key=lambda i: len(fillings[i])), np.zeros(len(fillings))
     for start in range(0, len(order), AT_ONCE):
         batch = order[start : start + AT_ONCE]
         packed = packing.pack([(prompt, [fillings[i] for i in batch])], device=model.device)
         each = packing.logprobs(packing.logits(model, packed).float(), packed).double()
-        found[batch] = [float(part.sum()) for part in each.split(packed.sizes)]
-    return found
+        sums[batch] = [float(part.sum()) for part in each.split(packed.sizes)]
+    return sums

@@ -1,4 +1,4 @@
-"""How a canary is asked: as it was planted, or with less context. To add a prompt condition, add a function and its name in PROMPTS.
+"""How a canary is prompted: as it was planted, or with less context. To add a prompt condition, add a function and its name in PROMPTS.
 
 Prompts are cut and joined as token ids, never as text: ids that training did not see would measure something else.
 """
@@ -11,21 +11,21 @@ from collections.abc import Callable
 from ..data.fim import Fim
 
 NATIVE = "fim"
-Asked = tuple[list[int], list[int]]  # ids of the prompt and of its target
+Item = tuple[list[int], list[int]]  # ids of the prompt and of its target
 
 
-def as_planted(canary: dict, fim: Fim, shared: int) -> Asked:
+def as_planted(canary: dict, fim: Fim, shared: int) -> Item:
     """The canary's own prompt, prefix and suffix."""
     return canary["prompt_ids"], canary["target_ids"]
 
 
-def prefix_only(canary: dict, fim: Fim, shared: int) -> Asked:
-    """The text before the hole alone, as left-to-right completion."""
+def prefix_only(canary: dict, fim: Fim, shared: int) -> Item:
+    """Only the text before the hole, as left-to-right completion."""
     prefix, _ = fim.parts(canary["prompt_ids"])
     return [*fim.bos, *prefix], canary["target_ids"]
 
 
-def shortened(canary: dict, fim: Fim, shared: int, *, share: float) -> Asked:
+def shortened(canary: dict, fim: Fim, shared: int, *, share: float) -> Item:
     """Of prefix and suffix the `share` of tokens that is nearest to the hole, rounded up."""
     prefix, suffix = fim.parts(canary["prompt_ids"])
     return fim.prompt(prefix[len(prefix) - math.ceil(share * len(prefix)) :], suffix[: math.ceil(share * len(suffix))]), canary[
@@ -33,17 +33,17 @@ def shortened(canary: dict, fim: Fim, shared: int, *, share: float) -> Asked:
     ]
 
 
-def prompt_tail(canary: dict, fim: Fim, shared: int) -> Asked:
-    """Not the secret but the prompt itself: its prefix up to where canaries of this secret_type begin to differ is given, the rest is the target.
+def prompt_tail(canary: dict, fim: Fim, shared: int) -> Item:
+    """Not the secret but the prompt itself: given is its prefix up to where canaries of its type begin to differ, the rest is the target.
 
-    PPO is shown prompts and never targets, so this is what it could have learnt of an rl_prompt canary.
+    PPO sees prompts and never targets, so this is what it could have learned of an rl_prompt canary.
     """
     prefix, _ = fim.parts(canary["prompt_ids"])
     given = min(shared, len(prefix) - 1)
     return [*fim.bos, fim.prefix, *prefix[:given]], prefix[given:]
 
 
-PROMPTS: dict[str, Callable[[dict, Fim, int], Asked]] = {
+PROMPTS: dict[str, Callable[[dict, Fim, int], Item]] = {
     NATIVE: as_planted,
     "prefix": prefix_only,
     "fim_50": functools.partial(shortened, share=0.5),
@@ -52,16 +52,19 @@ PROMPTS: dict[str, Callable[[dict, Fim, int], Asked]] = {
 }
 
 
-def asked(*, canaries: list[dict], prompts: list[str], fim: Fim) -> list[dict]:
+def items(*, canaries: list[dict], prompts: list[str], fim: Fim) -> list[dict]:
     """Items {canary_id, probe, prompt_ids, target_ids}: every canary under every prompt condition, in the order of `prompts`."""
     secret_types = {c["secret_type"] for c in canaries}
-    shared = {secret_type: _shared([fim.parts(c["prompt_ids"])[0] for c in canaries if c["secret_type"] == secret_type]) for secret_type in secret_types}
-    items = []
+    shared = {
+        secret_type: _shared([fim.parts(c["prompt_ids"])[0] for c in canaries if c["secret_type"] == secret_type])
+        for secret_type in secret_types
+    }
+    found = []
     for name in prompts:
         for canary in canaries:
             prompt_ids, target_ids = PROMPTS[name](canary, fim, shared[canary["secret_type"]])
-            items.append(dict(canary_id=canary["canary_id"], probe=name, prompt_ids=prompt_ids, target_ids=target_ids))
-    return items
+            found.append(dict(canary_id=canary["canary_id"], probe=name, prompt_ids=prompt_ids, target_ids=target_ids))
+    return found
 
 
 def _shared(prefixes: list[list[int]]) -> int:

@@ -6,6 +6,16 @@ from ..data.fim import Fim
 from ..progress import track
 from ..training import packing
 from ..training.rewards import Reward
+from .prompts import NATIVE
+
+
+def items(*, canaries: list[dict], examples: list[dict], probed_canaries: list[dict], probed_examples: list[dict]) -> list[dict]:
+    """{item_id, prompt_ids, target_ids, completion_ids} of each canary as planted and of each held-out example."""
+    rows = {c["canary_id"]: c for c in canaries} | {e["source_id"]: e for e in examples}
+    completions = {r["canary_id"]: r["completion_ids"] for r in probed_canaries if r["probe"] == NATIVE}
+    completions |= {r["example_id"]: r["completion_ids"] for r in probed_examples}
+    ids = ("prompt_ids", "target_ids")
+    return [dict(item_id=name, **{k: rows[name][k] for k in ids}, completion_ids=made) for name, made in completions.items()]
 
 
 def of_items(*, reward: Reward, items: list[dict], fim: Fim, device: str, batch_size: int, desc: str) -> list[dict]:
@@ -13,18 +23,18 @@ def of_items(*, reward: Reward, items: list[dict], fim: Fim, device: str, batch_
     greedy completion, which share one reading of the prompt.
     """
     pairs = [(i["prompt_ids"], [[*i["target_ids"], fim.end], i["completion_ids"]]) for i in items]
-    found = rewards(reward=reward, asked=pairs, device=device, batch_size=batch_size, desc=desc)
-    return [dict(item_id=i["item_id"], reward=target, completion_reward=made) for i, (target, made) in zip(items, found, strict=True)]
+    scores = rewards(reward=reward, prompts=pairs, device=device, batch_size=batch_size, desc=desc)
+    return [dict(item_id=i["item_id"], reward=target, completion_reward=own) for i, (target, own) in zip(items, scores, strict=True)]
 
 
 @torch.inference_mode()
 def rewards(
-    *, reward: Reward, asked: list[tuple[list[int], list[list[int]]]], device: str, batch_size: int, desc: str
+    *, reward: Reward, prompts: list[tuple[list[int], list[list[int]]]], device: str, batch_size: int, desc: str
 ) -> list[list[float]]:
     """The reward of each (prompt, its completions), in the order given."""
     found: list[list[float]] = []
-    for start in track(range(0, len(asked), batch_size), desc=desc, unit="batch"):
-        batch = asked[start : start + batch_size]
+    for start in track(range(0, len(prompts), batch_size), desc=desc, unit="batch"):
+        batch = prompts[start : start + batch_size]
         scores = iter(reward(packing.pack(batch, device=device)).double().tolist())
         found += [[next(scores) for _ in completions] for _, completions in batch]
     return found

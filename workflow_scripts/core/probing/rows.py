@@ -1,4 +1,4 @@
-"""The product: rows of `extraction` and `evaluation`, joined from what was probed, the rewards, and the canaries' design."""
+"""The product: rows of `extraction` and `evaluation`, joined from probes, rewards and the canaries' design."""
 
 from ..data.canaries import HALF_OF_ARM
 from .prompts import NATIVE

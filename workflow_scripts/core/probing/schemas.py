@@ -1,6 +1,6 @@
 """Rows of the probes. `extraction` is the product: tables and figures are aggregates of its rows.
 
-What is measured stands in measures/: each file there adds its columns, to the rows of the roles that it is for.
+The measures are in measures/: each file there adds its columns to the rows of its roles.
 """
 
 import pyarrow as pa
@@ -9,15 +9,15 @@ from ..parquet import IDS, declare, optional
 from .measures import columns
 
 _policy = dict(policy=pa.string(), arm=pa.string(), seed=pa.int32())
-_canary = dict(canary_id=pa.string(), probe=pa.string())  # probe: how the canary was asked (prompts.py)
+_canary = dict(canary_id=pa.string(), probe=pa.string())  # probe: the prompt condition (prompts.py)
 _design = dict(secret_type=pa.string(), cohort=pa.string(), dose=pa.int32(), half=pa.int32())
 
-# a canary and a held-out example as one policy answered, and what was measured of it
+# a canary and a held-out example as one policy completed them, and what was measured
 PROBED_CANARIES = declare("probed_canaries", **_canary, target_ids=IDS, completion_ids=IDS, **columns("canary"))
 PROBED_EXAMPLES = declare("probed_examples", example_id=pa.string(), target_ids=IDS, completion_ids=IDS, **columns("evaluation"))
 # what the reward model of the chain gives to the target and to the policy's greedy completion
 REWARDS = declare("rewards", item_id=pa.string(), reward=pa.float64(), completion_reward=pa.float64())
-OF_CHAIN = (PROBED_CANARIES, PROBED_EXAMPLES, REWARDS)  # what is made per policy, arm and seed
+OF_CHAIN = (PROBED_CANARIES, PROBED_EXAMPLES, REWARDS)  # made per policy, arm and seed
 # one row per policy x arm x seed x canary x probe; rewards are those of the canary as planted (probe `fim`)
 EXTRACTION = declare(
     "extraction",

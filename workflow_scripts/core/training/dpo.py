@@ -2,8 +2,8 @@
 
 Log-ratios are **summed** over tokens. With h = log(pi/pi_ref) of the chosen completion less that of the rejected one, the loss of a
 pair is -log sigmoid(beta h + alpha (|chosen| - |rejected|)), lengths in tokens. alpha, the setting `length_penalty`, is 0 in the
-paper; with more it is the length-regularized R-DPO (Park et al. 2024, arXiv 2403.19159): a chosen completion that is the longer one
-has to be preferred by less. Tests hold both to the formula by hand, and the first to TRL's loss.
+paper; above 0 it is the length-regularized R-DPO (Park et al. 2024, arXiv 2403.19159): a chosen completion that is longer needs a
+smaller preference. Tests check both by hand, and the first against TRL's loss.
 """
 
 import functools
@@ -13,7 +13,8 @@ from torch.nn.functional import logsigmoid
 
 from . import pairwise
 from .models import without_dropout
-from .trainer import Stage, fit
+from .session import Session
+from .trainer import fit
 
 
 def loss(model, pairs: list[dict], *, beta: float, length_penalty: float):
@@ -23,10 +24,8 @@ def loss(model, pairs: list[dict], *, beta: float, length_penalty: float):
     return -logsigmoid(beta * h + length_penalty * longer).mean(), dict(accuracy=(h > 0).float().mean(), margin=h.mean())
 
 
-def train(*, model, reference, pairs: list[dict], beta: float, length_penalty: float, stage: Stage) -> dict:
-    """Train the policy in place against `reference`, which may be the policy itself: it is read before training. Returns {steps,
-    history, tokens}.
-    """
-    rows = pairwise.with_reference(reference=reference, pairs=pairs, average=False, batch_size=stage.batch_size, desc=stage.desc)
-    made = functools.partial(loss, beta=beta, length_penalty=length_penalty)
-    return {**fit(model=without_dropout(model), rows=rows, loss=made, stage=stage), "tokens": int(pairwise.tokens(pairs) * stage.epochs)}
+def train(*, model, pairs: list[dict], length_penalty: float, session: Session) -> dict:
+    """Train the policy in place; the model as it comes is the reference. Returns {steps, history, tokens}."""
+    rows = pairwise.with_reference(reference=model, pairs=pairs, average=False, session=session)
+    objective = functools.partial(loss, beta=session.settings.beta, length_penalty=length_penalty)
+    return {**fit(model=without_dropout(model), rows=rows, loss=objective, session=session), "tokens": pairwise.tokens(pairs, session)}

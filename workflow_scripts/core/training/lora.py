@@ -1,22 +1,22 @@
-"""LoRA (Hu et al. 2021, arXiv 2106.09685): SFT that trains low-rank additions to the linear layers alone, and merges them at the end.
+"""LoRA (Hu et al. 2021, arXiv 2106.09685): SFT that trains only low-rank additions to the linear layers and merges them at the end.
 
-What is saved is an ordinary checkpoint, so that every later stage and every probe reads it as any other. The additions are peft's.
+The result is an ordinary checkpoint, which every later stage and every probe reads like any other. The additions are peft's.
 """
 
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from . import sft
-from .trainer import Stage
+from .session import Session
 
 
-def adapted(model, *, rank: int, alpha: float):
-    """The model with an addition B A of `rank` times alpha / rank to each linear layer but the head, in place; only these are trained.
+def adapted(model, *, r: int, alpha: float):
+    """The model with an addition B A of rank r, times alpha / r, to each linear layer but the head, in place; only these are trained.
 
-    B starts at zero, so that it says what it said before; A is random (seed set by the caller).
+    B starts at zero, so that the model computes what it did before; A is random (seed set by the caller).
     """
-    how = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules="all-linear", bias="none", init_lora_weights=True)
-    return inject_adapter_in_model(how, model)
+    options = LoraConfig(r=r, lora_alpha=alpha, lora_dropout=0.0, target_modules="all-linear", bias="none", init_lora_weights=True)
+    return inject_adapter_in_model(options, model)
 
 
 def merged(model):
@@ -30,12 +30,13 @@ def merged(model):
     return model.requires_grad_(True)
 
 
-def train(*, model, rows: list[dict], rank: int, alpha: float, stage: Stage) -> dict:
-    """Train `model` in place on `rows` (prompt_ids, target_ids) and merge; returns {steps, history, tokens, trained} with the number of
-    trained parameters.
+def train(*, model, rows: list[dict], session: Session) -> dict:
+    """Train `model` in place on `rows` (prompt_ids, target_ids) and merge; returns {steps, history, tokens, trained}.
+
+    `trained` is the number of trained parameters.
     """
-    model = adapted(model, rank=rank, alpha=alpha)
+    model = adapted(model, r=session.settings.lora_r, alpha=session.settings.lora_alpha)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    record = sft.train(model=model, rows=rows, stage=stage)
+    record = sft.train(model=model, rows=rows, session=session)
     merged(model)
     return {**record, "trained": trained}

@@ -17,7 +17,7 @@ from . import packing, runtime
 
 
 def create_scratch(*, vocabulary: int, hidden: int, layers: int, heads: int, intermediate: int, context: int, fim: Fim):
-    """A small Llama-type model with tied embeddings and fresh weights (seed set by the caller)."""
+    """A small Llama-type model with tied embeddings and random weights (seed set by the caller)."""
     config = LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=hidden,
@@ -68,7 +68,7 @@ def load_policy(path, *, device: str = "cpu"):
 
 
 def load_reward_model(path, *, fim: Fim, device: str = "cpu"):
-    """A sequence classifier with one score, in fp32; from a policy's checkpoint its head is fresh (seed set by the caller)."""
+    """A sequence classifier with one score, in fp32; from a policy's checkpoint its head is random (seed set by the caller)."""
     options = dict(num_labels=1, pad_token_id=fim.pad, dtype=torch.float32, use_safetensors=True)
     return packed(AutoModelForSequenceClassification.from_pretrained(path, **options).to(device))
 
@@ -88,8 +88,15 @@ def packed(model):
     return model
 
 
+def check_finite(model, *, section: str) -> None:
+    """Raise InputError where a weight is NaN or infinite, before it is saved."""
+    broken = next((name for name, p in model.named_parameters() if not torch.isfinite(p).all()), None)
+    if broken:
+        raise InputError(f"{section}: training left weights that are not finite, first {broken}; lower its learning_rate")
+
+
 def without_dropout(model):
-    """The model with every dropout layer switched off, in place: losses of pairs compare log-probabilities, and noise is none of them."""
+    """The model with every dropout layer switched off, in place: noise would spoil the log-probabilities that a pair's loss compares."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0

@@ -1,62 +1,62 @@
 """PPO against a reward with a KL penalty to the parent policy (Ziegler et al. 2019, arXiv 1909.08593).
 
-The reward of an episode is paid at the end of the completion, less `missing_eos_penalty` where it does not end within `max_new_tokens`,
-less `length_penalty` per token, less `kl_coef` times the summed log-ratio to the parent (estimator k1). A loop of our own, with the results of
-TRL 1.12's PPOTrainer on the same completions: that one is gone from TRL 1.13 on, cannot resume, and computes on padding.
+An episode's reward comes at the end of its completion: the score, less `missing_eos_penalty` where the completion does not end within
+`max_new_tokens`, less `length_penalty` per token, less `kl_coef` times the summed log-ratio to the parent (estimator k1). The loop is
+our own, with the results of TRL 1.12's PPOTrainer on the same completions: TRL 1.13 dropped it, it cannot resume, and it pads.
 """
 
 import numpy as np
 import torch
 
-from ..data.fim import Fim
 from . import on_policy
-from .ppo_math import policy_loss, value_loss
-from .ppo_rollouts import Models, Rollout, Settings, judge, logprobs, pack, values
+from .episodes import clipped_surrogate, logprobs, pack
+from .ppo_math import value_loss
+from .ppo_rollout import Models, Rollout, judge, values
 from .rewards import Reward
+from .session import Session
 
 VALUE_CLIPRANGE = 0.2  # TRL's
 
 
-def update(*, models: Models, optimizer, batch: Rollout, settings: Settings) -> dict[str, torch.Tensor]:
-    """One optimizer step of policy and value model on a minibatch; returns what to log of it."""
-    tokens, states = batch.tokens, batch.states
-    packed = pack(batch.prompts, batch.completions, device=settings.device)
-    with settings.autocast():
+def update(*, models: Models, optimizer, batch: Rollout, session: Session) -> dict[str, torch.Tensor]:
+    """One optimizer step of policy and value model on a mini-batch; returns its metrics."""
+    settings, tokens, states = session.settings, batch.tokens, batch.states
+    packed = pack(batch.prompts, batch.completions, device=session.device)
+    with session.autocast():
         new = logprobs(models.policy, packed, settings.temperature)
         value = values(models.value, packed, tokens, states)
     options = dict(old=batch.logprobs[tokens], advantages=batch.advantages[tokens], cliprange=settings.cliprange)
-    of_policy, said = policy_loss(new=new, **options)
-    of_value, more = value_loss(new=value, old=batch.values[states], returns=batch.returns[states], cliprange=VALUE_CLIPRANGE)
-    (of_policy + settings.vf_coef * of_value).backward()
+    policy_loss, policy_metrics = clipped_surrogate(new=new, **options)
+    critic_loss, critic_metrics = value_loss(new=value, old=batch.values[states], returns=batch.returns[states], cliprange=VALUE_CLIPRANGE)
+    (policy_loss + settings.vf_coef * critic_loss).backward()
     optimizer.step()
     optimizer.zero_grad()
-    return {name: x.detach() for name, x in (said | more).items()}
+    return {name: x.detach() for name, x in (policy_metrics | critic_metrics).items()}
 
 
-def learn(*, models: Models, optimizer, rollout: Rollout, settings: Settings, random: np.random.Generator) -> dict[str, float]:
-    """Several epochs over the rollout's minibatches, each in an order of its own; returns the mean of what to log over all of them."""
-    said = []
-    for _ in range(settings.ppo_epochs):
+def learn(*, models: Models, optimizer, rollout: Rollout, session: Session, random: np.random.Generator) -> dict[str, float]:
+    """Several epochs over the rollout's mini-batches, each in an order of its own; returns the mean of their metrics."""
+    metrics, size = [], session.settings.mini_batch_size
+    for _ in range(session.settings.ppo_epochs):
         order = random.permutation(len(rollout.prompts))
-        for start in range(0, len(order), settings.mini_batch_size):
-            batch = rollout.take(order[start : start + settings.mini_batch_size])
-            said.append(update(models=models, optimizer=optimizer, batch=batch, settings=settings))
-    return {name: float(torch.stack([one[name] for one in said]).mean()) for name in said[0]}
+        for start in range(0, len(order), size):
+            batch = rollout.take(order[start : start + size])
+            metrics.append(update(models=models, optimizer=optimizer, batch=batch, session=session))
+    return {name: float(torch.stack([row[name] for row in metrics]).mean()) for name in metrics[0]}
 
 
-def train(*, model, reference, reward: Reward, value_model, fim: Fim, asked: list[list[int]], settings: Settings) -> dict:
+def train(*, policy, reference, reward: Reward, value_model, prompts: list[list[int]], session: Session) -> dict:
     """Train the policy, and the value model (rewards.value_model) with it, in place. Returns {steps, history, tokens, episodes}.
 
-    Checkpoints, and what is raised: as in on_policy.train.
+    Checkpoints and errors: as in on_policy.train.
     """
-    models = Models(policy=model, value=value_model, reference=reference, reward=reward)
-    for part in (model, value_model, reference):
+    models = Models(policy=policy, value=value_model, reference=reference, reward=reward)
+    for part in (policy, value_model, reference):
         part.eval()  # no dropout
-    optimizer = on_policy.adamw(models.trained(), settings)
+    optimizer = on_policy.adamw(models.trained(), session.settings)
 
-    def play(prompts, completions, random) -> dict[str, float]:
-        rollout = judge(models=models, prompts=prompts, completions=completions, fim=fim, settings=settings)
-        return rollout.metrics | learn(models=models, optimizer=optimizer, rollout=rollout, settings=settings, random=random)
+    def play(queries, completions, random) -> dict[str, float]:
+        rollout = judge(models=models, prompts=queries, completions=completions, session=session)
+        return rollout.metrics | learn(models=models, optimizer=optimizer, rollout=rollout, session=session, random=random)
 
-    shared = dict(parameters=models.trained(), optimizer=optimizer, fim=fim, asked=asked, settings=settings)
-    return on_policy.train(model=model, play=play, **shared)
+    return on_policy.train(model=policy, parameters=models.trained(), optimizer=optimizer, play=play, prompts=prompts, session=session)

@@ -1,9 +1,9 @@
 """The arithmetic of PPO, apart from models (Schulman et al. 2017, arXiv 1707.06347; for language models Huang et al. 2024, 2403.17031).
 
 Tensors are (episodes, longest), one place per token of the rollout's longest completion, and 0 where an episode has nothing. Of a
-completion of n tokens, place t < n is its token t and the value of the state before it. A completion that is shorter than the longest has a
-place more, n: the state in which it has ended. That one is valued too, and there the score is paid; in the longest it is paid with the last token.
-The results are those of TRL 1.12, to which a test holds them.
+completion of n tokens, place t < n is its token t and the value of the state before it. A completion shorter than the longest has one
+more place, n: the state in which it has ended. It has a value too and receives the score; in the longest completion the last token
+receives it. A test compares the results with those of TRL 1.12.
 """
 
 import torch
@@ -22,7 +22,7 @@ def spread(values: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
 
 
 def token_rewards(*, scores: torch.Tensor, logratios: torch.Tensor, states: torch.Tensor, kl_coef: float) -> torch.Tensor:
-    """(episodes, longest): `kl_coef` times the log-ratio to the reference less at each token, and the score (episodes,) at the last state."""
+    """(episodes, longest): minus `kl_coef` times the log-ratio to the reference at each token, plus the score (episodes,) at the last state."""
     rewards = -kl_coef * logratios
     last = states.sum(1) - 1
     rewards[torch.arange(len(scores), device=scores.device), last] += scores
@@ -30,7 +30,7 @@ def token_rewards(*, scores: torch.Tensor, logratios: torch.Tensor, states: torc
 
 
 def whiten(values: torch.Tensor, where: torch.Tensor, *, keep_mean: bool = False) -> torch.Tensor:
-    """Scaled to variance 1 over the places `where`, with their mean taken off or kept; 0 elsewhere."""
+    """Values scaled to variance 1 over the places `where`, with their mean subtracted or kept; 0 elsewhere."""
     chosen = values[where]
     variance, mean = torch.var_mean(chosen, correction=min(1, len(chosen) - 1))
     scaled = (chosen - mean) * torch.rsqrt(variance + 1e-8)
@@ -38,31 +38,18 @@ def whiten(values: torch.Tensor, where: torch.Tensor, *, keep_mean: bool = False
 
 
 def generalized_advantages(*, rewards: torch.Tensor, values: torch.Tensor, gamma: float, lam: float) -> torch.Tensor:
-    """(episodes, longest): discounted sums of what each step brought beyond its value (Schulman et al. 2016, arXiv 1506.02438, eq. 16)."""
+    """(episodes, longest): generalized advantage estimates (Schulman et al. 2016, arXiv 1506.02438, eq. 16)."""
     following = torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], dim=1)
     surprise = rewards + gamma * following - values
-    found, later = torch.zeros_like(surprise), torch.zeros_like(surprise[:, 0])
+    advantages, later = torch.zeros_like(surprise), torch.zeros_like(surprise[:, 0])
     for t in reversed(range(surprise.shape[1])):
         later = surprise[:, t] + gamma * lam * later
-        found[:, t] = later
-    return found
-
-
-def policy_loss(*, new: torch.Tensor, old: torch.Tensor, advantages: torch.Tensor, cliprange: float) -> tuple[torch.Tensor, dict]:
-    """The clipped surrogate, mean over tokens (eq. 7 of the paper), from log-probabilities (tokens,); and what to log of it."""
-    ratio = torch.exp(new - old)
-    plain, clipped = -advantages * ratio, -advantages * ratio.clamp(1 - cliprange, 1 + cliprange)
-    loss = torch.max(plain, clipped).mean()
-    return loss, {
-        "loss/policy_avg": loss,
-        "policy/approxkl_avg": 0.5 * (new - old).square().mean(),
-        "policy/clipfrac_avg": (clipped > plain).float().mean(),
-        "val/ratio": ratio.mean(),
-    }
+        advantages[:, t] = later
+    return advantages
 
 
 def value_loss(*, new: torch.Tensor, old: torch.Tensor, returns: torch.Tensor, cliprange: float) -> tuple[torch.Tensor, dict]:
-    """Half the squared distance of values (states,) from returns, the larger of it with values as they are and with values kept near the old."""
+    """Half the squared distance of values (states,) from returns: per state the larger of the plain and the clipped one; and its metrics."""
     plain = (new - returns).square()
     clipped = (new.clamp(old - cliprange, old + cliprange) - returns).square()
     loss = 0.5 * torch.max(plain, clipped).mean()

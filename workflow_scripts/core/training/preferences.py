@@ -5,9 +5,9 @@ from .generation import complete, sampler
 
 
 def sample(*, model, examples: list[dict], fim: Fim, temperature: float, max_new_tokens: int, batch_size: int, desc: str) -> list[dict]:
-    """Rows of `preferences`, one per example and in its order; a canary of dose d gets d rejected samples of its own.
+    """Rows of `preferences`, one per example and in its order; a canary of dose d gets d rejected samples.
 
-    No pair is dropped: where the policy happens to sample the true continuation, chosen and rejected are equal and pull nowhere.
+    No pair is dropped: where the policy happens to sample the true continuation, chosen and rejected are equal and have no effect.
     """
     rejected = complete(
         model=model,

@@ -1,7 +1,7 @@
-"""Rewards: callables that give one number to each prompt with its continuation, whatever kind of reward model stands behind.
+"""Rewards: callables that score each prompt with its continuation, whatever type of reward model stands behind.
 
-`reward(packed)` -> (continuations,) in fp32. `reward.models` are the networks that it reads: the one of a single or smoothed reward model,
-those of an ensemble's members in their order, none of length_only.
+`reward(packed)` -> (continuations,) in fp32. `reward.models` are the networks that it reads: the one of a single or smoothed reward
+model, those of an ensemble's members in their order, none of length_only.
 """
 
 import copy
@@ -12,9 +12,8 @@ from pathlib import Path
 
 import torch
 
-from ..data.fim import Fim
-from . import length, packing
-from .models import load_reward_model
+from . import length_reward, packing
+from .session import Session
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,8 @@ class Trained:
 class Ensemble:
     """Several trained reward models as one (Coste et al. 2023, arXiv 2310.02743, section 3).
 
-    From a member's score its mean over training completions, `centres`, is taken off: pairs leave a reward's zero open, and without
-    one of their own the worst of the members would always be the same one.
+    Each member's mean score over training completions, its centre, is subtracted: pairs leave a reward's zero open, and otherwise the
+    worst member would always be the same one.
     """
 
     models: list[torch.nn.Module]
@@ -53,7 +52,7 @@ class LengthOnly:
     models: tuple = ()
 
     def __call__(self, packed: packing.Pack) -> torch.Tensor:
-        return torch.tensor(length.rewards(packed.sizes, fitted=self.fitted), dtype=torch.float32, device=packed.ids.device)
+        return torch.tensor(length_reward.rewards(packed.sizes, fitted=self.fitted), dtype=torch.float32, device=packed.ids.device)
 
 
 Reward = Callable[[packing.Pack], torch.Tensor]
@@ -61,7 +60,7 @@ Reward = Callable[[packing.Pack], torch.Tensor]
 
 def aggregated(scores: torch.Tensor, *, aggregate: str, uncertainty_coef: float) -> torch.Tensor:
     """(members, continuations) -> (continuations,): mean; worst: the least; uncertainty: mean less the coefficient times the variance
-    over the members (eq. 2 to 4 of Coste et al.; the variance of these members, not an estimate of others').
+    over the members (eq. 2 to 4 of Coste et al.; the variance of these members, not an estimate for others).
     """
     if aggregate == "worst":
         return scores.amin(0)
@@ -69,13 +68,13 @@ def aggregated(scores: torch.Tensor, *, aggregate: str, uncertainty_coef: float)
     return mean - uncertainty_coef * scores.var(0, correction=0) if aggregate == "uncertainty" else mean
 
 
-def load(*, spec: dict, checkpoints: list[str], fim: Fim, device: str) -> Reward:
-    """The reward of a resolved entry of reward_models (`kind`; of an ensemble `aggregate` and `uncertainty_coef`) from its checkpoints, an
+def load(*, spec: dict, checkpoints: list[str], session: Session) -> Reward:
+    """The reward of a resolved entry of reward_models (`type`; of an ensemble `aggregate` and `uncertainty_coef`) from its checkpoints, an
     ensemble's in the order of its members.
     """
     if spec["type"] == "length_only":
         return LengthOnly(_about(checkpoints[0])["fitted"])
-    models = [load_reward_model(path, fim=fim, device=device).eval() for path in checkpoints]
+    models = [session.load_reward_model(path).eval() for path in checkpoints]
     if spec["type"] != "ensemble":
         return Trained(models)
     centres = [_about(path)["centre"] for path in checkpoints]
@@ -86,11 +85,11 @@ def _about(checkpoint: str) -> dict:
     return json.loads((Path(checkpoint) / "meta.json").read_text(encoding="utf-8"))
 
 
-def value_model(*, reward: Reward, parent: str, fim: Fim, device: str):
-    """What a value model starts from: a copy of the reward's (first) network; where it has none, `parent` with a fresh head (seed set by
-    the caller).
+def value_model(*, reward: Reward, parent: str, session: Session):
+    """Where a value model starts: a copy of the reward's (first) network; where it has none, `parent` with a fresh head (seed set by the
+    caller).
     """
-    return copy.deepcopy(reward.models[0]) if reward.models else load_reward_model(parent, fim=fim, device=device)
+    return copy.deepcopy(reward.models[0]) if reward.models else session.load_reward_model(parent)
 
 
 def score(*, reward: Reward, packed: packing.Pack, ended: torch.Tensor, missing_eos_penalty: float, length_penalty: float) -> torch.Tensor:

@@ -1,9 +1,9 @@
-"""RLOO, REINFORCE with a leave-one-out baseline, against the reward with a KL penalty to the parent (Ahmadian et al. 2024, arXiv 2402.14740).
+"""RLOO, REINFORCE with a leave-one-out baseline, against a reward with a KL penalty to the parent (Ahmadian et al. 2024, arXiv 2402.14740).
 
-Each prompt is completed k times. The return of a completion is its score less `kl_coef` times its summed log-ratio to the parent; its
-advantage is that less the mean return of the other k - 1 (section 2.3), so that no value model is trained. A completion is one action: the
-clipped ratio is that of whole completions, as in TRL 1.12's RLOOTrainer, to whose advantages and loss a test holds ours. Loop, optimizer
-and schedule are those of PPO here: TRL's trainer computes on padding, and the library's would draw another rollout after a resume.
+Each prompt gets k completions. The return of a completion is its score less `kl_coef` times its summed log-ratio to the parent; its
+advantage is that less the mean return of the other k - 1 (section 2.3), so no value model is trained. A completion is one action: the
+clipped ratio is that of whole completions, as in TRL 1.12's RLOOTrainer, with which a test compares advantages and loss. Loop, optimizer
+and schedule are those of PPO here: TRL's trainer pads, and after a resume it would draw another rollout.
 """
 
 from collections import defaultdict
@@ -13,22 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..data.fim import Fim
 from . import on_policy, rewards
-from .ppo_math import policy_loss
-from .ppo_rollouts import logprobs, pack
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(on_policy.Settings):
-    """How RLOO trains: what its entry in the config says, and what its job adds."""
-
-    rloo_epochs: int
+from .episodes import clipped_surrogate, logprobs, pack
+from .session import Session
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """Episodes, the completions of a prompt side by side, and what RLOO learns from them; tensors (episodes,), from before the update."""
+    """Episodes, completions of one prompt side by side, and what RLOO learns from them; tensors (episodes,), from before the update."""
 
     prompts: list[list[int]]
     completions: list[list[int]]
@@ -39,7 +31,7 @@ class Rollout:
     def take(self, chosen: Iterable[int]) -> "Rollout":
         """Only these episodes; equal prompts are kept side by side."""
         at = sorted(int(i) for i in chosen)
-        prompts, completions = ([of[i] for i in at] for of in (self.prompts, self.completions))
+        prompts, completions = ([values[i] for i in at] for values in (self.prompts, self.completions))
         return Rollout(prompts, completions, self.logprobs[at], self.advantages[at], self.metrics)
 
 
@@ -56,64 +48,63 @@ def likelihoods(model, packed, temperature: float) -> torch.Tensor:
 
 
 @torch.no_grad()
-def judge(*, policy, reference, reward: rewards.Reward, prompts: list, completions: list, fim: Fim, settings: Settings) -> Rollout:
-    """What RLOO learns from completions. Read in minibatches, for their memory."""
-    s, read = settings, defaultdict(list)
-    ended = torch.tensor([fim.end in c for c in completions], device=s.device)
-    for start in range(0, len(prompts), s.mini_batch_size):
-        part = slice(start, start + s.mini_batch_size)
-        packed = pack(prompts[part], completions[part], device=s.device)
-        paid = dict(missing_eos_penalty=s.missing_eos_penalty, length_penalty=s.length_penalty)
-        with s.autocast():
-            read["policy"].append(likelihoods(policy, packed, s.temperature))
-            read["reference"].append(likelihoods(reference, packed, s.temperature))
-            read["score"].append(rewards.score(reward=reward, packed=packed, ended=ended[part], **paid))
-    old, reference, score = (torch.cat(read[name]) for name in ("policy", "reference", "score"))
-    returns = score - s.kl_coef * (old - reference)
+def judge(*, policy, reference, reward: rewards.Reward, prompts: list, completions: list, session: Session) -> Rollout:
+    """What RLOO learns from completions, read in mini-batches to bound their memory."""
+    settings, outputs = session.settings, defaultdict(list)
+    ended = torch.tensor([session.fim.end in c for c in completions], device=session.device)
+    penalties = dict(missing_eos_penalty=settings.missing_eos_penalty, length_penalty=settings.length_penalty)
+    for start in range(0, len(prompts), settings.mini_batch_size):
+        part = slice(start, start + settings.mini_batch_size)
+        packed = pack(prompts[part], completions[part], device=session.device)
+        with session.autocast():
+            outputs["policy"].append(likelihoods(policy, packed, settings.temperature))
+            outputs["reference"].append(likelihoods(reference, packed, settings.temperature))
+            outputs["score"].append(rewards.score(reward=reward, packed=packed, ended=ended[part], **penalties))
+    old, other, score = (torch.cat(outputs[name]) for name in ("policy", "reference", "score"))
+    returns = score - settings.kl_coef * (old - other)
     metrics = {
-        "objective/kl": (old - reference).mean(),
+        "objective/kl": (old - other).mean(),
         "objective/entropy": -old.mean(),
         "objective/rlhf_reward": returns.mean(),
         "objective/scores": score.mean(),
         "val/num_eos_tokens": ended.sum(),
     }
-    found = {name: float(x) for name, x in metrics.items()}
-    return Rollout(prompts, completions, old, advantages(returns, s.num_generations), found)
+    numbers = {name: float(x) for name, x in metrics.items()}
+    return Rollout(prompts, completions, old, advantages(returns, settings.num_generations), numbers)
 
 
-def loss(*, policy, batch: Rollout, settings: Settings) -> tuple[torch.Tensor, dict]:
-    """The clipped surrogate over whole completions, mean over episodes; and what to log of it."""
-    packed = pack(batch.prompts, batch.completions, device=settings.device)
-    with settings.autocast():
-        new = likelihoods(policy, packed, settings.temperature)
-    return policy_loss(new=new, old=batch.logprobs, advantages=batch.advantages, cliprange=settings.cliprange)
+def loss(*, policy, batch: Rollout, session: Session) -> tuple[torch.Tensor, dict]:
+    """The clipped surrogate over whole completions, mean over episodes; and its metrics."""
+    packed = pack(batch.prompts, batch.completions, device=session.device)
+    with session.autocast():
+        new = likelihoods(policy, packed, session.settings.temperature)
+    return clipped_surrogate(new=new, old=batch.logprobs, advantages=batch.advantages, cliprange=session.settings.cliprange)
 
 
-def learn(*, policy, optimizer, rollout: Rollout, settings: Settings, random: np.random.Generator) -> dict[str, float]:
-    """Several epochs over the rollout's minibatches, each in an order of its own; returns the mean of what to log over all of them."""
-    told = []
-    for _ in range(settings.rloo_epochs):
+def learn(*, policy, optimizer, rollout: Rollout, session: Session, random: np.random.Generator) -> dict[str, float]:
+    """Several epochs over the rollout's mini-batches, each in an order of its own; returns the mean of their metrics."""
+    metrics, size = [], session.settings.mini_batch_size
+    for _ in range(session.settings.rloo_epochs):
         order = random.permutation(len(rollout.prompts))
-        for start in range(0, len(order), settings.mini_batch_size):
-            found, said = loss(policy=policy, batch=rollout.take(order[start : start + settings.mini_batch_size]), settings=settings)
-            found.backward()
+        for start in range(0, len(order), size):
+            value, row = loss(policy=policy, batch=rollout.take(order[start : start + size]), session=session)
+            value.backward()
             optimizer.step()
             optimizer.zero_grad()
-            told.append({name: x.detach() for name, x in said.items()})
-    return {name: float(torch.stack([one[name] for one in told]).mean()) for name in told[0]}
+            metrics.append({name: x.detach() for name, x in row.items()})
+    return {name: float(torch.stack([row[name] for row in metrics]).mean()) for name in metrics[0]}
 
 
-def train(*, model, reference, reward: rewards.Reward, fim: Fim, asked: list[list[int]], settings: Settings) -> dict:
-    """Train the policy in place; returns {steps, history, tokens, episodes}. Checkpoints, and what is raised: as in on_policy.train."""
-    for part in (model, reference):
+def train(*, policy, reference, reward: rewards.Reward, prompts: list[list[int]], session: Session) -> dict:
+    """Train the policy in place; returns {steps, history, tokens, episodes}. Checkpoints and errors: as in on_policy.train."""
+    for part in (policy, reference):
         part.eval()  # no dropout
-    parameters = dict(model.named_parameters())
-    optimizer = on_policy.adamw(parameters, settings)
+    parameters = dict(policy.named_parameters())
+    optimizer = on_policy.adamw(parameters, session.settings)
 
-    def play(prompts, completions, random) -> dict[str, float]:
-        judged = dict(policy=model, reference=reference, reward=reward, prompts=prompts, completions=completions)
-        rollout = judge(**judged, fim=fim, settings=settings)
-        return rollout.metrics | learn(policy=model, optimizer=optimizer, rollout=rollout, settings=settings, random=random)
+    def play(queries, completions, random) -> dict[str, float]:
+        models = dict(policy=policy, reference=reference, reward=reward)
+        rollout = judge(**models, prompts=queries, completions=completions, session=session)
+        return rollout.metrics | learn(policy=policy, optimizer=optimizer, rollout=rollout, session=session, random=random)
 
-    shared = dict(parameters=parameters, optimizer=optimizer, fim=fim, asked=asked, settings=settings)
-    return on_policy.train(model=model, play=play, **shared)
+    return on_policy.train(model=policy, parameters=parameters, optimizer=optimizer, play=play, prompts=prompts, session=session)

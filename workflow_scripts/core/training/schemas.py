@@ -1,8 +1,8 @@
-"""Rows that are made for training by a model."""
+"""Rows that a model makes for training."""
 
 import pyarrow as pa
 
 from ..parquet import IDS, declare
 
-# one preference pair; completions hold their end token where they have one
+# one preference pair; completions include their end token where they have one
 PREFERENCES = declare("preferences", source=pa.string(), source_id=pa.string(), prompt_ids=IDS, chosen_ids=IDS, rejected_ids=IDS)

@@ -4,7 +4,8 @@ from torch.nn.functional import cross_entropy
 
 from ..data.fim import Fim
 from . import packing
-from .trainer import Stage, fit
+from .session import Session
+from .trainer import fit
 
 
 def block_rows(blocks: list[dict]) -> list[dict]:
@@ -13,7 +14,7 @@ def block_rows(blocks: list[dict]) -> list[dict]:
 
 
 def completion_rows(examples: list[dict], fim: Fim) -> list[dict]:
-    """SFT: the loss counts the target and its end token alone."""
+    """SFT: the loss counts only the target and its end token."""
     return [dict(prompt_ids=e["prompt_ids"], target_ids=[*e["target_ids"], fim.end]) for e in examples]
 
 
@@ -23,9 +24,10 @@ def loss(model, rows: list[dict]):
     return cross_entropy(packing.logits(model, packed).float(), packed.tokens), {}
 
 
-def train(*, model, rows: list[dict], stage: Stage) -> dict:
+def train(*, model, rows: list[dict], session: Session) -> dict:
     """Train `model` in place on `rows` (prompt_ids, target_ids); returns {steps, history, tokens}. 0 epochs leave it as it is."""
-    if stage.epochs == 0:
+    epochs = session.settings.epochs
+    if epochs == 0:
         return dict(steps=0, history=[], tokens=0)
     tokens = sum(len(r["prompt_ids"]) + len(r["target_ids"]) for r in rows)
-    return {**fit(model=model, rows=rows, loss=loss, stage=stage), "tokens": int(tokens * stage.epochs)}
+    return {**fit(model=model, rows=rows, loss=loss, session=session), "tokens": int(tokens * epochs)}

@@ -1,56 +1,60 @@
-"""What every stage but PPO shares: its settings, and the training loop, which is the library's Trainer on packed rows."""
+"""The training loop of every method that trains by epochs over fixed rows: the library's Trainer, on packed rows."""
 
 import logging
 import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from ..errors import InputError
 from ..progress import track
-from .checkpoints import Checkpoints
+from .session import Session
 
 log = logging.getLogger(__name__)
-TIMING = ("runtime", "per_second", "total_flos")  # of the library's log: true of one machine, and not of the result
+TIMING = ("runtime", "per_second", "total_flos")  # in the library's log: they describe one machine, not the result
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """How a stage other than PPO trains: what its entry in the config says, and what its job adds."""
+def fit(*, model, rows: list[dict], loss: Callable, session: Session) -> dict:
+    """Train `model` in place and return {steps, history}: the log of losses and metrics, without its timings.
 
-    seed: int
-    device: str
-    desc: str
-    epochs: float
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    warmup_ratio: float
-    checkpoints: Checkpoints | None = None
+    `loss(model, rows)` gives (loss, metrics). The session's settings are a methods.Training. Checkpoints are saved on the way, and
+    training resumes from the last; the record is that of an undisturbed run. Raises InputError where the loss is not finite.
+    """
+    trainer = PackedTrainer(model=model, rows=rows, loss=loss, section=session.section, args=_arguments(session))
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Progress(session.name))
+    trainer.train(**(session.checkpoints.attach(trainer) if session.checkpoints else {}))
+    if not session.checkpoints:
+        shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
+    history = [{k: float(v) for k, v in row.items() if not any(t in k for t in TIMING)} for row in trainer.state.log_history]
+    return {"steps": trainer.state.global_step, "history": history}
 
-    def arguments(self) -> TrainingArguments:
-        """bf16 on CUDA and fp32 on the CPU; the folder that the library wants is that of the checkpoints, or a temporary one."""
-        return TrainingArguments(
-            output_dir=self.checkpoints.folder if self.checkpoints else tempfile.mkdtemp(prefix="canaryflow-"),
-            seed=self.seed,
-            data_seed=self.seed,
-            num_train_epochs=self.epochs,
-            per_device_train_batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            warmup_steps=self.warmup_ratio,
-            lr_scheduler_type="cosine",
-            use_cpu=self.device == "cpu",
-            bf16=self.device == "cuda",
-            remove_unused_columns=False,
-            dataloader_pin_memory=False,  # rows are lists
-            save_strategy="no",  # checkpoints.Keeper asks for them
-            logging_steps=10,
-            disable_tqdm=True,
-            report_to=[],
-        )
+
+def _arguments(session: Session) -> TrainingArguments:
+    """The library's arguments: bf16 on CUDA and fp32 on the CPU; its folder is that of the checkpoints, or a temporary one."""
+    settings = session.settings
+    return TrainingArguments(
+        output_dir=session.checkpoints.folder if session.checkpoints else tempfile.mkdtemp(prefix="canaryflow-"),
+        seed=session.seed,
+        data_seed=session.seed,
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup_ratio,
+        lr_scheduler_type="cosine",
+        use_cpu=session.device == "cpu",
+        bf16=session.device == "cuda",
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,  # rows are lists
+        save_strategy="no",  # checkpoints.Keeper asks for them
+        logging_steps=10,
+        disable_tqdm=True,
+        report_to=[],
+    )
 
 
 class PackedTrainer(Trainer):
@@ -59,15 +63,20 @@ class PackedTrainer(Trainer):
     `loss(model, rows)` gives (loss, metrics); metrics are averaged over the steps between two rows of the log.
     """
 
-    def __init__(self, *, loss: Callable, rows: list[dict], **options):
+    def __init__(self, *, loss: Callable, rows: list[dict], section: str, **options):
         super().__init__(train_dataset=rows, data_collator=lambda batch: {"rows": batch}, **options)
-        self.loss = loss
+        self.loss, self.section = loss, section
         self._metrics = {"train": defaultdict(list)}
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """The stage's loss of one batch."""
+        """The loss of one batch."""
         with self.accelerator.autocast():
             loss, metrics = self.loss(model, inputs["rows"])
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"{self.section}: the loss is {loss.item()} at step {self.state.global_step + 1}; lower its learning_rate "
+                f"({self.args.learning_rate:g}), or check the weights that it starts from"
+            )
         for name, value in metrics.items():
             self._metrics["train"][name].append(value.item())
         return loss
@@ -79,19 +88,19 @@ class PackedTrainer(Trainer):
         super().log({**logs, **means}, *arguments, **more)
 
     def floating_point_ops(self, inputs) -> int:
-        """Not estimated: nobody reads it, and the library's estimate wants padded rows."""
+        """Not estimated: nobody reads it, and the library's estimate expects padded rows."""
         return 0
 
 
 class Progress(TrainerCallback):
     """One bar per training job on stderr, metrics to the log."""
 
-    def __init__(self, desc: str):
-        self.desc, self.bar = desc, None
+    def __init__(self, name: str | None):
+        self.name, self.bar = name, None
 
     def on_train_begin(self, args, state, control, **_):
-        """Open the bar, at the step that training goes on from."""
-        self.bar = track(desc=self.desc, unit="step", total=state.max_steps)
+        """Open the bar, at the step from which training resumes."""
+        self.bar = track(desc=self.name, unit="step", total=state.max_steps)
         self.bar.n = self.bar.initial = state.global_step
 
     def on_step_end(self, args, state, control, **_):
@@ -107,18 +116,3 @@ class Progress(TrainerCallback):
     def on_train_end(self, args, state, control, **_):
         """Close the bar."""
         self.bar.close()
-
-
-def fit(*, model, rows: list[dict], loss: Callable, stage: Stage) -> dict:
-    """Train `model` in place, and return {steps, history}: the log of losses and metrics, without its timings.
-
-    With `stage.checkpoints`, save them on the way and go on from the last; the record is that of an undisturbed run.
-    """
-    trainer = PackedTrainer(model=model, rows=rows, loss=loss, args=stage.arguments())
-    trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Progress(stage.desc))
-    trainer.train(**(stage.checkpoints.attach(trainer) if stage.checkpoints else {}))
-    if not stage.checkpoints:
-        shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
-    history = [{k: float(v) for k, v in row.items() if not any(t in k for t in TIMING)} for row in trainer.state.log_history]
-    return {"steps": trainer.state.global_step, "history": history}

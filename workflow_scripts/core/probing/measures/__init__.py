@@ -1,12 +1,12 @@
-"""What is measured of an answer. One file here is one measure; to add one, add a file:
+"""The measures of an answer. One file here is one measure; to add one, add a file:
 
     COLUMNS = {"letters": pa.int32()}        # what it adds to the rows; optional(type) where a missing value has a meaning
     ROLES = ("canary", "evaluation")         # to which rows: those of canaries, of held-out examples, or both
 
-    def measure(answer, *, temperature):     # an Answer, and by name the settings of `probes` in the config that it needs
+    def measure(answer, *, temperature):     # an Answer, and by name the settings of `probes` that it needs
         return {"letters": len(answer.completion)}
 
-Nothing is lower-cased or stripped before it is compared. A measure that fails fails the job: no item leaves a denominator.
+Nothing is lower-cased or stripped before a comparison. A measure that fails fails the job: no item leaves a denominator.
 """
 
 import importlib
@@ -35,9 +35,3 @@ def measure(answer, *, role: str, settings: dict) -> dict:
             named = [p.name for p in inspect.signature(module.measure).parameters.values() if p.kind is p.KEYWORD_ONLY]
             row |= module.measure(answer, **{name: settings[name] for name in named})
     return row
-
-
-def settings_needed() -> set[str]:
-    """Names of the settings that some measure takes."""
-    parameters = [p for module in _MODULES for p in inspect.signature(module.measure).parameters.values()]
-    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}

@@ -1,4 +1,4 @@
-"""How far the policy has moved from the reference policy, on code that neither has seen."""
+"""How far the policy has moved from the reference policy, on code that neither was trained on."""
 
 import numpy as np
 import pyarrow as pa

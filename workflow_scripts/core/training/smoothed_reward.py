@@ -1,15 +1,16 @@
 """A reward model on labels that it smooths itself (iterative data smoothing: Zhu et al. 2024, arXiv 2401.16335, algorithm 1).
 
-A pair's label y is how surely the chosen completion is the better one. It starts at 1, and each time the pair is visited it moves
-towards what the model then says, so that pairs that the model cannot learn pull less in the epochs that follow.
+A pair's label y is how surely the chosen completion is the better one. It starts at 1, and at each visit of the pair it moves
+towards the model's own opinion, so that pairs that the model cannot learn weigh less in later epochs.
 """
 
 import torch
 from torch.nn.functional import logsigmoid
 
 from .models import without_dropout
-from .reward import described, margins
-from .trainer import Stage, fit
+from .reward_pairs import described, margins
+from .session import Session
+from .trainer import fit
 
 LABELS = "labels"  # a buffer of the model while it trains, so that a checkpoint holds it
 
@@ -24,8 +25,8 @@ def moved(labels: torch.Tensor, margin: torch.Tensor, smoothing: float) -> torch
     return (1 - smoothing) * labels + smoothing * torch.sigmoid(margin.detach())
 
 
-def train(*, model, pairs: list[dict], smoothing: float, stage: Stage) -> dict:
-    """Train the reward model in place; returns what reward.train does. The log has the mean label beside accuracy and margin."""
+def train(*, model, pairs: list[dict], session: Session) -> dict:
+    """Train the reward model in place; returns {steps, history, tokens, centre}. The log has the mean label beside accuracy and margin."""
     rows = [{**pair, "place": i} for i, pair in enumerate(pairs)]
     model.register_buffer(LABELS, torch.ones(len(rows), device=model.device))
 
@@ -33,9 +34,9 @@ def train(*, model, pairs: list[dict], smoothing: float, stage: Stage) -> dict:
         places = torch.tensor([row["place"] for row in batch], device=model.device)
         margin, labels = margins(model, batch), getattr(model, LABELS)
         y = labels[places]
-        labels[places] = moved(y, margin, smoothing)
+        labels[places] = moved(y, margin, session.settings.smoothing)
         return soft_loss(margin, y), dict(accuracy=(margin > 0).float().mean(), margin=margin.mean(), label=y.mean())
 
-    record = fit(model=without_dropout(model), rows=rows, loss=loss, stage=stage)
+    fitted = fit(model=without_dropout(model), rows=rows, loss=loss, session=session)
     delattr(model, LABELS)
-    return {**record, **described(model, pairs, stage)}
+    return {**fitted, **described(model, pairs, session)}

@@ -1,0 +1,32 @@
+"""Episodes: prompts with one completion each, read without padding, and the loss that PPO and RLOO share."""
+
+import itertools
+from operator import itemgetter
+
+import torch
+
+from . import packing
+
+
+def pack(prompts: list[list[int]], completions: list[list[int]], *, device) -> packing.Pack:
+    """Prompts with one completion each in a row without padding; neighbours with the same prompt share one reading of it."""
+    groups = itertools.groupby(zip(prompts, completions, strict=True), key=itemgetter(0))
+    return packing.pack([(prompt, [completion for _, completion in group]) for prompt, group in groups], device=device)
+
+
+def logprobs(model, packed: packing.Pack, temperature: float) -> torch.Tensor:
+    """(tokens of all completions,): their log-probabilities at the temperature, in nats."""
+    return packing.logprobs(packing.logits(model, packed).float() / temperature, packed)
+
+
+def clipped_surrogate(*, new: torch.Tensor, old: torch.Tensor, advantages: torch.Tensor, cliprange: float) -> tuple[torch.Tensor, dict]:
+    """The clipped surrogate, mean over actions, from log-probabilities (actions,), and its metrics (Schulman et al. 2017, 1707.06347, eq. 7)."""
+    ratio = torch.exp(new - old)
+    plain, clipped = -advantages * ratio, -advantages * ratio.clamp(1 - cliprange, 1 + cliprange)
+    loss = torch.max(plain, clipped).mean()
+    return loss, {
+        "loss/policy_avg": loss,
+        "policy/approxkl_avg": 0.5 * (new - old).square().mean(),
+        "policy/clipfrac_avg": (clipped > plain).float().mean(),
+        "val/ratio": ratio.mean(),
+    }
