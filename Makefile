@@ -1,5 +1,6 @@
 # make run: the default experiment, from raw code to report.   make test: the test suite; make test-all: with its slow half.
-# make save: store the artifacts with DVC and the rest in git.   make restore: fetch the artifacts of this commit.
+# make save: store a finished run with DVC and git.   make restore: fetch the artifacts of this commit.
+# make publish RUNS="default quick": save finished runs of experiments/ and write their pages in docs/results, in one commit.
 # make compare RUNS="default mine": finished runs side by side, on one page.
 # make bench: the speed of every stage, with the models of the default run.
 # Overlays: make run CONFIG=my.yaml, and so for save and restore.   All create .venv from envs/requirements.txt when it is missing or out of date.
@@ -13,9 +14,9 @@ RUNS ?=
 USING = PATH="$(CURDIR)/$(BIN):$$PATH"
 OVERLAYS = $(if $(CONFIG),--configfile $(CONFIG))
 
-.PHONY: run test test-all save restore compare bench dvc.yaml lint env clean
+.PHONY: run test test-all save restore publish compare bench dvc.yaml lint env overlays clean
 
-run: env
+run: env overlays
 	$(USING) snakemake --cores all $(OVERLAYS)
 
 test: env
@@ -27,15 +28,18 @@ test-all: env
 bench: run
 	$(USING) python -m benchmarks
 
-dvc.yaml: env
+dvc.yaml: env overlays
 	$(USING) python -m workflow_scripts.artifacts describe $(CONFIG)
 
-save: env
+save: env overlays
 	$(USING) snakemake --cores all --quiet rules $(OVERLAYS)
 	$(USING) python -m workflow_scripts.artifacts save $(CONFIG)
 
-restore: env
+restore: env overlays
 	$(USING) python -m workflow_scripts.artifacts restore $(CONFIG)
+
+publish: env
+	$(USING) python -m workflow_scripts.artifacts publish $(RUNS)
 
 compare: env
 	$(USING) python -m workflow_scripts.compare $(addprefix results/,$(RUNS))
@@ -44,6 +48,9 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakemake --lint
+
+overlays:
+	@for file in $(CONFIG); do test -f "$$file" || { echo "canaryflow: there is no $$file; name an overlay, such as experiments/quick.yaml"; exit 1; }; done
 
 env: $(READY)
 

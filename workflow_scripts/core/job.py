@@ -87,12 +87,12 @@ def _record(snakemake, name: str, stack: contextlib.ExitStack):
     """The job's lock, held until the stack closes, and its record; None where the rule has no receipt."""
     if not hasattr(snakemake.output, "receipt"):
         return None
-    from .freshness.record import Record, alone
+    from .freshness.record import SAME, Record, alone
 
     stack.enter_context(alone(name))
     record = Record(snakemake, name)
     if record.is_unchanged():
-        print(f"canaryflow: {name}: its inputs came out the same, so its outputs stand", file=sys.__stderr__, flush=True)
+        print(f"canaryflow: {name}: {SAME}", file=sys.__stderr__, flush=True)
         sys.exit(0)
     return record
 

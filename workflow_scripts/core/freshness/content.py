@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -93,16 +94,16 @@ class _Database:
     """The database of hashes. One that cannot be read or written is done without."""
 
     def __init__(self, folder: Path):
-        self.connection = None
+        self.connection, self.lock = None, threading.Lock()
         with contextlib.suppress(OSError, sqlite3.Error):
             folder.mkdir(exist_ok=True)
-            self.connection = sqlite3.connect(folder / "hashes.db", timeout=30, isolation_level=None)
+            self.connection = sqlite3.connect(folder / "hashes.db", timeout=30, isolation_level=None, check_same_thread=False)
             self.connection.execute("create table if not exists hashes (path text primary key, signature text, md5 text)")
             self.connection.execute("create table if not exists made (path text primary key, md5 text)")
 
     def first(self, statement: str, *values: str):
         """First row of a statement's result; None where there is none, or no database."""
-        with contextlib.suppress(sqlite3.Error, AttributeError):
+        with self.lock, contextlib.suppress(sqlite3.Error, AttributeError):
             return self.connection.execute(statement, values).fetchone()
 
 

@@ -130,6 +130,14 @@ class Plan:
         job.recorded = own
         return reasons
 
+    def stands(self, job: Job) -> bool:
+        """Whether a job's outputs, as they are now, are what running it would give: early cut-off.
+
+        A job that runs only because its inputs were made again, and whose inputs came out the same, need not run.
+        """
+        receipt = receipts.read(job.receipt)
+        return bool(receipt) and all(Path(path).exists() for path in job.outputs) and not self._against(job, receipt)
+
     def _against(self, job: Job, receipt: dict) -> list[str]:
         differences = self.differences(job, receipt)
         for path, before in receipts.files(receipt["outputs"]).items():

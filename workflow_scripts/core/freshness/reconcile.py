@@ -21,9 +21,9 @@ from ..errors import InputError
 from . import ledger, receipts
 from . import snakemake_adapter as adapter
 from .code import forget_bytecode
-from .content import SCRATCH, SETTLED, put_back, settle, was_made_here, write_whole
+from .content import SCRATCH, SETTLED, put_back, settle, touch, was_made_here, write_whole
 from .plan import Job, Plan
-from .record import note_what_must_run
+from .record import SAME, note_what_must_run
 from .takeover import take_over
 
 FRESH, STALE = SCRATCH / "fresh", SCRATCH / "stale"
@@ -50,6 +50,7 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str]) -> 
         _prepare(folder)
         _decide(workflow, plan, folder)
         adapter.before_first_job(workflow, _check_before_first_job)
+        adapter.skip(functools.partial(_stands, plan))
     for rule in adapter.rules_with_outputs(workflow):
         adapter.add_input(rule, receipts.HIDDEN, functools.partial(_flag, plan, rule))
     return plan
@@ -80,6 +81,17 @@ def _flag(plan: Plan | None, rule, wildcards) -> str:
 def _is_forced(job: Job) -> bool:
     everything, names = adapter.forced()
     return everything or bool(names & {job.rule, *job.outputs, job.receipt})
+
+
+def _stands(plan: Plan, rule, wildcards: dict[str, str]) -> bool:
+    """Whether a job that is about to run need not: its inputs came out the same. What is stale itself or forced always runs."""
+    job = plan.job(rule, wildcards) if rule in plan.rules else None
+    if not job or job.reasons or _is_forced(job) or not plan.stands(job):
+        return False
+    for path in (*job.outputs, job.receipt):
+        touch(path)
+    print(f"canaryflow: {job.name}: {SAME}", file=sys.stderr, flush=True)
+    return True
 
 
 def _prepare(folder: Path) -> None:

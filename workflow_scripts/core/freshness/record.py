@@ -22,6 +22,7 @@ from .content import SCRATCH, md5, remember_made, touch, write_whole
 
 _PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "numpy", "pandas", "pyarrow", "scipy", "matplotlib")
 AGAIN = "run snakemake again"
+SAME = "its inputs came out the same, so its outputs stand"
 
 
 class Record:
@@ -53,10 +54,7 @@ class Record:
         self.spent_before = _spent_before(self.checkpoints, self.born) if snakemake.resources.get("checkpoint_percent") else 0.0
 
     def is_unchanged(self) -> bool:
-        """Whether the outputs are what running the job would give again: early cut-off.
-
-        A job that runs only because its inputs were made again, and whose inputs came out the same, need not run.
-        """
+        """Whether the outputs are what running the job would give again. On a cluster only the job itself can find out (Plan.stands)."""
         old = receipts.read(self.receipt)
         if not old or self.name in _must_run(self.run) or receipts.changes(old, self.declared):
             return False
