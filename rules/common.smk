@@ -1,4 +1,4 @@
-"""What all other rule files use: the checked config, names of stages and paths, and small helpers.
+"""The checked config, names of stages and paths, and small helpers: what the other files here use.
 
 Needs: config.yaml and overlays.  Makes: nothing.  Steps: check the config, constrain the wildcards, define helpers.
 """
@@ -137,7 +137,7 @@ def receipts_of_costs():
         jobs += [f"train_{settings['method']}/{chain}/{policy}" for chain in (SEEDS if settings["method"] == "base" else chains)]
     for chain in chains:
         jobs += [f"train_reward_{config['reward_models'][name]['type']}/{chain}/{name}" for name in REWARDS]
-        jobs += [f"sample_preferences/{chain}", *(f"{rule}/{chain}/{p}" for rule in ("probe_policy", "score_rewards") for p in POLICIES)]
+        jobs += [f"sample_preferences/{chain}", *(f"{step}/{chain}/{p}" for step in ("probe_policy", "score_rewards") for p in POLICIES)]
     return [f"results/{RUN}/receipts/{job}.json" for job in [*jobs, f"probe_parity/{ARMS[0]}/{SEEDS[0]}/{REFERENCE}"]]
 
 

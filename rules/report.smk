@@ -1,11 +1,19 @@
 """Figures of the tables, and everything on one page.
 
 Needs: results/{run}/tables, extraction, corpus/manifest.json.  Makes: results/{run}/figures, report.html, summary.md.
-Steps: plot_workflow; plot_memorization (heat map), plot_dose_response and plot_context (curves); plot_shift, plot_contrast,
-plot_frontier; render_report and render_summary.
+Steps: plot_workflow; of tables alone plot_memorization (heat map), plot_dose_response and plot_context (curves), plot_contrast (forest
+plot), plot_frontier; plot_shift; render_report and render_summary.
 """
 
-FIGURES = ["workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context"]
+# figures of tables alone: (tables, config values)
+TABLE_FIGURES = {
+    "memorization": (["memorization", "utility"], []),
+    "dose_response": (["memorization", "utility"], []),
+    "contrast": (["contrast"], []),
+    "frontier": (["leaderboard"], ["report.reference_policy", "report.utility_band"]),
+    "context": (["memorization", "utility"], []),
+}
+FIGURES = ["workflow", "shift", *TABLE_FIGURES]
 DRAWN = ("method", "type", "parent", "data", "reward_model", "members")  # of policies and reward models, what the workflow figure shows
 # settings that reach a page only through policies and reward_models, or not at all
 UNSEEN = ("training", "methods", "reward_types", "rerun_on_version_of", "checkpoint_percent")
@@ -33,19 +41,19 @@ rule plot_workflow:
         "../workflow_scripts/plot_workflow.py"
 
 
-for figure in ("memorization", "dose_response", "context"):
+for figure, (tables, settings) in TABLE_FIGURES.items():
 
     rule:
-        """A heat map or curves of the table memorization."""
+        """One figure of tables alone."""
         name:
             f"plot_{figure}"
         input:
-            memorization="results/{run}/tables/memorization.parquet",
-            utility="results/{run}/tables/utility.parquet",
+            **{table: f"results/{{run}}/tables/{table}.parquet" for table in tables},
         output:
             **figure_files(figure),
             receipt=f"results/{{run}}/receipts/plot_{figure}.json",
         params:
+            config=config_params(*settings),
             figure=figure,
         log:
             f"logs/{{run}}/plot_{figure}.log",
@@ -76,42 +84,6 @@ rule plot_shift:
         DATA
     script:
         "../workflow_scripts/plot_shift.py"
-
-
-rule plot_contrast:
-    """Paired differences of two policies on the same canaries, with intervals."""
-    input:
-        contrast="results/{run}/tables/contrast.parquet",
-    output:
-        **figure_files("contrast"),
-        receipt="results/{run}/receipts/plot_contrast.json",
-    log:
-        "logs/{run}/plot_contrast.log",
-    benchmark:
-        "results/{run}/benchmarks/plot_contrast.tsv"
-    conda:
-        DATA
-    script:
-        "../workflow_scripts/plot_contrast.py"
-
-
-rule plot_frontier:
-    """Leakage against utility, and the front of the comparable policies."""
-    input:
-        leaderboard="results/{run}/tables/leaderboard.parquet",
-    output:
-        **figure_files("frontier"),
-        receipt="results/{run}/receipts/plot_frontier.json",
-    params:
-        config=config_params("report.reference_policy", "report.utility_band"),
-    log:
-        "logs/{run}/plot_frontier.log",
-    benchmark:
-        "results/{run}/benchmarks/plot_frontier.tsv"
-    conda:
-        DATA
-    script:
-        "../workflow_scripts/plot_frontier.py"
 
 
 rule render_report:

@@ -11,17 +11,10 @@ with job(snakemake) as j:
     settings = {key.removeprefix("corpus."): value for key, value in j.config.items()}
     manifest = json.loads(Path(j.input.manifest).read_text(encoding="utf-8"))
     documents = parquet.iterate(j.input.documents, schemas.DOCUMENTS, ["path", "text"])
-    found, skipped = snippets.extract(documents=documents, **{k: settings[k] for k in ("min_lines", "max_lines", "max_chars")})
-    distinct, removed = snippets.without_duplicates(snippets=found, threshold=settings["near_duplicate_similarity"])
+    extracted, skipped = snippets.extract(documents=documents, **{k: settings[k] for k in ("min_lines", "max_lines", "max_chars")})
+    distinct, removed = snippets.without_duplicates(snippets=extracted, threshold=settings["near_duplicate_similarity"])
     folder = Path(j.output.snippets).parent
     pooled = snippets.split(snippets=distinct, pools=settings["pools"], seed=settings["seed"], folder=folder)
     parquet.write(pooled, schemas.SNIPPETS, j.output.snippets)
-    manifest["counts"] |= {
-        "functions": len(pooled) + sum(removed.values()),
-        **removed,
-        "distinct": len(pooled),
-        "not_parsable": len(skipped),
-        "pools": settings["pools"],
-    }
-    manifest["skipped"] = [*manifest["skipped"], *skipped][: corpus.LISTED]
+    manifest = corpus.with_snippets(manifest, distinct=len(pooled), removed=removed, skipped=skipped, pools=settings["pools"])
     Path(j.output.manifest).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

@@ -48,9 +48,16 @@ class Run:
         return found - {"all"}
 
     @property
+    def stood(self) -> set[str]:
+        """The jobs among them that were not run, as their inputs came out the same."""
+        names = re.findall(r"^canaryflow: (\S+): its inputs came out the same", self.said, re.MULTILINE)
+        return {re.sub("-(tiny|twin)", "", name, count=1) for name in names}
+
+    @property
     def sentences(self) -> list[str]:
-        """What Canaryflow itself said, apart from what is stale and why."""
-        return [line for line in self.said.splitlines() if line.startswith("canaryflow: ") and " is stale: " not in line]
+        """What Canaryflow itself said, apart from what is stale and why, and what stands."""
+        quiet = (" is stale: ", ": its inputs came out the same")
+        return [line for line in self.said.splitlines() if line.startswith("canaryflow: ") and not any(q in line for q in quiet)]
 
 
 class Started:
@@ -167,12 +174,12 @@ class Repository:
         return _whole(self.run("--dry-run", *arguments, overlay=overlay, **options)).jobs
 
     def execute(self, *arguments: str, overlay: dict | None = None, **options) -> set[str]:
-        """Run to a good end: the jobs that were really executed, which are those that left another receipt than before."""
+        """Run to a good end: the jobs that it listed. Those that were really run, and did not stand, left another receipt than before."""
         before = self.receipts()
         run = _whole(self.run(*arguments, overlay=overlay, **options))
         written = {job for job, receipt in self.receipts().items() if receipt != before.get(job)}
-        assert written == run.jobs, "snakemake's account of what it ran is not the receipts'"
-        return written
+        assert written == run.jobs - run.stood, "snakemake's account of what it ran is not the receipts'"
+        return run.jobs
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace `old`, which is there once, in a file."""
@@ -186,7 +193,7 @@ class Repository:
         (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / file).write_text(text, encoding="utf-8")
 
-    def append(self, file: str, text: str = "\n# a note\n") -> None:
+    def append(self, file: str, text: str = "\nNOTED = True\n") -> None:
         """Add to the end of a file."""
         with open(self.folder / file, "a", encoding="utf-8") as stream:
             stream.write(text)

@@ -3,8 +3,8 @@
 import pytest
 
 CONFIG, TINY = "config.yaml", "tests/config/tiny.yaml"
-RATE = "    epochs: 1\n    batch_size: 16\n    learning_rate: 1.0e-3"  # of a single reward model
-KL = ("1.0e-4\n    kl_coef: 0.05", "1.0e-4\n    kl_coef: 0.1")  # of the kind ppo, behind its learning rate: as it is, and another
+RATE = ("single: {epochs: 1, learning_rate: 1.0e-3", "single: {epochs: 1, learning_rate: 2.0e-3")  # of a reward model: as it is, and another
+KL = ("1.0e-4\n    kl_coef: 0.05", "1.0e-4\n    kl_coef: 0.1")  # of PPO, behind its learning rate: as it is, and another
 SCRIPTS, CORE, RESULTS = "workflow_scripts", "workflow_scripts/core", "results/tiny"
 
 
@@ -14,7 +14,7 @@ def edit(file: str, old: str, new: str):
 
 
 def note(file: str):
-    """A comment at the end of a file, which is another content."""
+    """A line of code at the end of a file."""
     return lambda repository: repository.append(file)
 
 

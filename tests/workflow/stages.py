@@ -3,7 +3,7 @@
 from fnmatch import fnmatchcase
 
 ARMS = ("A", "B")
-POLICIES = {  # name: (kind, parent), as in config.yaml
+POLICIES = {  # name: (method, parent), as in config.yaml
     "base": ("base", None),
     "sft": ("sft", "base"),
     "sft_chosen": ("sft", "sft"),
@@ -13,7 +13,7 @@ POLICIES = {  # name: (kind, parent), as in config.yaml
 OF_ROWS = {
     f"summarize_{table}" for table in ("memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership")
 }
-OF_ROWS |= {"summarize_recovery", "summarize_secret_kinds"}
+OF_ROWS |= {"summarize_recovery", "summarize_secret_types"}
 OF_CONFIDENCE = "summarize_[!ac]* summarize_contrast"  # patterns: the tables that hold intervals
 OF_POLICIES = (
     "summarize_utility summarize_m* summarize_persistence summarize_co* summarize_ex* summarize_[rls]e[ca]*"  # and those with a row of each
@@ -25,38 +25,40 @@ def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_p
     """{job: the jobs whose artifacts it reads}. A job is its rule and its wildcards without the run: train_ppo-A-0-ppo."""
     chains = [(arm, seed) for arm in ARMS for seed in seeds]
     snippets, words, canaries, audit = "extract_snippets", "train_tokenizer", "plant_canaries", "audit_canaries"
+    code = "tokenize_code"
 
     def model(policy: str, arm: str, seed: int) -> str:
-        kind = policies[policy][0]
-        return f"train_base-{seed}-{policy}" if kind == "base" else f"train_{kind}-{arm}-{seed}-{policy}"
+        method = policies[policy][0]
+        return f"train_base-{seed}-{policy}" if method == "base" else f"train_{method}-{arm}-{seed}-{policy}"
 
-    reads = {"collect_corpus": set(), snippets: {"collect_corpus"}, words: {snippets}, canaries: {snippets, words}, "plot_workflow": set()}
+    reads = {"collect_corpus": set(), snippets: {"collect_corpus"}, words: {snippets}, canaries: {words}, "plot_workflow": set()}
+    reads[code] = {snippets, words}
     reads |= {f"plant_arm-{arm}": {snippets, words, canaries} for arm in ARMS}
-    reads["sample_references"] = {canaries, words}
-    reads[audit] = {canaries, *(f"plant_arm-{arm}" for arm in ARMS)}
+    reads["sample_reference_fillings"] = {canaries, words}
+    reads[audit] = {canaries, code, *(f"plant_arm-{arm}" for arm in ARMS)}
     for arm, seed in chains:
-        sets, pairs, judge = f"plant_arm-{arm}", f"sample_preferences-{arm}-{seed}", f"train_reward_model-{arm}-{seed}-reward_model"
+        sets, pairs, judge = f"plant_arm-{arm}", f"sample_preferences-{arm}-{seed}", f"train_reward_single-{arm}-{seed}-reward_model"
         reads[pairs] = {model(sampler, arm, seed), words, sets, canaries}
         reads[judge] = {model(reward_parent, arm, seed), words, pairs}
-        for policy, (kind, parent) in policies.items():
+        for policy, (method, parent) in policies.items():
             made, chain = model(policy, arm, seed), f"{arm}-{seed}-{policy}"
-            if kind == "base":
-                reads[made] = {audit, canaries, words}
+            if method == "base":
+                reads[made] = {code, words}
             else:
                 start = model(parent, arm, seed)
-                reads[made] = {"sft": {audit, start, words, sets}, "ppo": {start, judge, words, sets}, "ipo": {start, words, pairs}}[kind]
-            reads[f"probe_policy-{chain}"] = {made, model(reference, arm, seed), words, canaries, "sample_references"}
-            reads[f"score_rewards-{chain}"] = {judge, words, canaries, f"probe_policy-{chain}"}
+                reads[made] = {"sft": {audit, start, words, sets}, "ppo": {start, judge, words, sets}, "ipo": {start, words, pairs}}[method]
+            reads[f"probe_policy-{chain}"] = {made, model(reference, arm, seed), words, canaries, code, "sample_reference_fillings"}
+            reads[f"score_rewards-{chain}"] = {judge, words, canaries, code, f"probe_policy-{chain}"}
     for policy in policies:
         probed = {f"{rule}-{arm}-{seed}-{policy}" for rule in ("probe_policy", "score_rewards") for arm, seed in chains}
         reads[f"collect_extraction-{policy}"] = {canaries, *probed}
     parity = f"probe_parity-A-{seeds[0]}-{reference}"
-    reads[parity] = {model(reference, "A", seeds[0]), words, canaries}
+    reads[parity] = {model(reference, "A", seeds[0]), words, canaries, code}
     paid, rows = set(reads) - {"plot_workflow"}, {f"collect_extraction-{policy}" for policy in policies}
     reads["summarize_cost"] = paid
     reads["summarize_utility"] = rows
     reads |= {table: {*rows, "summarize_utility"} for table in (*OF_ROWS, "plot_shift")}
-    aligned = {f"collect_extraction-{policy}" for policy, (kind, _) in policies.items() if kind != "base"}
+    aligned = {f"collect_extraction-{policy}" for policy, (method, _) in policies.items() if method != "base"}
     reads["summarize_leaderboard"] = {*aligned, "summarize_utility"}
     reads["plot_frontier"] = {"summarize_leaderboard"}
     reads["summarize_reward_gap"] = {f"collect_extraction-{reference}"}

@@ -1,6 +1,6 @@
-"""Parquet files that are held to the schema of their kind, and the only functions that write and read them.
+"""Parquet files with a declared schema, and the only functions that write and read them.
 
-Each stage declares its kinds in its own schemas.py, so that a new column re-runs what writes it and no training before it. Bytes
+Each stage declares its schemas in its own schemas.py, so that a new column re-runs what writes it and no training before it. Bytes
 are a pure function of the rows: the same config and seed give the same file.
 """
 
@@ -22,9 +22,9 @@ GROUP_BYTES = 2**26  # of Arrow data in one row group
 
 
 def declare(name: str, /, **columns) -> pa.Schema:
-    """The schema of a kind. Columns are required; wrap a type in `optional` where a missing value has a meaning."""
+    """A named schema. Columns are required; wrap a type in `optional` where a missing value has a meaning."""
     fields = [c.with_name(n) if isinstance(c, pa.Field) else pa.field(n, c, nullable=False) for n, c in columns.items()]
-    return pa.schema(fields, metadata={"canaryflow.kind": name})
+    return pa.schema(fields, metadata={"canaryflow.schema": name})
 
 
 def optional(type_) -> pa.Field:
@@ -33,8 +33,8 @@ def optional(type_) -> pa.Field:
 
 
 def name_of(schema: pa.Schema) -> str:
-    """The kind's name."""
-    return schema.metadata[b"canaryflow.kind"].decode()
+    """The schema's name."""
+    return schema.metadata[b"canaryflow.schema"].decode()
 
 
 _written_by: ContextVar[dict[str, str]] = ContextVar("written_by")
@@ -51,13 +51,13 @@ def provenance(**entries: str) -> Iterator[None]:
 
 
 def write(rows, schema: pa.Schema, path) -> None:
-    """Write `rows` (any iterable of dicts, or a DataFrame) as parquet of a kind, validated against its schema.
+    """Write `rows` (any iterable of dicts, or a DataFrame) as parquet, validated against the schema.
 
-    Rows are taken as they come and never held all at once: a row group is written as soon as it is full. The file's key-value
-    metadata hold its kind, the schema version and the provenance of the job. Raises pa.ArrowInvalid or ValueError where a row
+    Rows are taken one by one and never held all at once: a row group is written as soon as it is full. The file's key-value
+    metadata hold the schema's name and version and the provenance of the job. Raises pa.ArrowInvalid or ValueError where a row
     does not fit, and then leaves no file: a missing value in a required column is an error, never 0.
     """
-    metadata = {"canaryflow.kind": name_of(schema), "canaryflow.schema_version": SCHEMA_VERSION, **_written_by.get({})}
+    metadata = {"canaryflow.schema": name_of(schema), "canaryflow.schema_version": SCHEMA_VERSION, **_written_by.get({})}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     try:
         with pq.ParquetWriter(path, schema.with_metadata(metadata), compression="zstd") as file:
@@ -91,17 +91,17 @@ def _dicts(rows) -> Iterator[dict]:
 
 def _table(rows: list[dict], schema: pa.Schema) -> pa.Table:
     """The rows as a table of the schema; raises where one does not fit."""
-    kind = name_of(schema)
+    name = name_of(schema)
     for keys in {frozenset(row): None for row in rows}:
         missing, extra = set(schema.names) - keys, keys - set(schema.names)
         if missing or extra:
-            raise ValueError(f"rows of {kind} lack {sorted(missing)} and have undeclared {sorted(extra)}")
+            raise ValueError(f"rows of {name} lack {sorted(missing)} and have undeclared {sorted(extra)}")
     table = pa.Table.from_pylist([{k: _null(v) for k, v in r.items()} for r in rows], schema=schema)
     for field in schema:
         if not field.nullable and table[field.name].null_count:
-            raise ValueError(f"{kind}.{field.name} must not be missing: {table[field.name].null_count} of {len(table)} rows are")
+            raise ValueError(f"{name}.{field.name} must not be missing: {table[field.name].null_count} of {len(table)} rows are")
         if pa.types.is_integer(field.type) and any(isinstance(v := _null(r[field.name]), float) and v % 1 for r in rows):
-            raise ValueError(f"{kind}.{field.name} must hold whole numbers")  # arrow would cut them off in silence
+            raise ValueError(f"{name}.{field.name} must hold whole numbers")  # arrow would cut them off in silence
     return table
 
 
@@ -120,16 +120,16 @@ def _opened(path, **options) -> Iterator[pq.ParquetFile]:
         raise InputError(f"{path} cannot be read as parquet ({e}); delete it and run the workflow again") from e
 
 
-def _check(path, found: pa.Schema, schema: pa.Schema) -> None:
-    """Raise InputError where a file holds another kind than `schema`."""
-    if found.remove_metadata() != schema.remove_metadata():
+def _check(path, actual: pa.Schema, schema: pa.Schema) -> None:
+    """Raise InputError where a file has another schema."""
+    if actual.remove_metadata() != schema.remove_metadata():
         raise InputError(
             f"{path} does not hold {name_of(schema)} rows of schema version {SCHEMA_VERSION}; delete it and run the workflow again"
         )
 
 
 def read_table(path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
-    """Read a parquet file of a kind, all of it or only `columns`; raises InputError where it is another kind or not whole."""
+    """Read a parquet file, all of it or only `columns`; raises InputError where it has another schema or is not whole."""
     with _opened(path) as file:
         _check(path, file.schema_arrow, schema)
         return file.read(columns)
@@ -141,12 +141,12 @@ def read_rows(path, schema: pa.Schema) -> list[dict]:
 
 
 def read_frame(paths, schema: pa.Schema, columns: list[str] | None = None):
-    """The rows of parquet files of one kind, one file after the other, as a pandas DataFrame of `columns` (default: all)."""
+    """The rows of parquet files of one schema, one file after the other, as a pandas DataFrame of `columns` (default: all)."""
     return pa.concat_tables([read_table(path, schema, columns) for path in paths]).to_pandas()
 
 
 def batches(path, schema: pa.Schema, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """A parquet file of a kind, all of it or only `columns`, by BATCH_ROWS rows; raises InputError as `read_table` does."""
+    """A parquet file, all of it or only `columns`, by BATCH_ROWS rows; raises InputError as `read_table` does."""
     with _opened(path, buffer_size=2**20) as file:
         _check(path, file.schema_arrow, schema)
         yield from file.iter_batches(BATCH_ROWS, columns=columns)

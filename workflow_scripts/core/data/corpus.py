@@ -46,6 +46,12 @@ def collect(
     return _documents(settings, max_documents, manifest), manifest
 
 
+def with_snippets(manifest: dict, *, distinct: int, removed: dict[str, int], skipped: list[dict], pools: dict[str, int]) -> dict:
+    """The manifest with what became of the corpus: functions, duplicates removed, documents that do not parse, pools."""
+    counts = {"functions": distinct + sum(removed.values()), **removed, "distinct": distinct, "not_parsable": len(skipped), "pools": pools}
+    return {**manifest, "counts": manifest["counts"] | counts, "skipped": [*manifest["skipped"], *skipped][:LISTED]}
+
+
 def _documents(settings: dict, max_documents: int | None, manifest: dict) -> Iterator[dict]:
     counts, reasons = manifest["counts"], set()
     for item in track(open_source(**settings), desc="collect", unit="doc"):

@@ -10,7 +10,7 @@ from .fim import encode
 def draw(*, canaries: list[dict], count: int, seed: int, tokenizer) -> list[dict]:
     """Rows of `reference_fillings`: for each canary the ids of `count` distinct fillings, none of them the secret of any canary.
 
-    They come from the canary's own generator, so a target that was not learned is equally likely to have any rank among them. They
+    They come from the canary's own generator, so a target that was not learnt is equally likely to have any rank among them. They
     depend only on the seed and the canary's name; a smaller number gives the first of a larger one.
     """
     secrets = {c["target"] for c in canaries}

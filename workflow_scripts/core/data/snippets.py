@@ -59,12 +59,12 @@ def extract(*, documents: Iterable[dict], min_lines: int, max_lines: int, max_ch
 def _snippets(documents: Iterable[dict], skipped: list[dict], *, max_chars: int, **lines: int) -> Iterator[dict]:
     for document in documents:
         try:
-            found = list(functions(text=document["text"], **lines))
+            taken = list(functions(text=document["text"], **lines))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
             skipped.append({"path": document["path"], "reason": f"{type(e).__name__}: {e}"})
             log.warning("skipped %s: %s", document["path"], e)
             continue
-        for line, text in found:
+        for line, text in taken:
             if len(text) <= max_chars:
                 digest = hashlib.sha256(f"{document['path']}:{line}:{text}".encode()).hexdigest()[:16]
                 yield dict(snippet_id=digest, path=document["path"], line=line, n_lines=text.count("\n"), text=text)

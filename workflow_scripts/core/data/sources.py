@@ -58,12 +58,12 @@ def read_folder(*, folder: str, suffix: str, without: set[str] = frozenset()) ->
 
 def _files(root: Path, suffix: str, without: set[str]) -> list[tuple[str, ...]]:
     """Parts of the paths below `root`, sorted: a third of the memory of so many Path objects."""
-    found = []
+    paths = []
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if name not in without]
         parts = Path(folder).relative_to(root).parts
-        found += [(*parts, name) for name in names if name.endswith(suffix) and Path(folder, name).is_file()]
-    return sorted(found)
+        paths += [(*parts, name) for name in names if name.endswith(suffix) and Path(folder, name).is_file()]
+    return sorted(paths)
 
 
 def read_jsonl(*, path: str, column: str) -> Iterator[tuple[str, str] | Skipped]:

@@ -36,7 +36,7 @@ def shortened(canary: dict, fim: Fim, shared: int, *, share: float) -> Item:
 def prompt_tail(canary: dict, fim: Fim, shared: int) -> Item:
     """Not the secret but the prompt itself: given is its prefix up to where canaries of its type begin to differ, the rest is the target.
 
-    PPO sees prompts and never targets, so this is what it could have learned of an rl_prompt canary.
+    PPO sees prompts and never targets, so this is what it could have learnt of an rl_prompt canary.
     """
     prefix, _ = fim.parts(canary["prompt_ids"])
     given = min(shared, len(prefix) - 1)

@@ -32,9 +32,9 @@ def rewards(
     *, reward: Reward, prompts: list[tuple[list[int], list[list[int]]]], device: str, batch_size: int, desc: str
 ) -> list[list[float]]:
     """The reward of each (prompt, its completions), in the order given."""
-    found: list[list[float]] = []
+    scores: list[list[float]] = []
     for start in track(range(0, len(prompts), batch_size), desc=desc, unit="batch"):
         batch = prompts[start : start + batch_size]
-        scores = iter(reward(packing.pack(batch, device=device)).double().tolist())
-        found += [[next(scores) for _ in completions] for _, completions in batch]
-    return found
+        values = iter(reward(packing.pack(batch, device=device)).double().tolist())
+        scores += [[next(values) for _ in completions] for _, completions in batch]
+    return scores

@@ -1,11 +1,11 @@
-"""Checkpoints inside a training stage: a job that was killed goes on from the last one, to the result it would have had.
+"""Checkpoints inside a training stage: a killed job resumes from the last one, to the result that it would have had.
 
-One is written as `checkpoint-N`. Once all of it is there it is renamed to `step-N`, and only then is the one before removed; so a kill
-at any moment leaves a whole one, and `checkpoint-*` is never read. What is in it: the library's Trainer writes weights, optimizer,
-schedule, random states and log; PPO writes one safetensors file.
+A checkpoint is written as `checkpoint-N`, renamed to `step-N` once it is whole, and only then is the one before removed; so a kill at
+any moment leaves a whole one, and `checkpoint-*` is never read. The library's Trainer writes weights, optimizer, schedule, random
+states and log; PPO and RLOO write one safetensors file.
 
 No pickle is loaded. transformers 5.23 reads the weights as safetensors, trainer_state.json as JSON, and optimizer.pt, scheduler.pt
-and rng_state.pth by torch.load(weights_only=True); it writes training_args.bin, a pickle, and never reads it. A test holds it to that.
+and rng_state.pth by torch.load(weights_only=True); it writes training_args.bin, a pickle, and never reads it. A test checks this.
 """
 
 import contextlib
@@ -36,8 +36,8 @@ SUMS = ("_total_loss_scalar", "_globalstep_last_logged")  # the trainer's, besid
 class Checkpoints:
     """Where a stage keeps its checkpoint, and how often it makes one.
 
-    `folder` belongs to one job alone, survives it, and is removed by whoever named it. `percent` of the stage's optimizer steps (of
-    PPO's rollouts) lie between two checkpoints. No folder, or 0 percent: none are made.
+    `folder` belongs to one job, survives it, and is removed by its caller. `percent` of the stage's optimizer steps (or rollouts) lie
+    between two checkpoints. No folder, or 0 percent: none are made.
     """
 
     folder: str | None
@@ -48,7 +48,7 @@ class Checkpoints:
         return self.folder is not None and self.percent > 0
 
     def attach(self, trainer: Trainer) -> dict[str, str]:
-        """Make `trainer` save and, where there is a checkpoint, go on from it: returns the keyword arguments of its `train`."""
+        """Make `trainer` save and, where there is a checkpoint, resume from it: returns the keyword arguments of its `train`."""
         last = self.last(check_trainer)
         trainer.add_callback(Keeper(trainer, self, last))
         return {} if last is None else {"resume_from_checkpoint": str(last)}
@@ -99,9 +99,9 @@ class Keeper(TrainerCallback):
         self.trainer, self.checkpoints, self.last = trainer, checkpoints, last
 
     def on_train_begin(self, args, state, control, **_):
-        """Go on with the sums of the checkpoint."""
+        """Restore the sums of the checkpoint."""
         if self.last is not None:
-            log.info("going on from step %d of %d", state.global_step, state.max_steps)
+            log.info("resuming from step %d of %d", state.global_step, state.max_steps)
             restore_sums(self.trainer, json.loads((self.last / SUMS_FILE).read_text(encoding="utf-8")))
 
     def on_step_end(self, args, state, control, **_):
@@ -115,9 +115,9 @@ class Keeper(TrainerCallback):
 
 
 def sums(trainer: Trainer) -> dict:
-    """What the trainer has added up since its last log row and since its start, and does not save.
+    """What the trainer has summed up since its last log row and since its start, and does not save.
 
-    Without these the first log row after a resume would average over its last steps alone, and the final train_loss over the
+    Without these the first log row after a resume would average only over its last steps, and the final train_loss over the
     steps since the resume.
     """
     return {**{name: getattr(trainer, name) for name in SUMS}, "_tr_loss": float(trainer._tr_loss), "_metrics": trainer._metrics["train"]}

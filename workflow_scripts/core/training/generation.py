@@ -1,7 +1,7 @@
 """Completions from a policy, greedy or sampled: prompts are read without padding, finished rows leave the batch.
 
-Ours and not the library's `generate`, because it goes on where a reading has stopped: probing reads prompt and target in one pass
-and decodes from the first token in which policy and target differ. A test holds both to the same tokens.
+Ours and not the library's `generate`, because it continues where a reading has stopped: probing reads prompt and target in one pass
+and decodes from the first token in which policy and target differ. A test checks that both give the same tokens.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ class Cache:
     def __init__(self):
         self.layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self.columns = 0  # tokens of the longest row so far
-        self.filled = None  # (rows, 1, 1, columns + room): where a row has tokens, and may come to have some
+        self.filled = None  # (rows, 1, 1, columns + room): where a row has or may get tokens
 
     @property
     def mask(self) -> torch.Tensor | None:
@@ -108,7 +108,7 @@ def decode(*, model, cache: Cache, logits: torch.Tensor, positions: list[int], r
 
 
 def cut(row: list[int], limit: int, end: int) -> list[int]:
-    """The row's own tokens: what a finished row made while others went on is not of it."""
+    """The row's own tokens, without what a finished row decoded while others continued."""
     row = row[:limit]
     return row[: row.index(end) + 1] if end in row else row
 

@@ -91,7 +91,7 @@ def train(*, model, parameters: dict, optimizer, play: Play, prompts: list[list[
 
 
 def step(*, model, play: Play, prompts: list[list[int]], session: Session, record: dict) -> dict:
-    """One rollout and what is learned from it: the `record` that follows."""
+    """One rollout and what is learnt from it: the `record` that follows."""
     settings, done = session.settings, record["steps"]
     random = np.random.default_rng([session.seed, 1, done])
     samples = generations(settings)

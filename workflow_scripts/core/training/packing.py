@@ -1,7 +1,7 @@
 """Batches without padding: prompts and their continuations lie end to end in one row, and attention keeps them apart.
 
-A prompt that has several continuations (a chosen and a rejected one, or 64 fillings) is read once. Everything but attention sees one
-long row, so that no arithmetic is spent on padding; attention sees each continuation after its own prompt and nothing else.
+A prompt with several continuations (a chosen and a rejected one, or 64 fillings) is read once. Everything but attention sees one
+long row, so no arithmetic is spent on padding; attention sees each continuation after its own prompt and nothing else.
 Models are loaded with `attn_implementation=packing.NAME`, which is `attend` below.
 """
 
@@ -18,8 +18,8 @@ IN_CACHE = 32  # rows of logits that are summed at a time: all of them at once t
 
 @dataclass(frozen=True)
 class Part:
-    """Neighbours in a packed row that attention reads in one call: `count` sequences of `length` tokens, each of which goes on from the
-    `shared` tokens of the prompt last read; 0 where they go on from nothing.
+    """Neighbours in a packed row that attention reads in one call: `count` sequences of `length` tokens, each of which continues the
+    `shared` tokens of the prompt last read; 0 where they continue nothing.
     """
 
     shared: int
@@ -63,8 +63,8 @@ def pack(items: list[tuple[list[int], list[list[int]]]], *, device="cpu") -> Pac
         places.append(len(ids) + size - 1)
         ids += prompt
         positions += range(size)
-        alone = len(continuations) == 1
-        read += [(0, size + len(continuations[0]))] if alone else [(0, size), *((size, len(c)) for c in continuations if c)]
+        single = len(continuations) == 1
+        read += [(0, size + len(continuations[0]))] if single else [(0, size), *((size, len(c)) for c in continuations if c)]
         for continuation in continuations:
             rows += [shared, *range(len(places), len(places) + len(continuation) - 1)][: len(continuation)]
             places += range(len(ids), len(ids) + len(continuation) - 1)
@@ -92,10 +92,10 @@ def logits(model, packed: Pack, **more) -> torch.Tensor:
     return model(**packed.inputs(), logits_to_keep=packed.places, **more).logits[0]
 
 
-def logprobs(found: torch.Tensor, packed: Pack) -> torch.Tensor:
-    """(continuation tokens,): log-probability of each token of the continuations under the logits `found`, in nats."""
-    totals = torch.cat([part.logsumexp(dim=-1) for part in found.split(IN_CACHE)])
-    return found[packed.rows, packed.tokens] - totals[packed.rows]
+def logprobs(logits: torch.Tensor, packed: Pack) -> torch.Tensor:
+    """(continuation tokens,): log-probability of each token of the continuations under the logits, in nats."""
+    totals = torch.cat([part.logsumexp(dim=-1) for part in logits.split(IN_CACHE)])
+    return logits[packed.rows, packed.tokens] - totals[packed.rows]
 
 
 def scores(model, packed: Pack) -> torch.Tensor:
@@ -115,7 +115,7 @@ def attend(module, query, key, value, attention_mask, *, scaling=None, dropout=0
     same = dict(scale=scaling, dropout_p=dropout, enable_gqa=query.shape[1] != key.shape[1])
     if layout is None and cache is None:  # rows without padding
         if query.shape[2] != key.shape[2]:
-            raise NotImplementedError("packed attention does not go on from the library's cache; use generation.complete")
+            raise NotImplementedError("packed attention does not continue the library's cache; use generation.complete")
         return scaled_dot_product_attention(query, key, value, is_causal=True, **same).transpose(1, 2), None
     if layout is None:
         keys, values = cache.extend(module.layer_idx, key, value)
@@ -125,13 +125,13 @@ def attend(module, query, key, value, attention_mask, *, scaling=None, dropout=0
     tokens = [part.length * part.count for part in layout]
     made, prompt = [], ()
     for part, *chunk in zip(layout, *(x.split(tokens, dim=2) for x in (query, key, value)), strict=True):
-        asked, *read = (_stacked(x, part.count) for x in chunk)
+        queries, *read = (_stacked(x, part.count) for x in chunk)
         if part.shared:
             both = [torch.cat([before.expand(part.count, -1, -1, -1), own], dim=2) for before, own in zip(prompt, read, strict=True)]
-            found = scaled_dot_product_attention(asked, *both, attn_mask=part.mask, **same)
+            attended = scaled_dot_product_attention(queries, *both, attn_mask=part.mask, **same)
         else:
-            found, prompt = scaled_dot_product_attention(asked, *read, is_causal=True, **same), [x[-1:] for x in read]
-        made.append(found.transpose(1, 2).flatten(0, 1))
+            attended, prompt = scaled_dot_product_attention(queries, *read, is_causal=True, **same), [x[-1:] for x in read]
+        made.append(attended.transpose(1, 2).flatten(0, 1))
     return torch.cat(made)[None], None
 
 
