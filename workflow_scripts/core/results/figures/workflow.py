@@ -1,7 +1,7 @@
 """The workflow as a picture, drawn from the resolved config: which stage starts from which, and where the canaries enter.
 
-Layers run from left to right (longest path from the raw code); what spans layers gets a lane past their boxes, one for all that
-a stage gives in the same role. Ordering by barycentres as in Sugiyama et al. 1981.
+Layers run from left to right (longest path from the raw code); what spans layers gets a lane past their boxes, one for everything
+that a stage gives in the same role. Ordering by barycentres as in Sugiyama et al. 1981.
 """
 
 import itertools
@@ -12,23 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path
 
-from .looks import COHORTS
+from ...methods import METHODS, REWARD_TYPES
+from ..cohorts import LOOKS
 from .style import INK, MUTED, styled
 
-KINDS = {"base": "base, no canaries", "sft": "fine-tuning", "ppo": "PPO", "ipo": "IPO", "dpo": "DPO", "slic": "SLiC"}
-KINDS |= {
-    "lora": "LoRA fine-tuning",
-    "rloo": "RLOO",
-    "rrhf": "RRHF",
-    "iterative_dpo": "DPO on own samples",
-}  # others are shown by their own name
-REWARDS = {
-    "single": "reward from pairs",
-    "smoothed": "reward, soft labels",
-    "ensemble": "rewards as one",
-    "length_only": "reward of length",
-}
-PAIRS_OF = ("ipo", "dpo", "slic")  # kinds that train on the preference pairs
 _EDGES = {"weights": ("-", "gives its weights"), "data": ("--", "gives data: code, samples, pairs"), "reward": (":", "gives rewards")}
 _BOX, _STEP = (1.32, 0.78), (1.76, 0.98)  # inches: a box, and from one box to the next
 _CORPUS, _PLANT, _PAIRS = (("step", name) for name in ("corpus", "plant", "preferences"))
@@ -41,27 +28,44 @@ def stages(*, policies: dict[str, dict], sampler: str, reward_models: dict[str, 
     graph.add_node(_PLANT, title="plant canaries", note="arm A / arm B", cohort=None)
     graph.add_edge(_CORPUS, _PLANT, role="data")
     for name, policy in policies.items():
-        cohort = policy.get("data") or ("rl_prompt" if "reward_model" in policy else None)
-        graph.add_node(("policy", name), title=name, note=KINDS.get(policy["method"], policy["method"]), cohort=cohort)
+        graph.add_node(("policy", name), title=name, note=METHODS[policy["method"]].label, cohort=_cohort(policy))
     graph.add_node(_PAIRS, title="preferences", note="true vs sampled", cohort="preference")
     for name, reward in reward_models.items():
-        graph.add_node(("reward", name), title=name, note=REWARDS.get(reward["type"], reward["type"]), cohort=None)
+        graph.add_node(("reward", name), title=name, note=REWARD_TYPES[reward["type"]].label, cohort=None)
     for name, policy in policies.items():
-        start = ("policy", policy["parent"]) if policy.get("parent") else _PLANT
-        graph.add_edge(start, ("policy", name), role="weights" if policy.get("parent") else "data")
-        if policy["method"] in PAIRS_OF:
-            graph.add_edge(_PAIRS, ("policy", name), role="data")
-        if policy.get("reward_model"):
-            graph.add_edge(("reward", policy["reward_model"]), ("policy", name), role="reward")
+        _add_policy_edges(graph, ("policy", name), policy)
     graph.add_edge(("policy", sampler), _PAIRS, role="data")
     for name, reward in reward_models.items():
-        for member in reward.get("members", []):
-            graph.add_edge(("reward", member), ("reward", name), role="reward")
-        if reward.get("parent"):
-            graph.add_edge(("policy", reward["parent"]), ("reward", name), role="weights")
-        if not reward.get("members"):
-            graph.add_edge(_PAIRS, ("reward", name), role="data")
+        _add_reward_edges(graph, ("reward", name), reward)
     return graph
+
+
+def _cohort(policy: dict) -> str | None:
+    """The cohort of canaries that enters where a policy is trained; those of the pairs enter with the pairs."""
+    entering = {"examples": policy.get("data"), "rewards": "rl_prompt", "samples": "rl_prompt"}
+    return entering.get(METHODS[policy["method"]].learns_from)
+
+
+def _add_policy_edges(graph: nx.DiGraph, node: tuple, policy: dict) -> None:
+    """What a policy starts from, and what it learns from."""
+    if policy.get("parent"):
+        graph.add_edge(("policy", policy["parent"]), node, role="weights")
+    else:
+        graph.add_edge(_PLANT, node, role="data")
+    if METHODS[policy["method"]].learns_from == "pairs":
+        graph.add_edge(_PAIRS, node, role="data")
+    if policy.get("reward_model"):
+        graph.add_edge(("reward", policy["reward_model"]), node, role="reward")
+
+
+def _add_reward_edges(graph: nx.DiGraph, node: tuple, reward: dict) -> None:
+    """What a reward model starts from, and what it learns from: the pairs, or its members."""
+    for member in reward.get("members", []):
+        graph.add_edge(("reward", member), node, role="reward")
+    if reward.get("parent"):
+        graph.add_edge(("policy", reward["parent"]), node, role="weights")
+    if not reward.get("members"):
+        graph.add_edge(_PAIRS, node, role="data")
 
 
 def layout(graph: nx.DiGraph) -> tuple[dict, dict]:
@@ -105,7 +109,7 @@ def _rows(layers: list[list]) -> dict:
 
 
 @styled
-def workflow(*, policies: dict[str, dict], sampler: str, reward_models: dict[str, dict]) -> Figure:
+def plot(*, policies: dict[str, dict], sampler: str, reward_models: dict[str, dict]) -> Figure:
     """The stages as boxes, policies shaded, with the cohort that enters at each; a band below says what happens to all policies."""
     graph = stages(policies=policies, sampler=sampler, reward_models=reward_models)
     places, routes = layout(graph)
@@ -144,7 +148,7 @@ def _box(axes: Axes, at: tuple, *, policy: bool, title: str, note: str, cohort: 
     axes.text(x, y + 0.12 + lift, title, ha="center", va="center", size=min(11, 130 / max(len(title), 1)), weight="bold", zorder=4)
     axes.text(x, y - 0.11 + lift, note, ha="center", va="center", size=8.5, color="#444444", zorder=4)
     if cohort:
-        tag = dict(boxstyle="round,pad=0.2", facecolor="white", edgecolor=COHORTS[cohort]["color"], linewidth=1.2)
+        tag = dict(boxstyle="round,pad=0.2", facecolor="white", edgecolor=LOOKS[cohort].color, linewidth=1.2)
         axes.text(x, y - height / 2 + 0.13, f"+ {cohort} canaries", ha="center", va="center", size=7.5, bbox=tag, zorder=5)
 
 

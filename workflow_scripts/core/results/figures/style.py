@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .looks import COHORTS
+from ..cohorts import LOOKS
+from ..tables.canary_pairs import PLANTED
 
 _WIDEST_TITLE = 6.6  # inches that a title and its note may take, also above a single panel
 INK, MUTED, FAINT = "#222222", "#666666", "#d9d9d9"
@@ -40,12 +41,13 @@ styled = matplotlib.rc_context(STYLE)  # decorator: draw under STYLE, and leave 
 
 
 @styled
-def save(*, figure: Figure, path) -> None:
-    """Write a figure as SVG or PNG, by its suffix, without date."""
-    figure.savefig(path, metadata={"Date": None} if Path(path).suffix == ".svg" else None)
+def save(figure: Figure, *paths) -> None:
+    """Write a figure as SVG or PNG, by the suffix of each path, without date."""
+    for path in paths:
+        figure.savefig(path, metadata={"Date": None} if Path(path).suffix == ".svg" else None)
 
 
-def panels(*, n: int, columns: int, width: float, height: float, legend: float) -> tuple[Figure, list[Axes]]:
+def panels(*, n: int, columns: int, width: float, height: float, legend: float = 1.1) -> tuple[Figure, list[Axes]]:
     """A figure with n panels (inches each) that share their axes, and a strip of `legend` inches above them."""
     columns = min(n, columns)
     rows = -(-n // columns)
@@ -59,11 +61,31 @@ def panels(*, n: int, columns: int, width: float, height: float, legend: float) 
     return figure, list(grid[:n])
 
 
+def policy_panels(*, utility: list[dict], width: float, height: float) -> tuple[Figure, list[tuple[Axes, dict]]]:
+    """A figure with a panel per policy, (axes, row of `utility`), for the share memorized; the panel of a collapsed policy is grey."""
+    figure, grid = panels(n=len(utility), columns=4 if len(utility) > 6 else 3, width=width, height=height)
+    for axes, policy in zip(grid, utility, strict=True):
+        axes.set_title(named(policy), loc="left")
+        if axes.get_subplotspec().is_first_col():
+            axes.set_ylabel("memorized")
+        if policy["collapsed"]:
+            grey_out(axes)
+    grid[0].set(yticks=[0, 0.5, 1], ylim=(-0.04, 1.04))
+    return figure, list(zip(grid, utility, strict=True))
+
+
 def title(*, figure: Figure, text: str, note: str) -> None:
     """What the figure shows, in bold at its top left, and how to read it, in grey below."""
     height = figure.get_figheight()
     figure.text(0.012, 1 - 0.09 / height, text, weight="bold", size=13, va="top")
     figure.text(0.012, 1 - 0.36 / height, note, color=MUTED, size=10, va="top")
+
+
+def only_text(*, figure: Figure, axes: Axes, text: str) -> Figure:
+    """The figure with a text instead of a panel: there is nothing to show."""
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
+    axes.set_axis_off()
+    return figure
 
 
 def grey_out(axes: Axes) -> None:
@@ -74,7 +96,13 @@ def grey_out(axes: Axes) -> None:
 
 def mark(cohort: str) -> dict:
     """A cohort's line and marker."""
-    return {k: COHORTS[cohort][k] for k in ("color", "marker", "linestyle")} | dict(markersize=6, linewidth=1.6)
+    look = LOOKS[cohort]
+    return dict(color=look.color, marker=look.marker, linestyle=look.linestyle, markersize=6, linewidth=1.6)
+
+
+def cohort_label(cohort: str) -> str:
+    """A cohort with the place where its canaries were planted."""
+    return f"{cohort} ({LOOKS[cohort].planted})"
 
 
 def legend(*, figure: Figure, handles: list[Line2D], columns: int | None = None) -> None:
@@ -83,6 +111,12 @@ def legend(*, figure: Figure, handles: list[Line2D], columns: int | None = None)
     look = dict(frameon=False, fontsize=9, handlelength=2.6, columnspacing=1.4)
     ncols = columns or (4 if figure.get_figwidth() > 8.4 else 2)
     figure.legend(handles=handles, loc="upper left", bbox_to_anchor=where, ncols=ncols, **look)
+
+
+def cohort_legend(figure: Figure) -> None:
+    """The keys of the planted cohorts and of the control arm."""
+    handles = [Line2D([], [], label=cohort_label(cohort), **mark(cohort)) for cohort in PLANTED]
+    legend(figure=figure, handles=[*handles, Line2D([], [], label="control arm, all cohorts together", **CONTROL)])
 
 
 def named(policy: dict) -> str:
