@@ -1,4 +1,4 @@
-"""The explorer's data hold every answer of every canary once, token by token, and are harmless wherever they stand."""
+"""The explorer's data hold every completion of every canary once, token by token, and are harmless wherever they stand."""
 
 import json
 
@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from tests.unit.results import study
-from workflow_scripts.core.results import explorer
+from workflow_scripts.core.results.pages import explorer
+from workflow_scripts.core.results.pages.html import as_json
 
 
-def test_the_explorer_has_every_answer_of_every_canary_once():
+def test_the_explorer_has_every_completion_of_every_canary_once():
     canaries = study.explorer()
     names, listed = canaries["names"], canaries["canaries"]
     assert (len(listed), len(canaries["cards"])) == (4 * 64, 4 * 64 * 5)
@@ -22,19 +23,19 @@ def test_the_explorer_has_every_answer_of_every_canary_once():
     text = lambda place: "".join(canaries["pieces"][p] for p in canaries["texts"][place])  # noqa: E731
     by_id = {c["canary_id"]: c for c in study.canaries()}
     rows = study.extraction().set_index(["canary_id", "probe", "policy", "arm"])
-    for at, probe, target, answers in canaries["cards"]:
+    for at, probe, target, completions in canaries["cards"]:
         identity = listed[at][0]
         if names["probes"][probe] == "fim":
             assert text(target) == by_id[identity]["target"] and listed[at][5] == by_id[identity]["prefix"]
-            for policy, arm, _, given, memorized, *_ in answers:
+            for policy, arm, _, given, memorized, *_ in completions:
                 row = rows.loc[(identity, "fim", names["policies"][policy], names["arms"][arm])]
                 assert (text(given), bool(memorized)) == (row["completion"], row["memorized"])
 
 
-def test_missing_numbers_of_an_answer_stay_missing():
-    asked = study.extraction({"sft": study.POLICIES["sft"]}, probes=("prefix",)).assign(target_logprob=float("-inf"))
-    (answer, *_) = study.explorer(extraction=asked)["cards"][0][3]
-    assert answer[6:] == [None, None] and "Infinity" not in explorer.as_json(answer)
+def test_missing_numbers_of_a_completion_stay_missing():
+    extraction = study.extraction({"sft": study.POLICIES["sft"]}, probes=("prefix",)).assign(target_logprob=float("-inf"))
+    (completion, *_) = study.explorer(extraction=extraction)["cards"][0][3]
+    assert completion[6:] == [None, None] and "Infinity" not in as_json(completion)
 
 
 @pytest.mark.parametrize("decoder", ["bytes", "spaces"])
@@ -61,23 +62,23 @@ def test_without_a_tokenizer_text_is_split_into_words_and_loses_nothing():
 
 @given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_json_is_the_same_value_without_a_character_of_html(value):
-    text = explorer.as_json(value)
+    text = as_json(value)
     assert json.loads(text) == value and not set(text) & set("<>&\u2028\u2029")
 
 
-def test_an_answer_of_a_canary_that_was_not_planted_by_this_run_is_an_error():
+def test_a_completion_of_a_canary_that_was_not_planted_by_this_run_is_an_error():
     with pytest.raises(KeyError):
         study.explorer(canaries=study.canaries()[1:])
 
 
 @pytest.mark.parametrize("column", explorer.COLUMNS)
 def test_the_explorer_needs_every_column_that_is_read_for_it(column):
-    asked = study.extraction({"sft": study.POLICIES["sft"]}, probes=("fim",))[explorer.COLUMNS]
+    extraction = study.extraction({"sft": study.POLICIES["sft"]}, probes=("fim",))[explorer.COLUMNS]
     with pytest.raises(KeyError, match=column):
-        study.explorer(extraction=asked.drop(columns=column))
+        study.explorer(extraction=extraction.drop(columns=column))
 
 
 def test_a_policy_that_both_arms_share_was_trained_with_no_canary():
-    asked = study.extraction({"sft": study.POLICIES["sft"]}, probes=("fim",))
+    extraction = study.extraction({"sft": study.POLICIES["sft"]}, probes=("fim",))
     for shared, places in ((["base"], [0]), (["ipo", "other"], [4]), ([], [])):
-        assert study.explorer(extraction=asked, shared=shared)["names"]["shared"] == places
+        assert study.explorer(extraction=extraction, shared=shared)["names"]["shared"] == places

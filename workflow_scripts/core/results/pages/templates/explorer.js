@@ -6,12 +6,12 @@
   const { names, pieces, texts, canaries, cards } = data;
   const form = document.getElementById("filters");
   const list = document.getElementById("cards");
-  const status = document.getElementById("found");
+  const status = document.getElementById("matches");
   const [previous, next] = ["previous", "next"].map((id) => document.getElementById(id));
-  const PROBES = JSON.parse(document.getElementById("explorer-words").textContent);
+  const PROBES = JSON.parse(document.getElementById("explorer-prompts").textContent);
   const CHOICES = {  // of each filter: value and what it is called; "" lets everything through
     probe: names.probes.map((name, i) => [String(i), PROBES[name] || name]),
-    cohort: all(names.cohorts), kind: all(names.kinds), dose: [["", "all"], ...names.doses.map((d) => [String(d), d ? `${d} times` : "never planted"])],
+    cohort: all(names.cohorts), secret_type: all(names.secret_types), dose: [["", "all"], ...names.doses.map((d) => [String(d), d ? `${d} times` : "never planted"])],
     policy: all(names.policies), arm: [["", "both"], ["1", "trained with the canary"], ["0", "without"]],
     memorized: [["", "all"], ["1", "memorized"], ["0", "not memorized"]], seed: [["", "all"], ...names.seeds.map((s) => [String(s), String(s)])],
   };
@@ -28,27 +28,27 @@
 
   function chosen() { return Object.fromEntries([...new FormData(form)].map(([key, value]) => [key, value.trim()])); }
 
-  function shared(answer) { return names.shared.includes(answer[0]); }  // one model for both arms, trained with no canary
+  function shared(completion) { return names.shared.includes(completion[0]); }  // one model for both arms, trained with no canary
 
-  function saw(canary, answer) { return canary[3] > 0 && answer[1] === canary[4] && !shared(answer); }
+  function saw(canary, completion) { return canary[3] > 0 && completion[1] === canary[4] && !shared(completion); }
 
   function matching(want) {
     const is = (key, value) => !want[key] || want[key] === String(value);
-    const sought = (want.text || "").toLowerCase();
-    const found = [];
-    for (const [at, probe, target, answers] of cards) {
-      const canary = canaries[at];
-      if (!(is("probe", probe) && is("kind", canary[1]) && is("cohort", canary[2]) && is("dose", canary[3]))) continue;
-      if (sought && !`${canary[0]}\n${text(target)}`.toLowerCase().includes(sought)) continue;
-      const kept = answers.filter((a) => is("policy", a[0]) && is("seed", a[2]) && is("memorized", a[4]) && is("arm", Number(saw(canary, a))));
-      if (kept.length) found.push([canary, probe, target, kept]);
+    const contains = (want.text || "").toLowerCase();
+    const matches = [];
+    for (const [place, probe, target, completions] of cards) {
+      const canary = canaries[place];
+      if (!(is("probe", probe) && is("secret_type", canary[1]) && is("cohort", canary[2]) && is("dose", canary[3]))) continue;
+      if (contains && !`${canary[0]}\n${text(target)}`.toLowerCase().includes(contains)) continue;
+      const kept = completions.filter((c) => is("policy", c[0]) && is("seed", c[2]) && is("memorized", c[4]) && is("arm", Number(saw(canary, c))));
+      if (kept.length) matches.push([canary, probe, target, kept]);
     }
-    return found;
+    return matches;
   }
 
   function text(place) { return texts[place].map((p) => pieces[p]).join(""); }
 
-  // Longest common subsequence of two lists, as [kind, place] in reading order: "same" and "ins" of `given`, "del" of `wanted`.
+  // Longest common subsequence of two lists, as [tag, place] in reading order: "same" and "ins" of `given`, "del" of `wanted`.
   function difference(wanted, given) {
     const size = wanted.map(() => new Uint16Array(given.length + 1)).concat([new Uint16Array(given.length + 1)]);
     for (let i = wanted.length - 1; i >= 0; i--)
@@ -64,14 +64,14 @@
     return steps;
   }
 
-  function completion(target, given) {
+  function differenceCell(target, given) {
     const steps = difference(texts[target], texts[given]);
-    const few = 4 * steps.filter(([how]) => how === "same").length < texts[target].length;
+    const few = 4 * steps.filter(([tag]) => tag === "same").length < texts[target].length;
     const cell = element("td", { class: "code" });
     let last = null;
-    for (const [how, place] of few ? steps.filter(([kind]) => kind !== "del") : steps) {
-      if (last && last.how === how) { last.node.append(pieces[place]); continue; }
-      last = { how, node: how === "same" ? element("span", { class: "same" }, pieces[place]) : element(how, {}, pieces[place]) };
+    for (const [tag, place] of few ? steps.filter(([tag]) => tag !== "del") : steps) {
+      if (last && last.tag === tag) { last.node.append(pieces[place]); continue; }
+      last = { tag, node: tag === "same" ? element("span", { class: "same" }, pieces[place]) : element(tag, {}, pieces[place]) };
       cell.append(last.node);
     }
     if (!texts[given].length) cell.append("(nothing)");
@@ -80,24 +80,24 @@
 
   function number(value, digits) { return value === null ? "–" : value.toFixed(digits).replace("-", "−"); }
 
-  function card([canary, probe, target, answers], place) {
-    const [id, kind, cohort, dose, , prefix, suffix] = canary;
+  function card([canary, probe, target, completions], place) {
+    const [id, secretType, cohort, dose, , prefix, suffix] = canary;
     const planted = dose ? `planted ${dose === 1 ? "once" : `${dose} times`} in ${names.cohorts[cohort]}` : "never planted";
-    const head = element("h3", { id: `card-${place}` }, id, " ", element("small", {}, `${names.kinds[kind]}, ${planted}`));
+    const head = element("h3", { id: `card-${place}` }, id, " ", element("small", {}, `${names.secret_types[secretType]}, ${planted}`));
     const prompt = element("details", {}, element("summary", {}, "prompt, as planted"),
       element("div", { class: "code" }, prefix, element("span", { class: "hole" }, "[target]"), suffix));
     const several = names.seeds.length > 1;
     const titles = ["policy", "arm", ...(several ? ["seed"] : []), "memorized", "distance", "log p per token", "exposure", "completion"];
     const heads = titles.map((word) => element("th", { scope: "col", ...(/policy|arm|completion/.test(word) ? { class: "left" } : {}) }, word));
     const body = element("tbody");
-    for (const answer of answers) {
-      const [policy, arm, seed, given, memorized, distance, logprob, exposure] = answer;
-      const trained = saw(canary, answer) ? "with it" : shared(answer) ? "without any canary" : "without it";
+    for (const completion of completions) {
+      const [policy, arm, seed, given, memorized, distance, logprob, exposure] = completion;
+      const trained = saw(canary, completion) ? "with it" : shared(completion) ? "without any canary" : "without it";
       const arms = dose ? `${names.arms[arm]}, ${trained}` : names.arms[arm];
       body.append(element("tr", {}, element("th", { scope: "row", class: "left" }, names.policies[policy]), element("td", { class: "left" }, arms),
         ...(several ? [element("td", { "data-name": "seed" }, String(seed))] : []), element("td", { "data-name": "memorized" }, memorized ? "● yes" : "no"),
         element("td", { "data-name": "distance" }, number(distance, 2)), element("td", { "data-name": "log p" }, number(logprob, 2)),
-        element("td", { "data-name": "exposure" }, number(exposure, 1)), completion(target, given)));
+        element("td", { "data-name": "exposure" }, number(exposure, 1)), differenceCell(target, given)));
     }
     const table = element("table", {}, element("thead", {}, element("tr", {}, ...heads)), body);
     return element("article", { class: "card", "aria-labelledby": `card-${place}` }, head,
@@ -107,14 +107,14 @@
 
   function show(remember) {
     const want = chosen();
-    const found = matching(want);
-    const pages = Math.max(1, Math.ceil(found.length / PAGE));
+    const matches = matching(want);
+    const pages = Math.max(1, Math.ceil(matches.length / PAGE));
     page = Math.min(Math.max(0, page), pages - 1);
-    const completions = found.reduce((sum, one) => sum + one[3].length, 0);
+    const completions = matches.reduce((sum, one) => sum + one[3].length, 0);
     const count = (n, word, many) => `${n.toLocaleString("en")} ${n === 1 ? word : many}`;
-    status.textContent = `${count(found.length, "canary", "canaries")}, ${count(completions, "completion", "completions")}; page ${page + 1} of ${pages}`;
-    list.replaceChildren(...found.slice(page * PAGE, (page + 1) * PAGE).map(card));
-    if (!found.length) list.append(element("p", {}, "No canary fits these filters."));
+    status.textContent = `${count(matches.length, "canary", "canaries")}, ${count(completions, "completion", "completions")}; page ${page + 1} of ${pages}`;
+    list.replaceChildren(...matches.slice(page * PAGE, (page + 1) * PAGE).map(card));
+    if (!matches.length) list.append(element("p", {}, "No canary fits these filters."));
     previous.disabled = page === 0;
     next.disabled = page === pages - 1;
     if (!remember) return;

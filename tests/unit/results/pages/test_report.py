@@ -3,24 +3,23 @@
 import base64
 import copy
 import hashlib
-import html
+import html as escaping
 import json
 import math
 import re
-import subprocess
-from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
 from tests.unit.results import study
+from tests.unit.results.pages.parsed import Page
 from workflow_scripts.core import parquet
-from workflow_scripts.core.results import schemas, report
+from workflow_scripts.core.results.pages import html, report
+from workflow_scripts.core.results.tables.registry import TABLES
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="2" height="1"><text>picture</text></svg>'
 FIGURES = ("workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context")
 EVIL = "</td></script><script>alert('x')</script><img src=http://evil.example onerror=alert(1)>\"'&\u2028{{ 7*7 }}"
-SCRIPT = (report.TEMPLATES / "explorer.js").read_text(encoding="utf-8")
+SCRIPT = (html.TEMPLATES / "explorer.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -35,46 +34,12 @@ def given(config, canaries) -> dict:
     return dict(config=config, tables=study.tables(collapsed=("ipo",)), figures=dict.fromkeys(FIGURES, SVG), explorer=canaries, **about)
 
 
-class Page(HTMLParser):
-    """Tags, addresses, ids, rows of cells, visible text and open tags of a page."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.tags, self.addresses, self.ids, self.rows, self.open, self.text, self.scripts = [], [], [], [], [], "", []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.addresses += [value for key, value in attributes if key in ("src", "href", "action", "data", "srcset", "poster")]
-        self.ids += [value for key, value in attributes if key == "id"]
-        assert not [key for key, _ in attributes if key.startswith("on")]
-        if tag not in ("meta", "img", "br", "link", "input"):
-            self.open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        elif tag in ("td", "th"):
-            self.rows[-1].append("")
-        elif tag == "script":
-            self.scripts.append("")
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if {"td", "th"} & set(self.open):
-            self.rows[-1][-1] += data
-        if "script" in self.open:
-            self.scripts[-1] += data
-        elif "style" not in self.open:
-            self.text += data
-
-
 def test_the_study_by_hand_fits_the_schema_of_every_table(tmp_path):
     made = study.tables()
-    assert set(made) == set(schemas.TABLES)
+    assert set(made) == set(TABLES)
     for name, rows in made.items():
-        parquet.write(rows, schemas.TABLES[name], tmp_path / name)
-        assert parquet.read_rows(tmp_path / name, schemas.TABLES[name]) == rows
+        parquet.write(rows, TABLES[name], tmp_path / name)
+        assert parquet.read_rows(tmp_path / name, TABLES[name]) == rows
 
 
 def test_exposure_by_chance_is_the_mean_over_all_ranks():
@@ -95,7 +60,7 @@ def test_the_page_needs_nothing_but_itself(given):
 
 def test_the_browser_may_run_the_one_script_and_load_nothing(given):
     text = report.render(**given)
-    policy = html.unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1])
+    policy = escaping.unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1])
     assert policy.startswith("default-src 'none'; img-src data:; ")
     digest = base64.b64encode(hashlib.sha256(Page(text).scripts[2].encode()).digest()).decode()
     assert Page(text).scripts[2] == SCRIPT and f"script-src 'sha256-{digest}'" in policy
@@ -107,7 +72,6 @@ def test_the_sections_come_in_the_order_that_was_asked_for(given):
     assert heads == [
         "Which policy leaks least at matched utility",
         "The stages",
-        "How much came back",
         "By dose",
         "Which secrets",
         "What stays after sft",
@@ -121,13 +85,34 @@ def test_the_sections_come_in_the_order_that_was_asked_for(given):
         "Methods and definitions",
         "Provenance",
     ]
-    before = text[: text.index("The stages</h2>")]
-    assert (
-        before.index("What of the training data")
-        < before.index("<strong>What fine-tuning taught stays after PPO</strong>")
-        < before.index("● shown")
-    )
-    assert before.count("<li><strong>") == 3 and "○ not shown" in before
+
+
+def test_the_first_screen_is_the_question_four_lines_and_the_heat_map(given):
+    text = html_without_style(report.render(**given))
+    first = text[text.index("<body>") : text.index("</figure>")]
+    places = [first.index(words) for words in ("What of the training data", "Fine-tuning data stays memorized after PPO", "<img")]
+    assert places == sorted(places) and first.count("<li>") == 4 and first.count("<img") == 1 and "<table" not in first
+    assert re.findall('class="verdict">([^<]*)<', first) == ["● shown", "● shown", "● shown", "○ not shown"]
+    assert "ipo has collapsed (4.2 times the reference&#39;s perplexity)" in first
+    assert "<strong>Reward-model data comes back less than directly trained data</strong>: ppo 0 of 64 (" in first
+    assert text.index("</figure>") < text.index("How each verdict is decided") < text.index("<nav")
+
+
+def html_without_style(text: str) -> str:
+    """The page without its style, on one line, with plain spaces."""
+    return " ".join(re.sub("<style>.*?</style>", "", text, flags=re.DOTALL).replace("\u00a0", " ").split())
+
+
+def test_every_criterion_and_what_decides_it_is_on_the_page(given):
+    rows = [
+        [" ".join(cell.replace("\u00a0", " ").replace("\u2060", "").split()) for cell in row] for row in Page(report.render(**given)).rows
+    ]
+    (shielded,) = [row for row in rows if row[0] == "Reward-model data comes back less than directly trained data"]
+    assert shielded[1:3] == [
+        "shown",
+        "ppo 0 of 64 (0–6 %), sft_chosen 34 of 64 (40–66 %). Paired difference sft_chosen − ppo: +55 points (+48 to +62).",
+    ]
+    assert shielded[3].startswith("Shown if the interval of the paired difference (direct training − PPO) lies above 0")
 
 
 def test_the_tables_hold_the_numbers(given):
@@ -143,7 +128,7 @@ def test_the_tables_hold_the_numbers(given):
 
 
 def test_what_stays_names_the_references_where_there_are_several(given):
-    rows = [{**r, "reference": "sft_s" if r["policy"] == "ipo" else "sft"} for r in given["tables"]["persistence"]]
+    rows = [{**r, "reference_policy": "sft_s" if r["policy"] == "ipo" else "sft"} for r in given["tables"]["persistence"]]
     page = Page(report.render(**{**given, "tables": {**given["tables"], "persistence": rows}}))
     assert ["ppo", "sft", "sft", "38", "32", "84 %69–94 %", "6", "0", "0.031"] in page.rows
     assert ["ipo (collapsed)", "sft_s", "sft"] in [row[:3] for row in page.rows]
@@ -166,7 +151,7 @@ def test_a_table_that_has_no_rows_leaves_a_page(given):
     empty = {name: rows if name in ("memorization", "utility", "cost") else [] for name, rows in given["tables"].items()}
     page = Page(report.render(**{**given, "tables": empty}))
     assert "This run has no audit." in page.text and "Parity was not measured." in page.text and page.open == []
-    assert "Exposure, in bits" not in page.text and "not measured" in page.text
+    assert "Exposure, in bits" not in page.text and page.text.count("– not measured") == 3
 
 
 def test_methods_define_the_terms_with_the_values_of_the_config(given):
@@ -187,7 +172,7 @@ def test_methods_define_the_terms_with_the_values_of_the_config(given):
 
 
 def test_provenance_names_commit_corpus_versions_seeds_hashes_and_the_whole_config(given):
-    text = html.unescape(report.render(**given))
+    text = escaping.unescape(report.render(**given))
     assert "a" * 40 + "</code>, with uncommitted changes" in text and "0123456789abcdef0123456789abcdef.dir" in text
     assert "licence: PSF" in text and "documents: 1,300" in text and "base pool: 7,000" in text and "torch 2.12.0 and 2.13.0" in text
     assert "Seeds: 0;" in text and "policies:\n  base:\n    epochs: " in text and "collapse_ratio: 1.5" in text
@@ -209,11 +194,12 @@ def test_text_from_outside_is_escaped_wherever_it_is_shown(given):
                 if isinstance(v, str)
             }
     config = study.evil({k: v for k, v in given["config"].items() if k != "policies"}, EVIL) | {"policies": policies}
-    config["report"]["reference"] = names["sft"]
+    config["report"]["reference_policy"] = names["sft"]
     planted = [
-        {**c, "prefix": EVIL, "suffix": EVIL, "target": EVIL, "canary_id": c["canary_id"] + EVIL, "kind": EVIL} for c in study.canaries()
+        {**c, "prefix": EVIL, "suffix": EVIL, "target": EVIL, "canary_id": c["canary_id"] + EVIL, "secret_type": EVIL}
+        for c in study.canaries()
     ]
-    asked = study.extraction().assign(target=EVIL, completion=EVIL + "x", kind=EVIL)
+    asked = study.extraction().assign(target=EVIL, completion=EVIL + "x", secret_type=EVIL)
     asked["canary_id"] += EVIL
     asked["policy"] = asked["policy"].map(names)
     hostile = dict(
@@ -251,19 +237,3 @@ def test_the_confidence_that_was_computed_is_the_one_that_is_named(given):
     given["config"] = {**given["config"], "report": {**given["config"]["report"], "confidence": 0.9}}
     text = report.render(**given).replace("\u00a0", " ")
     assert "90 % interval" in text and "95 % interval" not in text
-
-
-def test_the_commit_is_that_of_the_folder_and_results_are_no_change(tmp_path):
-    assert report.git_state(tmp_path) is None
-    git = lambda *words: subprocess.run(["git", "-C", str(tmp_path), *words], check=True, capture_output=True)  # noqa: E731
-    git("init")
-    (tmp_path / "code.py").write_text("x = 1\n")
-    (tmp_path / "results").mkdir()
-    git("add", ".")
-    git("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-m", "one")
-    clean = report.git_state(tmp_path)
-    assert re.fullmatch("[0-9a-f]{40}", clean["id"]) and not clean["changed"]
-    Path(tmp_path / "results/table.csv").write_text("a\n")
-    assert report.git_state(tmp_path) == clean
-    Path(tmp_path / "code.py").write_text("x = 2\n")
-    assert report.git_state(tmp_path) == {**clean, "changed": True}
