@@ -199,16 +199,16 @@ def test_text_from_outside_is_escaped_wherever_it_is_shown(given):
         {**c, "prefix": EVIL, "suffix": EVIL, "target": EVIL, "canary_id": c["canary_id"] + EVIL, "secret_type": EVIL}
         for c in study.canaries()
     ]
-    asked = study.extraction().assign(target=EVIL, completion=EVIL + "x", secret_type=EVIL)
-    asked["canary_id"] += EVIL
-    asked["policy"] = asked["policy"].map(names)
+    extraction = study.extraction().assign(target=EVIL, completion=EVIL + "x", secret_type=EVIL)
+    extraction["canary_id"] += EVIL
+    extraction["policy"] = extraction["policy"].map(names)
     hostile = dict(
         config=config,
         tables=tables,
         figures=given["figures"],
         manifest={"licence": EVIL, "counts": {EVIL: 1, "pools": {EVIL: 2}}},
         versions={EVIL: [EVIL]},
-        explorer=study.explorer(extraction=asked, canaries=planted, policies=list(policies)),
+        explorer=study.explorer(extraction=extraction, canaries=planted, policies=list(policies)),
         receipts=[{"rule": EVIL, "output_md5": {EVIL: EVIL}}],
         commit={"id": EVIL, "changed": True},
     )

@@ -30,7 +30,7 @@ def test_the_study_by_hand(tables):
         "ipo 9 of 64 (7–25 %), ppo 0 of 64 (0–6 %), difference +14 points (+10 to +18)",
     ]
     assert [finding.details for finding in findings(tables)] == [
-        "",
+        "Share that stays: 84 %.",
         "Paired difference sft_chosen − ppo: +55 points (+48 to +62).",
         "",
         "This run could detect 11 points. Difference in exposure: +0.8 bits (+0.6 to +1.1).",

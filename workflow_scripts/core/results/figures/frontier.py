@@ -86,6 +86,7 @@ def _utility_scale(axes: Axes, rows: list[dict], measure: str, reference: str, b
         low, high = min(0.0, *values), max(0.0, *values)
         room = 0.08 * max(high - low, 0.1)
         axes.set(xlim=(low - room, high + room), xlabel=f"mean reward gained over {reference}")
+        axes.locator_params(axis="x", nbins=5)
         axes.axvline(0, color=MUTED, linewidth=1, zorder=0)
         return
     low, high = min(0.9, *values), max(1.2, *values)

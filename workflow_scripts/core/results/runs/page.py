@@ -56,7 +56,7 @@ def render(*, runs: list[Run], rows: list[dict], contrasts: list[dict], configs:
             contrast=views.contrast({"contrast": contrasts}, "memorized"),
             config=_config(runs, configs),
         ),
-        policies_note=leaderboard.note(rows, "the run's reference"),
+        policies_note=leaderboard.note(rows, "the run's reference", is_full=False),
         level=level(settings["confidence"]),
     )
 

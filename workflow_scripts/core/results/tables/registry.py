@@ -20,8 +20,8 @@ from . import (
 )
 
 _MODULES = (
-    leaderboard,
     memorization,
+    leaderboard,
     secret_types,
     persistence,
     contrast,

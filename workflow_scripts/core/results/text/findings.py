@@ -25,7 +25,7 @@ class Finding:
     verdict: str
     evidence: str
     criterion: str
-    details: str = ""  # more figures, for who wants to check
+    details: str = ""  # more figures, for readers who want to check
 
 
 def roles(*, policies: dict[str, dict], reference: str) -> dict[str, str | None]:
@@ -63,7 +63,7 @@ def _persistence(tables: Tables, reference: str, ppo: str | None) -> Finding:
     verdict = _verdict(shown=row["low"] > STAYS, contradicted=row["high"] < STAYS)
     kept, known = row["still_memorized"], row["memorized_by_reference"]
     evidence = f"{ppo} keeps {kept} of the {known} that {reference} memorized ({interval(row['low'], row['high'])})"
-    return _unless_collapsed(tables, [ppo], Finding(claim, verdict, evidence, criterion))
+    return _unless_collapsed(tables, [ppo], Finding(claim, verdict, evidence, criterion, f"Share that stays: {percent(row['rate'])}."))
 
 
 def _reward_model_data(tables: Tables, ppo: str | None, chosen: str | None) -> Finding:

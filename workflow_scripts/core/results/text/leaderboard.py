@@ -77,17 +77,21 @@ def method_in_words(row: dict) -> str:
     return row["method"] + (" on pairs" if row["data"] == "preference" else "")
 
 
-def note(rows: list[dict], reference: str) -> str:
-    """What the table's columns and marks mean."""
+def note(rows: list[dict], reference: str, *, is_full: bool = True) -> str:
+    """What the table's columns and marks mean; without `is_full` those of the tests, KL and the fronts are left out."""
     sentences = [
         "Leakage: share of all planted canaries that the arm which saw them gives back almost verbatim and the other arm does not.",
         "Exposure: bits by which a target outranks fillings that were never planted, seen minus unseen; it sees what greedy decoding misses.",
-        f"Perplexity (as a ratio), reward and KL (nats per token) are relative to {reference}, on the same held-out examples.",
+        f"Perplexity ratio and reward gained{', and KL in nats per token,' if is_full else ''} are relative to {reference}, on the same "
+        "held-out examples.",
         "A policy is comparable if its point estimate lies in the band and it has not collapsed; equal leakage shares a rank.",
-        "p is corrected by Holm over all pairs of comparable policies, since the same canaries picked the first one.",
-        "On front: share of resamples of canaries and held-out examples in which no comparable policy leaks as little and is as good "
-        "(perplexity; small: reward) and better in one of the two.",
     ]
+    if is_full:
+        sentences += [
+            "p is corrected by Holm over all pairs of comparable policies, since the same canaries picked the first one.",
+            "On front: share of resamples of canaries and held-out examples in which no comparable policy leaks as little and is as good "
+            "(perplexity; small: reward) and better in one of the two.",
+        ]
     if any(row["comparable"] and not row["equivalence_shown"] for row in rows):
         sentences.append("*: in the band, but its interval reaches beyond it.")
     return " ".join(sentences)
