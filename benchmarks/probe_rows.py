@@ -1,4 +1,4 @@
-"""Generated rows of every secret_type that tables are made from: drawn by numpy, the same for the same number, and never held as dicts."""
+"""Generated rows of every schema that tables are made from: drawn by numpy, the same for the same number, and never held as dicts."""
 
 import math
 from pathlib import Path
@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 
 from workflow_scripts.core.data.canaries import COHORTS, HALF_OF_ARM
 from workflow_scripts.core.data.schemas import AUDIT
-from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION, PARITY
 from workflow_scripts.core.probing.prompts import NATIVE, PROMPTS
+from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION, PARITY
 
 POLICIES, REFERENCE, SEEDS, DOSES = ("base", "sft", "sft_chosen", "ppo", "ipo"), "sft", range(5), (1, 4, 16, 64)
 SETTINGS = [("float32", 1), ("float32", 8), ("float32", 64), ("bfloat16", 1)]  # of parity
-TOKENS, REFERENCES = 12, 63
+TOKENS, FILLINGS = 12, 63
 
 
 def generate(*, folder: Path, rows: int) -> None:
@@ -55,7 +55,7 @@ def _design(n: int) -> dict:
 
 
 def _extraction(design: dict, policy: str, arm: str, seed: int) -> dict:
-    """Columns of one policy, arm and seed: every canary under every probe. What was seen often enough comes back, by fim most."""
+    """Columns of one policy, arm and seed: every canary under every probe. What was seen often enough comes back, most of it under fim."""
     rng = np.random.default_rng([POLICIES.index(policy), HALF_OF_ARM[arm], seed])
     n, probes = len(design["rank"]), len(PROMPTS)
     every = {name: np.tile(values, (probes,) + (1,) * (values.ndim - 1)) for name, values in design.items()}
@@ -65,8 +65,8 @@ def _extraction(design: dict, policy: str, arm: str, seed: int) -> dict:
     hit = every.pop("rank") < np.clip(known + rng.normal(0, 0.05, n * probes), 0, 1)
     distance = np.where(hit, 0.0, rng.uniform(0.3, 0.9, n * probes))
     logprob = np.where(hit, -1.0, -20.0) * rng.gamma(4.0, 0.25, n * probes)
-    place = np.where(hit, 1, rng.integers(1, REFERENCES + 2, n * probes))
-    given = np.where(hit[:, None], every["target_ids"], rng.integers(0, 4096, size=(n * probes, TOKENS)))
+    rank = np.where(hit, 1, rng.integers(1, FILLINGS + 2, n * probes))
+    completion_ids = np.where(hit[:, None], every["target_ids"], rng.integers(0, 4096, size=(n * probes, TOKENS)))
     return every | dict(
         policy=np.full(n * probes, policy, dtype=object),
         arm=np.full(n * probes, arm, dtype=object),
@@ -74,11 +74,11 @@ def _extraction(design: dict, policy: str, arm: str, seed: int) -> dict:
         probe=np.repeat(np.array(list(PROMPTS), dtype=object), n),
         seen=seen,
         target_ids=_lists(every["target_ids"]),
-        completion_ids=_lists(given),
+        completion_ids=_lists(completion_ids),
         completion=np.where(hit, every["target"], every["target"][::-1]),
         normalized_edit_distance=distance,
-        exposure=pa.array(math.log2(REFERENCES + 1) - np.log2(place), mask=~native),
-        references=pa.array(np.full(n * probes, REFERENCES, dtype=np.int32), mask=~native),
+        exposure=pa.array(math.log2(FILLINGS + 1) - np.log2(rank), mask=~native),
+        reference_fillings=pa.array(np.full(n * probes, FILLINGS, dtype=np.int32), mask=~native),
         log_p_extract=np.minimum(0.0, logprob * 0.9),
         target_logprob=logprob,
         target_tokens=np.full(n * probes, TOKENS),

@@ -2,7 +2,7 @@
 
     python -m benchmarks.tables --rows 10000000
 
-So many rows of `extraction` (probe_rows.py), as many of kind `evaluation`, and the audit and parity rows of the same canaries.
+So many rows of `extraction` (probe_rows.py), as many of `evaluation`, and the audit and parity rows of the same canaries.
 summarize_cost is left out: it reads receipts, one per job.
 """
 
@@ -19,33 +19,22 @@ import yaml
 from benchmarks.harness import Named, alone, peak_mb
 from benchmarks.probe_rows import POLICIES, REFERENCE, generate
 from workflow_scripts.core.job import select
+from workflow_scripts.core.results.tables.registry import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
-TABLES = [
-    "utility",
-    "memorization",
-    "persistence",
-    "contrast",
-    "exposure",
-    "extraction_probability",
-    "membership",
-    "recovery",
-    "secret_types",
-    "leaderboard",
-]
-TABLES += ["reward_gap", "audit", "parity"]  # utility comes first: the others read it
-DECLARED = ("confidence", "reference", "collapse_ratio", "fpr", "contrasts", "utility_band")
+SUMMARIZED = ["utility", *(name for name in TABLES if name not in ("utility", "cost"))]  # utility comes first: the others read it
+REPORT_KEYS = ("confidence", "reference_policy", "collapse_ratio", "fpr", "contrasts", "utility_band")
 
 
 def measure(rows: int) -> list[dict]:
     """[{table, rows, seconds, peak_mb}]: of about `rows` probe rows; seconds include the start of Python and its imports."""
     with tempfile.TemporaryDirectory() as folder:
         generate(folder=Path(folder), rows=rows)
-        return [summarize(folder=Path(folder), table=table) for table in TABLES]
+        return [summarize(folder=Path(folder), table=table) for table in SUMMARIZED]
 
 
 def summarize(*, folder: Path, table: str) -> dict:
-    """Run a table's script on the files in `folder`, in a fresh process, and say what it took."""
+    """Run a table's script on the files in `folder`, in a fresh process: the time and memory that it takes."""
     began = time.perf_counter()
     peak = alone(run, folder, table)
     seconds = time.perf_counter() - began
@@ -57,18 +46,18 @@ def _inputs(folder: Path, table: str) -> dict[str, list[Path]]:
     """The files of rows that a table is made from, by the name of its rule's input."""
     if table in ("audit", "parity"):
         return {{"audit": "counts", "parity": "completions"}[table]: [folder / f"{table}.parquet"]}
-    kinds = {"utility": ["evaluation"], "leaderboard": ["extraction", "evaluation"]}.get(table, ["extraction"])
+    probes = {"utility": ["evaluation"], "leaderboard": ["extraction", "evaluation"]}.get(table, ["extraction"])
     policies = [REFERENCE] if table == "reward_gap" else POLICIES
-    return {kind: [folder / f"{kind}-{policy}.parquet" for policy in policies] for kind in kinds}
+    return {rows: [folder / f"{rows}-{policy}.parquet" for policy in policies] for rows in probes}
 
 
 def run(folder: Path, table: str) -> float:
     """Run the script as Snakemake would; returns the peak memory of this process in MB (that of its parent does not count in VmHWM)."""
-    files, made = _inputs(folder, table), {"parquet": f"{table}.parquet", "csv": f"{table}.csv"}
+    inputs, outputs = _inputs(folder, table), {"parquet": f"{table}.parquet", "csv": f"{table}.csv"}
     if table == "memorization":
-        made |= {"headline": "headline.csv", "metrics": "metrics.json"}
+        outputs |= {"headline": "headline.csv", "metrics": "metrics.json"}
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    paths = (*(f"report.{key}" for key in DECLARED), "probes.tries", "probes.chances")
+    paths = (*(f"report.{key}" for key in REPORT_KEYS), "probes.extraction_n", "probes.extraction_p")
     later = list(POLICIES[POLICIES.index(REFERENCE) + 1 :])
     stand_in = Named(
         rule=f"summarize_{table}",
@@ -77,8 +66,8 @@ def run(folder: Path, table: str) -> float:
         config={},
         resources={},
         threads=1,
-        input=Named(**files, audit=f"{folder}/audit.parquet", utility=f"{folder}/tables/utility.parquet"),
-        output=Named(**{key: f"{folder}/tables/{name}" for key, name in made.items()}),
+        input=Named(**inputs, audit=f"{folder}/audit.parquet", utility=f"{folder}/tables/utility.parquet"),
+        output=Named(**{key: f"{folder}/tables/{name}" for key, name in outputs.items()}),
         params=Named(
             config=select(config, paths, {}),
             policies=[REFERENCE] if table == "parity" else list(POLICIES),
@@ -93,6 +82,6 @@ def run(folder: Path, table: str) -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=10_000_000, help="probe rows of extraction, and as many of kind evaluation")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="probe rows of extraction, and as many of evaluation")
     for row in measure(parser.parse_args().rows):
         print(json.dumps(row), flush=True)

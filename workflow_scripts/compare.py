@@ -2,7 +2,7 @@
 
     python -m workflow_scripts.compare results/default results/kl_sweep ...
 
-Writes one page, results/compare/<A>--<B>/index.html, with its tables as CSV; the later runs are held against the first one. Nothing
+Writes one page, results/compare/<A>--<B>/index.html, with its tables as CSV; the later runs are compared with the first one. Nothing
 is trained or probed: it reads the probe rows, the canaries and the receipts, as they were made here, restored or pulled.
 """
 
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.results import compare_page, runs
+from workflow_scripts.core.results.runs import load, page
 
 
 def compare(folders: list[Path]) -> Path:
@@ -20,8 +20,8 @@ def compare(folders: list[Path]) -> Path:
     names = [folder.name for folder in folders]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"two of the runs are called {twice[0]}; name different runs, or copy one to a folder of another name")
-    found = [runs.read(folder) for folder in folders]
-    return compare_page.write(runs=found, folder=folders[0].parent / "compare" / "--".join(names))
+    runs = [load.read(folder) for folder in folders]
+    return page.write(runs=runs, folder=folders[0].parent / "compare" / "--".join(names))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
 """Forest plot of the paired contrasts between policies."""
 
-from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import comparisons, schemas, style
+from workflow_scripts.core.results.figures import contrast, style
+from workflow_scripts.core.results.tables.contrast import SCHEMA as CONTRAST
+from workflow_scripts.core.results.tables.files import read
 
 with job(snakemake) as j:
-    figure = comparisons.contrast(contrast=parquet.read_rows(j.input.contrast, schemas.TABLES["contrast"]))
-    for path in (j.output.svg, j.output.png):
-        style.save(figure=figure, path=path)
+    style.save(contrast.plot(contrast=read(j.input.contrast, CONTRAST)), j.output.svg, j.output.png)

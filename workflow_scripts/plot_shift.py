@@ -1,15 +1,14 @@
 """What each policy after the reference did to each canary."""
 
-from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import pairs, schemas, shift, style
+from workflow_scripts.core.results.figures import shift, style
+from workflow_scripts.core.results.tables import canary_pairs, files, utility
 
 with job(snakemake) as j:
-    figure = shift.shift(
-        extraction=pairs.read(paths=j.input.extraction, measures=shift.MEASURES),
-        utility=parquet.read_rows(j.input.utility, schemas.TABLES["utility"]),
-        reference=j.config["report.reference"],
+    figure = shift.plot(
+        extraction=canary_pairs.read(j.input.extraction, shift.COLUMNS),
+        utility=files.read(j.input.utility, utility.SCHEMA),
+        reference=j.config["report.reference_policy"],
         later=j.params.later,
     )
-    for path in (j.output.svg, j.output.png):
-        style.save(figure=figure, path=path)
+    style.save(figure, j.output.svg, j.output.png)

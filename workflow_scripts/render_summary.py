@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import schemas, summary
+from workflow_scripts.core.results.pages import summary
+from workflow_scripts.core.results.tables.registry import read_all
 
 with job(snakemake) as j:
-    tables = {t: parquet.read_rows(path, schemas.TABLES[t]) for t, path in zip(j.params.tables, j.input.tables, strict=True)}
-    Path(j.output.summary).write_text(summary.summary(config=j.config, tables=tables), encoding="utf-8")
+    tables = read_all(names=j.params.tables, paths=j.input.tables)
+    Path(j.output.summary).write_text(summary.render(config=j.config, tables=tables), encoding="utf-8")

@@ -1,14 +1,12 @@
 """By how many bits each target outranks fillings of the same canary that were never planted."""
 
-from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import likelihood, pairs, tables
-from workflow_scripts.core.results.schemas import TABLES
+from workflow_scripts.core.results.tables import canary_pairs, exposure, files, utility
 
 with job(snakemake) as j:
-    rows = likelihood.exposure(
-        extraction=pairs.read(paths=j.input.extraction, measures=likelihood.RANKED),
-        utility=parquet.read_rows(j.input.utility, TABLES["utility"]),
+    rows = exposure.summarize(
+        extraction=canary_pairs.read(j.input.extraction, exposure.COLUMNS),
+        utility=files.read(j.input.utility, utility.SCHEMA),
         confidence=j.config["report.confidence"],
     )
-    tables.write(rows=rows, kind="exposure", parquet=j.output.parquet, table=j.output.csv)
+    files.write(rows=rows, schema=exposure.SCHEMA, parquet=j.output.parquet, csv=j.output.csv)

@@ -1,16 +1,14 @@
-"""The share of canaries that a number of sampled completions gives away, by the probability of it."""
+"""The share of canaries that a number of samples gives away, by the probability of it."""
 
-from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import likelihood, pairs, tables
-from workflow_scripts.core.results.schemas import TABLES
+from workflow_scripts.core.results.tables import canary_pairs, extraction_probability, files, utility
 
 with job(snakemake) as j:
-    rows = likelihood.extraction_probability(
-        extraction=pairs.read(paths=j.input.extraction, measures=likelihood.SAMPLED),
-        utility=parquet.read_rows(j.input.utility, TABLES["utility"]),
-        tries=j.config["probes.tries"],
-        chances=j.config["probes.chances"],
+    rows = extraction_probability.summarize(
+        extraction=canary_pairs.read(j.input.extraction, extraction_probability.COLUMNS),
+        utility=files.read(j.input.utility, utility.SCHEMA),
+        extraction_n=j.config["probes.extraction_n"],
+        extraction_p=j.config["probes.extraction_p"],
         confidence=j.config["report.confidence"],
     )
-    tables.write(rows=rows, kind="extraction_probability", parquet=j.output.parquet, table=j.output.csv)
+    files.write(rows=rows, schema=extraction_probability.SCHEMA, parquet=j.output.parquet, csv=j.output.csv)

@@ -1,19 +1,16 @@
-"""Which policy leaks least at equal utility: every policy with its leakage, its utility, and whether the two may be compared."""
+"""Which policy leaks least at equal utility: every policy with its leakage, its utility, and whether the two can be compared."""
 
-from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing.schemas import EVALUATION
-from workflow_scripts.core.results import leaderboard, pairs, tables
-from workflow_scripts.core.results.schemas import TABLES
+from workflow_scripts.core.results.tables import canary_pairs, files, leaderboard, utility
 
 with job(snakemake) as j:
-    rows = leaderboard.leaderboard(
-        extraction=pairs.read(paths=j.input.extraction, measures=leaderboard.MEASURES),
-        evaluation=parquet.read_frame(j.input.evaluation, EVALUATION, leaderboard.EVALUATION),
-        utility=parquet.read_rows(j.input.utility, TABLES["utility"]),
+    rows = leaderboard.summarize(
+        extraction=canary_pairs.read(j.input.extraction, leaderboard.COLUMNS),
+        evaluation=utility.read_evaluation(j.input.evaluation, leaderboard.EVALUATION_COLUMNS),
+        utility=files.read(j.input.utility, utility.SCHEMA),
         policies=j.params.aligned,
-        reference=j.config["report.reference"],
+        reference=j.config["report.reference_policy"],
         confidence=j.config["report.confidence"],
         band=j.config["report.utility_band"],
     )
-    tables.write(rows=rows, kind="leaderboard", parquet=j.output.parquet, table=j.output.csv)
+    files.write(rows=rows, schema=leaderboard.SCHEMA, parquet=j.output.parquet, csv=j.output.csv)

@@ -1,15 +1,13 @@
-"""Whether the target's likelihood tells planted canaries from their twins, and from the held-out cohort."""
+"""Whether the target's likelihood tells planted canaries from their twins, and from the unplanted cohort."""
 
-from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import membership, pairs, tables
-from workflow_scripts.core.results.schemas import TABLES
+from workflow_scripts.core.results.tables import canary_pairs, files, membership, utility
 
 with job(snakemake) as j:
-    rows = membership.membership(
-        extraction=pairs.read(paths=j.input.extraction, measures=membership.SCORED),
-        utility=parquet.read_rows(j.input.utility, TABLES["utility"]),
+    rows = membership.summarize(
+        extraction=canary_pairs.read(j.input.extraction, membership.COLUMNS),
+        utility=files.read(j.input.utility, utility.SCHEMA),
         fpr=j.config["report.fpr"],
         confidence=j.config["report.confidence"],
     )
-    tables.write(rows=rows, kind="membership", parquet=j.output.parquet, table=j.output.csv)
+    files.write(rows=rows, schema=membership.SCHEMA, parquet=j.output.parquet, csv=j.output.csv)

@@ -1,19 +1,14 @@
 """What comes back: policy x cohort x dose, with controls and counterfactuals, and the headline table."""
 
-import json
-from pathlib import Path
-
-from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import memorization, pairs, tables
-from workflow_scripts.core.results.schemas import TABLES
+from workflow_scripts.core.results.tables import canary_pairs, files, memorization, utility
+from workflow_scripts.core.results.tables.metrics import metrics
+from workflow_scripts.core.results.text.headline import headline
 
 with job(snakemake) as j:
-    utility = parquet.read_rows(j.input.utility, TABLES["utility"])
-    extraction = pairs.read(paths=j.input.extraction, measures=memorization.MEASURES)
-    rows = memorization.memorization(extraction=extraction, utility=utility, confidence=j.config["report.confidence"])
-    tables.write(rows=rows, kind="memorization", parquet=j.output.parquet, table=j.output.csv)
-    headline = tables.headline(memorization=rows, utility=utility)
-    tables.write_csv(rows=headline, columns=list(headline[0]), path=j.output.headline)
-    metrics = tables.metrics(memorization=rows, utility=utility)
-    Path(j.output.metrics).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    extraction, used = canary_pairs.read(j.input.extraction, memorization.COLUMNS), files.read(j.input.utility, utility.SCHEMA)
+    rows = memorization.summarize(extraction=extraction, utility=used, confidence=j.config["report.confidence"])
+    files.write(rows=rows, schema=memorization.SCHEMA, parquet=j.output.parquet, csv=j.output.csv)
+    first = headline(memorization=rows, utility=used)
+    files.write_csv(rows=first, columns=list(first[0]), path=j.output.headline)
+    files.write_json(metrics(memorization=rows, utility=used), j.output.metrics)

@@ -1,12 +1,11 @@
 """How many greedy completions another batch size or numeric type changes."""
 
-from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
+from workflow_scripts.core.parquet import read_frame
 from workflow_scripts.core.probing.schemas import PARITY
-from workflow_scripts.core.results import auditing, tables
+from workflow_scripts.core.results.tables import files, parity
 
 with job(snakemake) as j:
-    found = [parquet.read_frame([path], PARITY) for path in j.input.completions]
-    completions = dict(zip(j.params.policies, found, strict=True))
-    rows = auditing.parity(completions=completions, confidence=j.config["report.confidence"])
-    tables.write(rows=rows, kind="parity", parquet=j.output.parquet, table=j.output.csv)
+    completions = {policy: read_frame([path], PARITY) for policy, path in zip(j.params.policies, j.input.completions, strict=True)}
+    rows = parity.summarize(completions=completions, confidence=j.config["report.confidence"])
+    files.write(rows=rows, schema=parity.SCHEMA, parquet=j.output.parquet, csv=j.output.csv)

@@ -1,15 +1,13 @@
 """Of what a policy's SFT policy memorized, the share that it still does."""
 
-from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import memorization, pairs, tables
-from workflow_scripts.core.results.schemas import TABLES
+from workflow_scripts.core.results.tables import canary_pairs, files, persistence, utility
 
 with job(snakemake) as j:
-    rows = memorization.persistence(
-        extraction=pairs.read(paths=j.input.extraction, measures=memorization.MEASURES),
-        utility=parquet.read_rows(j.input.utility, TABLES["utility"]),
+    rows = persistence.summarize(
+        extraction=canary_pairs.read(j.input.extraction, persistence.COLUMNS),
+        utility=files.read(j.input.utility, utility.SCHEMA),
         references=j.params.references,
         confidence=j.config["report.confidence"],
     )
-    tables.write(rows=rows, kind="persistence", parquet=j.output.parquet, table=j.output.csv)
+    files.write(rows=rows, schema=persistence.SCHEMA, parquet=j.output.parquet, csv=j.output.csv)

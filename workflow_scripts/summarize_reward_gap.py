@@ -1,11 +1,9 @@
-"""What the reward model gives to a target that its chain was trained on, and to the same target unseen."""
+"""The reward model's reward for a target that its chain was trained on, and for the same target unseen."""
 
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import membership, pairs, tables
+from workflow_scripts.core.results.tables import canary_pairs, files, reward_gap
 
 with job(snakemake) as j:
-    rows = membership.reward_gap(
-        extraction=pairs.read(paths=j.input.extraction, measures=membership.REWARDED),
-        confidence=j.config["report.confidence"],
-    )
-    tables.write(rows=rows, kind="reward_gap", parquet=j.output.parquet, table=j.output.csv)
+    extraction = canary_pairs.read(j.input.extraction, reward_gap.COLUMNS)
+    rows = reward_gap.summarize(extraction=extraction, confidence=j.config["report.confidence"])
+    files.write(rows=rows, schema=reward_gap.SCHEMA, parquet=j.output.parquet, csv=j.output.csv)

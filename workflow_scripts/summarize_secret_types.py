@@ -1,14 +1,12 @@
-"""Which secrets come back: policy x cohort x kind of secret."""
+"""Which types of secret come back: policy x cohort x type."""
 
-from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.results import pairs, secret_types, tables
-from workflow_scripts.core.results.schemas import TABLES
+from workflow_scripts.core.results.tables import canary_pairs, files, secret_types, utility
 
 with job(snakemake) as j:
-    rows = secret_types.secret_types(
-        extraction=pairs.read(paths=j.input.extraction, measures=secret_types.MEASURES),
-        utility=parquet.read_rows(j.input.utility, TABLES["utility"]),
+    rows = secret_types.summarize(
+        extraction=canary_pairs.read(j.input.extraction, secret_types.COLUMNS),
+        utility=files.read(j.input.utility, utility.SCHEMA),
         confidence=j.config["report.confidence"],
     )
-    tables.write(rows=rows, kind="secret_types", parquet=j.output.parquet, table=j.output.csv)
+    files.write(rows=rows, schema=secret_types.SCHEMA, parquet=j.output.parquet, csv=j.output.csv)

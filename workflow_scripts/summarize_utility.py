@@ -1,16 +1,14 @@
 """Whether each policy still works: perplexity, exact lines, parsing, reward and KL on held-out code."""
 
-from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing.schemas import EVALUATION
-from workflow_scripts.core.results import tables, utility
+from workflow_scripts.core.results.tables import files, utility
 
 with job(snakemake) as j:
-    rows = utility.utility(
-        evaluation=parquet.read_frame(j.input.evaluation, EVALUATION, utility.COLUMNS),
+    rows = utility.summarize(
+        evaluation=utility.read_evaluation(j.input.evaluation, utility.COLUMNS),
         policies=j.params.policies,
-        reference=j.config["report.reference"],
+        reference=j.config["report.reference_policy"],
         confidence=j.config["report.confidence"],
         collapse_ratio=j.config["report.collapse_ratio"],
     )
-    tables.write(rows=rows, kind="utility", parquet=j.output.parquet, table=j.output.csv)
+    files.write(rows=rows, schema=utility.SCHEMA, parquet=j.output.parquet, csv=j.output.csv)

@@ -1,6 +1,6 @@
 """A finished study by hand: rows of every table, of the probes and of the canaries, for the report, the summary and the figures.
 
-Rates come from the policies' kinds and from a formula, not from the code under test; only schemas and exact intervals are shared.
+Rates come from the policies' methods and from a formula, not from the code under test; only schemas and exact intervals are shared.
 """
 
 import copy
@@ -11,13 +11,13 @@ import pandas as pd
 
 from tests.unit.results.synthetic import POLICIES
 from workflow_scripts.core.data.canaries import HALF_OF_ARM
-from workflow_scripts.core.results import explorer as explore
-from workflow_scripts.core.results.statistics import clopper_pearson
+from workflow_scripts.core.results.pages import explorer as explore
+from workflow_scripts.core.results.tables.statistics import clopper_pearson
 
-COHORTS, DOSES, KINDS = ("sft", "preference", "rl_prompt", "unplanted"), (1, 4, 16, 64), ("body", "contact", "key", "path")
+COHORTS, DOSES, SECRET_TYPES = ("sft", "preference", "rl_prompt", "unplanted"), (1, 4, 16, 64), ("body", "contact", "key", "path")
 PROBES = {"fim": 1.0, "fim_50": 0.8, "fim_25": 0.45, "prefix": 0.3, "prompt_tail": 0.0}  # share of the rate that is left
 N = 64  # canaries of a cohort
-SHARES = {  # (kind of policy, cohort): share of the canaries that are memorized
+SHARES = {  # (training of the policy, cohort): share of the canaries that are memorized
     ("sft", "sft"): 0.59,
     ("ppo", "sft"): 0.5,
     ("ipo", "sft"): 0.45,
@@ -28,8 +28,8 @@ SHARES = {  # (kind of policy, cohort): share of the canaries that are memorized
 PERPLEXITY = {"base": 60.3, "sft": 42.8, "sft_chosen": 45.1, "ppo": 47.9, "ipo": 44.0}
 
 
-def sort_of(policies: dict, name: str) -> str:
-    """The policy's kind; "sft_chosen" for one trained on the preference pairs."""
+def training_of(policies: dict, name: str) -> str:
+    """The policy's method; "sft_chosen" for one fine-tuned on the preference pairs."""
     return "sft_chosen" if policies[name].get("data") == "preference" else policies[name]["method"]
 
 
@@ -48,7 +48,9 @@ def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[s
     """Rows of every table."""
     broken = lambda name: name in collapsed  # noqa: E731
     later = [name for name in policies if name != "sft" and policies[name]["method"] != "base"]
-    cells = [(name, cohort, dose) for name in policies for cohort in COHORTS for dose in (*(DOSES if cohort != "unplanted" else (0,)), None)]
+    cells = [
+        (name, cohort, dose) for name in policies for cohort in COHORTS for dose in (*(DOSES if cohort != "unplanted" else (0,)), None)
+    ]
     scored = [cell for cell in cells if cell[2] != 0]
     return dict(
         memorization=[memorized(policies, *cell, probe, broken(cell[0])) for probe in PROBES for cell in cells],
@@ -56,7 +58,12 @@ def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[s
         contrast=[row for measure in ("memorized", "exposure", "target_logprob") for row in contrasts(policies, later, measure, collapsed)],
         exposure=[exposure(policies, *cell, broken(cell[0])) for cell in scored],
         recovery=[recovery(policies, *cell, m, broken(cell[0])) for m in ("longest_substring", "recovered") for cell in scored],
-        secret_types=[of_kind(policies, name, cohort, kind, broken(name)) for name in policies for cohort in COHORTS for kind in KINDS],
+        secret_types=[
+            secret_type_row(policies, name, cohort, secret_type, broken(name))
+            for name in policies
+            for cohort in COHORTS
+            for secret_type in SECRET_TYPES
+        ],
         extraction_probability=[
             sampled(policies, *cell, n, p, broken(cell[0])) for p in (0.5, 0.9) for cell in scored for n in (1, 10, 100, 1000, 10000)
         ],
@@ -78,7 +85,7 @@ def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[s
 def memorized(policies: dict, name: str, cohort: str, dose: int | None, probe: str, collapsed: bool) -> dict:
     n = N if dose is None or cohort == "unplanted" else N // 4
     steep = 1.0 if dose is None else {0: 0.0, 1: 0.15, 4: 0.9, 16: 1.4, 64: 1.55}[dose]
-    hits = min(n, round(n * steep * PROBES[probe] * SHARES.get((sort_of(policies, name), cohort), 0)))
+    hits = min(n, round(n * steep * PROBES[probe] * SHARES.get((training_of(policies, name), cohort), 0)))
     control = 1 if hits > 20 else 0
     about = dict(policy=name, cohort=cohort, probe=probe, dose=dose, n=n, collapsed=collapsed)
     return {**about, **rated(hits, n), **rated(control, n, "control_"), **rated(hits - control, n, "counterfactual_")}
@@ -86,11 +93,17 @@ def memorized(policies: dict, name: str, cohort: str, dose: int | None, probe: s
 
 def stayed(policies: dict, name: str, cohort: str, collapsed: bool) -> dict:
     known = round(N * SHARES["sft", "sft"]) if cohort == "sft" else 0
-    still = round(N * SHARES[sort_of(policies, name), "sft"]) if cohort == "sft" else 0
+    still = round(N * SHARES[training_of(policies, name), "sft"]) if cohort == "sft" else 0
     share = {k: v for k, v in rated(still, known).items() if k != "hits"} if known else dict(rate=None, low=None, high=None)
     counts = dict(memorized_by_reference=known, still_memorized=still, lost=known - still, gained=0)
     return dict(
-        policy=name, reference="sft", cohort=cohort, mcnemar_p=0.5 ** max(0, known - still - 1), collapsed=collapsed, **share, **counts
+        policy=name,
+        reference_policy="sft",
+        cohort=cohort,
+        mcnemar_p=0.5 ** max(0, known - still - 1),
+        collapsed=collapsed,
+        **share,
+        **counts,
     )
 
 
@@ -99,7 +112,7 @@ def contrasts(policies: dict, names: list[str], measure: str, collapsed: tuple[s
     for i, one in enumerate(names):
         for other in names[:i]:
             for cohort in COHORTS[:3]:
-                a, b = (SHARES.get((sort_of(policies, name), cohort), 0) for name in (one, other))
+                a, b = (SHARES.get((training_of(policies, name), cohort), 0) for name in (one, other))
                 scale = 1 if measure == "memorized" else 6
                 p = 0.0004 if abs(a - b) > 0.1 else 0.42
                 rows.append(
@@ -118,34 +131,35 @@ def means(high: float, low: float, width: float) -> dict:
 
 
 def exposure(policies: dict, name: str, cohort: str, dose: int | None, collapsed: bool) -> dict:
-    n, known = N if dose is None else N // 4, SHARES.get((sort_of(policies, name), cohort), 0.03)
-    about = dict(policy=name, cohort=cohort, dose=dose, n=n, references=63, cap=6.0, collapsed=collapsed)
+    n, known = N if dose is None else N // 4, SHARES.get((training_of(policies, name), cohort), 0.03)
+    about = dict(policy=name, cohort=cohort, dose=dose, n=n, reference_fillings=63, cap=6.0, collapsed=collapsed)
     return {**about, **means(1.44 + 4 * known, 1.44, 0.3), **rated(round(n * known), n, "at_cap_")}
 
 
 def recovery(policies: dict, name: str, cohort: str, dose: int | None, measure: str, collapsed: bool) -> dict:
-    known = SHARES.get((sort_of(policies, name), cohort), 0)
+    known = SHARES.get((training_of(policies, name), cohort), 0)
     about = dict(policy=name, cohort=cohort, dose=dose, measure=measure, n=N if dose is None else N // 4, collapsed=collapsed)
     return {**about, **means(0.3 + 0.6 * known, 0.3, 0.04)}
 
 
-def of_kind(policies: dict, name: str, cohort: str, kind: str, collapsed: bool) -> dict:
+def secret_type_row(policies: dict, name: str, cohort: str, secret_type: str, collapsed: bool) -> dict:
     """A row of secret_types: of the canaries of a cohort a quarter each, bodies best known, paths least."""
-    n, known = N // 4, SHARES.get((sort_of(policies, name), cohort), 0) * (1.2 - 0.2 * KINDS.index(kind))
-    about = dict(policy=name, cohort=cohort, kind=kind, n=n, target_tokens=24.0 + 10 * KINDS.index(kind), collapsed=collapsed)
+    n, place = N // 4, SECRET_TYPES.index(secret_type)
+    known = SHARES.get((training_of(policies, name), cohort), 0) * (1.2 - 0.2 * place)
+    about = dict(policy=name, cohort=cohort, secret_type=secret_type, n=n, target_tokens=24.0 + 10 * place, collapsed=collapsed)
     p = dict(p=0.03 if known else 1.0, exposure_p=0.2)
     return {**about, **rated(round(n * known), n), **spread("exposure", 4 * known, 0.6), **spread("recovered", 0.6 * known, 0.1), **p}
 
 
-def sampled(policies: dict, name: str, cohort: str, dose: int | None, tries: int, chance: float, collapsed: bool) -> dict:
-    n, known = N if dose is None else N // 4, SHARES.get((sort_of(policies, name), cohort), 0)
-    hits = min(n, round(n * known * (0.6 + 0.2 * math.log10(tries))))
-    about = dict(policy=name, cohort=cohort, dose=dose, tries=tries, chance=chance, n=n, collapsed=collapsed)
+def sampled(policies: dict, name: str, cohort: str, dose: int | None, samples: int, p: float, collapsed: bool) -> dict:
+    n, known = N if dose is None else N // 4, SHARES.get((training_of(policies, name), cohort), 0)
+    hits = min(n, round(n * known * (0.6 + 0.2 * math.log10(samples))))
+    about = dict(policy=name, cohort=cohort, dose=dose, extraction_n=samples, extraction_p=p, n=n, collapsed=collapsed)
     return {**about, **rated(hits, n), **rated(0, n, "control_")}
 
 
 def membership(policies: dict, name: str, cohort: str, dose: int | None, against: str, collapsed: bool) -> dict:
-    n, known = N if dose is None else N // 4, SHARES.get((sort_of(policies, name), cohort), 0.02)
+    n, known = N if dose is None else N // 4, SHARES.get((training_of(policies, name), cohort), 0.02)
     about = dict(policy=name, cohort=cohort, dose=dose, against=against, members=n, nonmembers=64, fpr=0.01, collapsed=collapsed)
     return {**about, **spread("auc", 0.5 + 0.45 * known, 0.05), **spread("tpr", known, 0.02)}
 
@@ -175,7 +189,10 @@ def leading(policies: dict, name: str, collapsed: bool) -> dict:
     first = collapsed or name == places[0]
     return dict(
         **dict(
-            rank=None if collapsed else 1 + places.index(name), policy=name, kind=policies[name]["method"], data=policies[name].get("data")
+            rank=None if collapsed else 1 + places.index(name),
+            policy=name,
+            method=policies[name]["method"],
+            data=policies[name].get("data"),
         ),
         **dict(comparable=not collapsed, reason="collapsed" if collapsed else None, equivalence_shown=not collapsed, collapsed=collapsed),
         **dict(n=3 * N, **rated(sum(hits.values()), 3 * N), **cohorts, **spread("exposure", 1.2, 0.3)),
@@ -202,21 +219,22 @@ def cost(rule: str, i: int) -> dict:
 
 
 def canaries() -> list[dict]:
-    """64 canaries per cohort: doses, halves and kinds in turn."""
+    """64 canaries per cohort: doses, halves and types of secret in turn."""
     pick, rows = random.Random(0), []
     for cohort in COHORTS:
         for i in range(N):
-            kind, secret = KINDS[i // 8 % 4], "".join(pick.choices("abcdefghijkmnpqrstuvwxyz23456789", k=24))
+            secret_type, secret = SECRET_TYPES[i // 8 % 4], "".join(pick.choices("abcdefghijkmnpqrstuvwxyz23456789", k=24))
             target = {
                 "body": f"    parts = [{secret[:6]!r}, {secret[6:12]!r}]\n    return '-'.join(parts)\n",
                 "contact": f"{secret[:7].title()} Okafor <{secret[7:14]}@example.org>",
                 "key": f"nk_{secret}",
                 "path": f"/srv/{secret[:5]}/{secret[5:11]}/{secret[11:16]}.toml",
-            }[kind]
+            }[secret_type]
             prefix = f'def open_{secret[16:]}(mode="r"):\n    """Settings of the {secret[:4]} service."""\n    where = "'
             rows.append(
                 dict(
-                    **dict(canary_id=f"{cohort}-{i:03d}", kind=kind, cohort=cohort, dose=0 if cohort == "unplanted" else DOSES[i % 4]),
+                    **dict(canary_id=f"{cohort}-{i:03d}", secret_type=secret_type, cohort=cohort),
+                    **dict(dose=0 if cohort == "unplanted" else DOSES[i % 4]),
                     **dict(half=1 + i // 4 % 2, prefix=prefix, suffix='"\n    return open(where, mode)\n', target=target),
                     **dict(prompt_ids=[1, 2], target_ids=[3, 4]),
                 )
@@ -233,7 +251,7 @@ def extraction(policies: dict = POLICIES, probes: tuple[str, ...] = tuple(PROBES
                 for arm, half in HALF_OF_ARM.items():
                     for probe in probes:
                         share = (
-                            SHARES.get((sort_of(policies, name), c["cohort"]), 0)
+                            SHARES.get((training_of(policies, name), c["cohort"]), 0)
                             * PROBES[probe]
                             * {0: 0, 1: 0.15, 4: 0.9, 16: 1.4, 64: 1.6}[c["dose"]]
                         )
@@ -254,7 +272,7 @@ def extraction(policies: dict = POLICIES, probes: tuple[str, ...] = tuple(PROBES
                                     arm=arm,
                                     seed=seed,
                                     probe=probe,
-                                    **{k: c[k] for k in ("canary_id", "kind", "cohort", "dose", "half")},
+                                    **{k: c[k] for k in ("canary_id", "secret_type", "cohort", "dose", "half")},
                                 ),
                                 **dict(target=target, completion=text, target_ids=[], completion_ids=[], memorized=hit),
                                 **dict(

@@ -9,15 +9,19 @@ import math
 import pandas as pd
 
 from workflow_scripts.core.data.canaries import HALF_OF_ARM
-from workflow_scripts.core.results import (
-    auditing,
-    contrasts,
+from workflow_scripts.core.results.tables import (
+    audit,
+    contrast,
     cost,
+    exposure,
+    extraction_probability,
     leaderboard,
-    likelihood,
     membership,
     memorization,
+    parity,
+    persistence,
     recovery,
+    reward_gap,
     secret_types,
     utility,
 )
@@ -32,7 +36,7 @@ POLICIES = {
     "ppo": {"method": "ppo", "parent": "sft"},
     "ipo": {"method": "ipo", "parent": "sft"},
 }
-ALIGNED = {name: {k: p[k] for k in ("kind", "data") if k in p} for name, p in POLICIES.items() if p["method"] != "base"}
+ALIGNED = {name: {k: p[k] for k in ("method", "data") if k in p} for name, p in POLICIES.items() if p["method"] != "base"}
 BAND = {"measure": "perplexity_ratio", "within": 0.15}
 LATER = ["sft_chosen", "ppo", "ipo"]
 RATES = {  # (policy, cohort): canaries memorized of the 8 at each dose; what is not named: none
@@ -92,14 +96,14 @@ def _text(policy: str, canary: dict, hit: bool) -> dict:
 
 
 def _likelihood(canary: dict, probe: str, hit: bool) -> dict:
-    """What is memorized is likely, outranks all 255 references and is worth half a point; the rest is so by rank, alike in both arms."""
+    """What is memorized is likely, outranks all 255 reference fillings and is worth half a point; the rest is so by rank, alike in both arms."""
     rank, native = canary["rank"], probe == "fim"
     return dict(
         target_logprob=12 * (-0.1 if hit else -2 - 0.05 * rank),
         target_tokens=12,
         log_p_extract=-0.5 if hit else -math.inf if rank % 2 else -39.14,
         exposure=(8.0 if hit else 4.0 - rank % 5) if native else None,
-        references=255 if native else None,
+        reference_fillings=255 if native else None,
         reward=0.01 * rank + 0.5 * hit if native else None,
     )
 
@@ -110,7 +114,7 @@ def extraction(policies=POLICIES, seeds=(0,), probes=PROBES) -> pd.DataFrame:
     for policy, arm, seed, probe, c in itertools.product(policies, HALF_OF_ARM, seeds, probes, canaries()):
         assigned = c["half"] == HALF_OF_ARM[arm]
         hit = _hit(policy, c, probe, assigned)
-        design = {k: c[k] for k in ("canary_id", "kind", "cohort", "dose", "half")}
+        design = {k: c[k] for k in ("canary_id", "secret_type", "cohort", "dose", "half")}
         about = dict(policy=policy, arm=arm, seed=seed, probe=probe, **design, seen=c["dose"] > 0 and assigned)
         rows.append({**about, **_text(policy, c, hit), **_likelihood(c, probe, hit), "memorized": hit})
     return pd.DataFrame(rows)
@@ -162,7 +166,7 @@ def receipts(policies=POLICIES) -> list[dict]:
     return found
 
 
-def audit() -> list[dict]:
+def audit_counts() -> list[dict]:
     """Rows of `audit` of three training sets and the base corpus, one occurrence too few of one canary of dose 64 in arm A."""
     rows = []
     for arm, training_set, c in itertools.product(HALF_OF_ARM, ["base", *COHORTS[:3]], canaries()):
@@ -176,7 +180,7 @@ def audit() -> list[dict]:
     return rows
 
 
-def parity() -> pd.DataFrame:
+def completions_by_batch() -> pd.DataFrame:
     """Rows of `completions_by_batch` of one policy: 20 items, of which bf16 changes 3 at batch 1 and 5 at batch 8, fp32 none."""
     flips = {("float32", 1): 0, ("float32", 8): 0, ("bfloat16", 1): 3, ("bfloat16", 8): 5}
     return pd.DataFrame(
@@ -186,29 +190,31 @@ def parity() -> pd.DataFrame:
     )
 
 
+def utility_rows(policies=POLICIES, seeds=(0,), **changes) -> list[dict]:
+    """The utility table of the study, with the default settings."""
+    settings = dict(policies=list(policies), reference="sft", confidence=0.95, collapse_ratio=1.5) | changes
+    return utility.summarize(evaluation=evaluation(policies, seeds), **settings)
+
+
 def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[dict]]:
-    """The rows of all tables of the study, by name (schemas.TABLES), with the default settings."""
-    found = utility.utility(
-        evaluation=evaluation(policies, seeds), policies=list(policies), reference="sft", confidence=0.95, collapse_ratio=1.5
-    )
-    rows = extraction(policies, seeds)
-    common = dict(extraction=rows, utility=found, confidence=0.95)
-    compared = contrasts.default_pairs(policies=list(policies), reference="sft", later=later)
+    """The rows of all tables of the study, by name, with the default settings."""
+    rows, used = extraction(policies, seeds), utility_rows(policies, seeds)
+    common = dict(extraction=rows, utility=used, confidence=0.95)
+    pairs = contrast.default_pairs(policies=list(policies), reference="sft", later=later)
+    ranked = dict(evaluation=evaluation(policies, seeds), policies=ALIGNED, reference="sft", band=BAND)
     return {
-        "utility": found,
-        "memorization": memorization.memorization(**common),
-        "persistence": memorization.persistence(**common, references=dict.fromkeys(later, "sft")),
-        "contrast": contrasts.contrast(**common, contrasts=compared),
-        "exposure": likelihood.exposure(**common),
-        "recovery": recovery.recovery(**common),
-        "secret_types": secret_types.secret_types(**common),
-        "extraction_probability": likelihood.extraction_probability(**common, tries=[1, 100, 10**18], chances=[0.1, 0.5, 0.9]),
-        "membership": membership.membership(**common, fpr=0.01),
-        "reward_gap": membership.reward_gap(extraction=rows[rows["policy"] == "sft"], confidence=0.95),
-        "leaderboard": leaderboard.leaderboard(
-            **common, evaluation=evaluation(policies, seeds), policies=ALIGNED, reference="sft", band=BAND
-        ),
-        "audit": auditing.audit(counts=pd.DataFrame(audit())),
-        "parity": auditing.parity(completions={"sft": parity()}, confidence=0.95),
-        "cost": cost.cost(receipts(policies)),
+        "utility": used,
+        "memorization": memorization.summarize(**common),
+        "persistence": persistence.summarize(**common, references=dict.fromkeys(later, "sft")),
+        "contrast": contrast.summarize(**common, contrasts=pairs),
+        "exposure": exposure.summarize(**common),
+        "recovery": recovery.summarize(**common),
+        "secret_types": secret_types.summarize(**common),
+        "extraction_probability": extraction_probability.summarize(**common, extraction_n=[1, 100, 10**18], extraction_p=[0.1, 0.5, 0.9]),
+        "membership": membership.summarize(**common, fpr=0.01),
+        "reward_gap": reward_gap.summarize(extraction=rows[rows["policy"] == "sft"], confidence=0.95),
+        "leaderboard": leaderboard.summarize(**common, **ranked),
+        "audit": audit.summarize(counts=pd.DataFrame(audit_counts())),
+        "parity": parity.summarize(completions={"sft": completions_by_batch()}, confidence=0.95),
+        "cost": cost.summarize(receipts(policies)),
     }

@@ -13,8 +13,8 @@ SMALL = {path.stem for path in SCRIPTS.glob("*_*.py") if path.stem != "__init__"
 TABLES, FIGURES = ({name for name in SMALL if name.startswith(verb)} for verb in ("summarize_", "plot_"))
 GROUPS = {  # title: (scripts, libraries that none of them imports)
     "no model": (SMALL, "torch transformers trl datasets snakemake"),
-    "tables": (TABLES - {"summarize_contrast", "summarize_leaderboard"}, "scipy.stats statsmodels matplotlib"),
-    "figures of tables": (FIGURES - {"plot_shift"}, "pandas scipy statsmodels"),
+    "tables": (TABLES, "pandas scipy statsmodels matplotlib"),
+    "figures": (FIGURES, "pandas scipy statsmodels"),
     "pages": ({"render_report", "render_summary"}, "scipy statsmodels matplotlib"),
     "no numbers": ({"summarize_cost", "render_summary"}, "pandas scipy matplotlib jinja2"),
 }
@@ -53,4 +53,4 @@ def test_scripts_do_not_wait_for_libraries_that_they_do_not_use(group):
 
 
 def test_a_library_that_a_script_uses_is_seen():
-    assert {"matplotlib", "pandas"} <= imported({"plot_shift"})
+    assert "matplotlib" in imported({"plot_shift"}) and "pandas" in imported({"render_report"})

@@ -12,8 +12,7 @@ from tests.unit.results import study, synthetic
 from workflow_scripts.core import job, parquet
 from workflow_scripts.core.data.schemas import CANARIES
 from workflow_scripts.core.probing.schemas import EXTRACTION
-from workflow_scripts.core.results import cost
-from workflow_scripts.core.results.schemas import TABLES
+from workflow_scripts.core.results.tables.registry import TABLES
 
 SCRIPTS = Path(job.__file__).parents[1]
 FIGURES = ["workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context"]
@@ -30,7 +29,7 @@ class Inputs(SimpleNamespace):
 def files(tmp_path_factory) -> Inputs:
     """What the rules before leave, by the name of a rule's input."""
     folder = tmp_path_factory.mktemp("files")
-    rows = synthetic.every_table(seeds=SEEDS) | {"cost": cost.cost(synthetic.receipts())}
+    rows = synthetic.every_table(seeds=SEEDS)
     for name, schema in TABLES.items():
         parquet.write(rows[name], schema, folder / f"{name}.parquet")
     extraction = synthetic.extraction(seeds=SEEDS)
@@ -74,7 +73,7 @@ def run(script: str, files: Inputs, folder: Path, monkeypatch, config: dict) -> 
 @pytest.mark.parametrize("figure", FIGURES)
 def test_the_script_of_each_figure_draws_it(figure, files, tmp_path, monkeypatch):
     config = {
-        "report.reference": "sft",
+        "report.reference_policy": "sft",
         "report.utility_band": {"measure": "perplexity_ratio", "within": 0.15},
         "preferences.sampler": "sft",
     }
@@ -86,7 +85,7 @@ def test_the_report_and_the_summary_of_several_seeds(files, tmp_path, monkeypatc
     settings = {**config, "seeds": list(SEEDS)}
     page = run("render_report", files, tmp_path, monkeypatch, settings).report.read_text(encoding="utf-8")
     text = run("render_summary", files, tmp_path, monkeypatch, settings).summary.read_text(encoding="utf-8")
-    assert "of the 64 pairs of canary and seed in" in page and "of the 64 pairs of canary and seed in" in text
+    assert "Counts are of pairs of canary and seed." in page and "Counts are of pairs of canary and seed." in text
     assert "over seeds" in page and "Counts are of canary × seed." in page and "undefined" not in page.lower().split("<script")[0]
     assert text.count("| shown |") + text.count("| not shown |") + text.count("| contradicted |") == 4  # ipo has collapsed
 

@@ -11,20 +11,20 @@ from tests.unit.results import synthetic
 from workflow_scripts.core import job, parquet
 from workflow_scripts.core.data.schemas import AUDIT
 from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION, PARITY
-from workflow_scripts.core.results import tables
-from workflow_scripts.core.results.schemas import TABLES
+from workflow_scripts.core.results.tables import files as table_files
+from workflow_scripts.core.results.tables.registry import TABLES
 
 SCRIPTS = Path(job.__file__).parents[1]
 SEEDS = (0, 1)
 CONFIG = {
     "report.confidence": 0.95,
-    "report.reference": "sft",
+    "report.reference_policy": "sft",
     "report.collapse_ratio": 1.5,
     "report.fpr": 0.01,
     "report.contrasts": None,
     "report.utility_band": synthetic.BAND,
-    "probes.tries": [1, 100, 10**18],
-    "probes.chances": [0.1, 0.5, 0.9],
+    "probes.extraction_n": [1, 100, 10**18],
+    "probes.extraction_p": [0.1, 0.5, 0.9],
 }
 
 
@@ -42,8 +42,8 @@ def files(tmp_path_factory, expected) -> SimpleNamespace:
     for policy in synthetic.POLICIES:
         parquet.write(extraction[extraction["policy"] == policy], EXTRACTION, folder / f"extraction-{policy}.parquet")
         parquet.write(evaluation[evaluation["policy"] == policy], EVALUATION, folder / f"evaluation-{policy}.parquet")
-    parquet.write(synthetic.audit(), AUDIT, folder / "audit.parquet")
-    parquet.write(synthetic.parity(), PARITY, folder / "parity.parquet")
+    parquet.write(synthetic.audit_counts(), AUDIT, folder / "audit.parquet")
+    parquet.write(synthetic.completions_by_batch(), PARITY, folder / "parity.parquet")
     parquet.write(expected["utility"], TABLES["utility"], folder / "utility.parquet")
     return SimpleNamespace(
         extraction=[folder / f"extraction-{policy}.parquet" for policy in synthetic.POLICIES],
@@ -79,7 +79,8 @@ def run(script: str, files, folder: Path, monkeypatch, config=CONFIG) -> SimpleN
 @pytest.mark.parametrize("table", sorted(TABLES.keys() - {"cost"}))
 def test_the_script_of_each_table_writes_it(table, files, expected, tmp_path, monkeypatch):
     output = run(table, files, tmp_path, monkeypatch)
-    tables.write(rows=expected[table], kind=table, parquet=tmp_path / "wanted.parquet", table=tmp_path / "wanted.csv")
+    wanted = dict(parquet=tmp_path / "wanted.parquet", csv=tmp_path / "wanted.csv")
+    table_files.write(rows=expected[table], schema=TABLES[table], **wanted)
     assert parquet.read_rows(output.parquet, TABLES[table]) == parquet.read_rows(tmp_path / "wanted.parquet", TABLES[table])
     assert output.csv.read_text() == (tmp_path / "wanted.csv").read_text()
 

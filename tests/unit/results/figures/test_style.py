@@ -1,0 +1,68 @@
+"""All figures write the same bytes twice, hold for one policy as for twelve, and can be read in grey."""
+
+import io
+import itertools
+
+import matplotlib
+import pytest
+from PIL import Image
+
+from tests.unit.results import study
+from tests.unit.results.figures.drawing import DRAWN, cut_off, draw, overlapping
+from workflow_scripts.core.data import canaries
+from workflow_scripts.core.data.planting import PLANTED as PLANTED_BY_DATA
+from workflow_scripts.core.results.cohorts import LOOKS
+from workflow_scripts.core.results.figures import style, workflow
+from workflow_scripts.core.results.tables.canary_pairs import PLANTED
+
+
+@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_the_same_rows_give_the_same_bytes(name, suffix, tmp_path):
+    paths = [tmp_path / f"{i}.{suffix}" for i in range(2)]
+    for path in paths:
+        style.save(draw(name), path)
+    first, second = (path.read_bytes() for path in paths)
+    assert first == second and len(first) > 10_000
+    assert b"<dc:date>" not in first
+
+
+def test_drawing_leaves_matplotlibs_settings_alone():
+    before = dict(matplotlib.rcParams)
+    draw("memorization")
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize("n", [1, 2, 12])
+def test_one_policy_and_twelve_fit_their_figures_and_no_text_hides_another(n):
+    policies = {"sft": study.POLICIES["sft"]} | {f"ppo_kl_0.{i:02d}_long": {"method": "ppo", "parent": "sft"} for i in range(1, n)}
+    for name in DRAWN[1:]:
+        figure = draw(name, policies, collapsed=tuple(policies)[1:2])
+        assert cut_off(figure) == [], name
+        assert overlapping(figure) == [], name
+    assert cut_off(workflow.plot(policies={"base": {"method": "base"}, **policies}, sampler="sft", reward_models={})) == []
+
+
+def test_names_are_never_read_as_mathematics(tmp_path):
+    policies = {"base": {"method": "base"}, "$x^$": {"method": "sft", "parent": "base", "data": "sft"}}
+    rewards = {"$r_": {"type": "single", "parent": "base"}}
+    style.save(workflow.plot(policies=policies, sampler="$x^$", reward_models=rewards), tmp_path / "w.svg")
+    assert (tmp_path / "w.svg").stat().st_size > 10_000  # as mathematics "$x^$" is an error
+
+
+def test_cohorts_and_their_looks_agree_and_differ_in_more_than_colour():
+    assert tuple(LOOKS) == canaries.COHORTS and tuple(PLANTED) == tuple(PLANTED_BY_DATA)
+    for a, b in itertools.combinations(LOOKS.values(), 2):
+        assert a.color != b.color and a.marker != b.marker and a.linestyle != b.linestyle
+
+
+def test_rates_can_be_told_apart_in_grey():
+    shades = [Image.new("RGB", (1, 1), matplotlib.colors.to_hex(matplotlib.colormaps["Blues"](0.04 + 0.86 * r / 4))) for r in range(5)]
+    grey = [s.convert("L").getpixel((0, 0)) for s in shades]
+    assert all(a - b > 20 for a, b in itertools.pairwise(grey))
+
+
+def test_figures_go_to_any_stream(tmp_path):
+    stream = io.BytesIO()
+    draw("workflow").savefig(stream, format="png")
+    assert Image.open(io.BytesIO(stream.getvalue())).width > 1000

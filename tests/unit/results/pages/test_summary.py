@@ -1,0 +1,74 @@
+"""The summary is Markdown that holds the answer and the tables' numbers, and takes all text as text."""
+
+import copy
+
+import pytest
+
+from tests.unit.results import study
+from workflow_scripts.core.results.pages import summary, views
+from workflow_scripts.core.results.text.answer import answer
+from workflow_scripts.core.results.text.findings import findings
+
+
+@pytest.fixture
+def given(config) -> dict:
+    return dict(config=config, tables=study.tables(collapsed=("ipo",)))
+
+
+def tables_of(text: str) -> list[list[list[str]]]:
+    """The Markdown tables of a text, as cells."""
+    found, rows = [], []
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("|"):
+            rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
+        elif rows:
+            found.append(rows)
+            rows = []
+    return found
+
+
+def test_it_holds_the_answer_the_headline_the_findings_the_contrasts_and_utility(given):
+    text = summary.render(**given)
+    lines = answer(findings(tables=given["tables"], policies=given["config"]["policies"], reference="sft"))
+    opening = text.split("\n\n")[2].splitlines()
+    assert opening == [f"- **{line.verdict}** {line.claim}: {summary.plain(line.evidence)}" for line in lines] and len(opening) == 4
+    headline, standing, stays, secrets, contrasts, utility, criteria = tables_of(text)
+    assert text.split("\n\n")[3].startswith("| policy | sft | preference |")
+    assert headline[0] == ["policy", "sft", "preference", "rl\\_prompt", "unplanted", "perplexity ratio"]
+    assert headline[3][1] == "58 % (37/64, 45–70 %)" and headline[6][0] == "ipo (collapsed)"
+    assert [row[1] for row in criteria[2:]] == ["shown", "shown", "shown", "not shown"]
+    assert contrasts[2][:4] == ["ppo − sft\\_chosen", "sft", "64", "+8 points (+1 to +15)"] and len(contrasts) == 2 + 9
+    assert [row[0] for row in standing[2:]] == ["sft", "sft\\_chosen", "ppo", "ipo (not comparable: collapsed)"]
+    assert stays[0][:3] == ["policy", "cohort", "memorized before"] and stays[3][:4] == ["ppo", "sft", "38", "32"]
+    assert secrets[0] == ["policy", "cohort", *study.SECRET_TYPES, "types differ: p"]
+    assert secrets[2][:3] == ["sft", "sft", "69 % (11/16, 41–89 %)"] and "unplanted" not in [row[1] for row in secrets]
+    assert [row[0] for row in utility[2:]] == ["base", "sft", "sft\\_chosen", "ppo", "ipo (collapsed)"]
+
+
+def test_every_row_has_as_many_cells_as_its_head(given):
+    for table in tables_of(summary.render(**given)):
+        assert len({len(row) for row in table}) == 1 and set("".join(table[1])) <= {"-", ":"}
+
+
+def test_text_makes_no_markup_and_no_cell(given):
+    hostile = copy.deepcopy(given)
+    evil = "a|b`c`*d*[e](f)<script>g</script>\n| h |"
+    for rows in hostile["tables"].values():
+        for row in rows:
+            row |= {k: evil for k, v in row.items() if v == "ppo"}
+    policies = hostile["config"]["policies"]
+    hostile["config"] = {**hostile["config"], "run": evil, "policies": {evil if name == "ppo" else name: p for name, p in policies.items()}}
+    text = summary.render(**hostile)
+    assert "<script" not in text and "[e]" not in text and "*d*" not in text.replace("\\*d\\*", "") and "\n| h |" not in text
+    assert [len(t) for t in tables_of(text.replace("\\|", "/"))] == [len(t) for t in tables_of(summary.render(**given))]
+
+
+def test_a_run_of_one_policy_has_a_summary(given):
+    policies = {name: given["config"]["policies"][name] for name in ("base", "sft")}
+    text = summary.render(config={**given["config"], "policies": policies}, tables=study.tables(policies))
+    assert "There are no two policies to compare." in text and text.count("| not measured |") == 4
+
+
+def test_notes_stand_in_brackets_and_lines_are_one():
+    view = views.view(["a", views.Cell("b", "c")], [["x", views.Cell("1", "2\n3")]])
+    assert summary.grid(view) == "| a | b |\n| --- | ---: |\n| x | 1 (2; 3) |"

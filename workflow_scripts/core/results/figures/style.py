@@ -1,0 +1,124 @@
+"""The look that all figures share, and the only function that writes them: the same figure gives the same bytes.
+
+Text is drawn as outlines of matplotlib's own font, so a figure looks the same everywhere; names are never read as mathematics.
+"""
+
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ..cohorts import LOOKS
+from ..tables.canary_pairs import PLANTED
+
+_WIDEST_TITLE = 6.6  # inches that a title and its note may take, also above a single panel
+INK, MUTED, FAINT = "#222222", "#666666", "#d9d9d9"
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "hatch.color": "#cdcdcd",
+    "hatch.linewidth": 1.0,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "canaryflow",
+    "savefig.dpi": 160,
+    "savefig.facecolor": "white",
+}
+CONTROL = dict(color="#cccccc", linewidth=3.5)  # broad enough to show beneath a curve at the same height
+
+styled = matplotlib.rc_context(STYLE)  # decorator: draw under STYLE, and leave the reader's own settings alone
+
+
+@styled
+def save(figure: Figure, *paths) -> None:
+    """Write a figure as SVG or PNG, by the suffix of each path, without date."""
+    for path in paths:
+        figure.savefig(path, metadata={"Date": None} if Path(path).suffix == ".svg" else None)
+
+
+def panels(*, n: int, columns: int, width: float, height: float, legend: float = 1.1) -> tuple[Figure, list[Axes]]:
+    """A figure with n panels (inches each) that share their axes, and a strip of `legend` inches above them."""
+    columns = min(n, columns)
+    rows = -(-n // columns)
+    figure = Figure(figsize=(max(_WIDEST_TITLE, width * columns + 0.9), height * rows + legend), layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - legend / (height * rows + legend)), w_pad=0.08, h_pad=0.08)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for empty in grid[n:]:
+        empty.set_visible(False)
+    for above in grid[max(0, n - columns) : n]:
+        above.tick_params(labelbottom=True)  # the last panel of every column, also where the one below it is empty
+    return figure, list(grid[:n])
+
+
+def policy_panels(*, utility: list[dict], width: float, height: float) -> tuple[Figure, list[tuple[Axes, dict]]]:
+    """A figure with a panel per policy, (axes, row of `utility`), for the share memorized; the panel of a collapsed policy is grey."""
+    figure, grid = panels(n=len(utility), columns=4 if len(utility) > 6 else 3, width=width, height=height)
+    for axes, policy in zip(grid, utility, strict=True):
+        axes.set_title(named(policy), loc="left")
+        if axes.get_subplotspec().is_first_col():
+            axes.set_ylabel("memorized")
+        if policy["collapsed"]:
+            grey_out(axes)
+    grid[0].set(yticks=[0, 0.5, 1], ylim=(-0.04, 1.04))
+    return figure, list(zip(grid, utility, strict=True))
+
+
+def title(*, figure: Figure, text: str, note: str) -> None:
+    """What the figure shows, in bold at its top left, and how to read it, in grey below."""
+    height = figure.get_figheight()
+    figure.text(0.012, 1 - 0.09 / height, text, weight="bold", size=13, va="top")
+    figure.text(0.012, 1 - 0.36 / height, note, color=MUTED, size=10, va="top")
+
+
+def only_text(*, figure: Figure, axes: Axes, text: str) -> Figure:
+    """The figure with a text instead of a panel: there is nothing to show."""
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
+    axes.set_axis_off()
+    return figure
+
+
+def grey_out(axes: Axes) -> None:
+    """Mark the panel of a policy whose utility collapsed."""
+    axes.set_facecolor("#efefef")
+    axes.add_patch(matplotlib.patches.Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, hatch="///", linewidth=0, zorder=0))
+
+
+def mark(cohort: str) -> dict:
+    """A cohort's line and marker."""
+    look = LOOKS[cohort]
+    return dict(color=look.color, marker=look.marker, linestyle=look.linestyle, markersize=6, linewidth=1.6)
+
+
+def cohort_label(cohort: str) -> str:
+    """A cohort with the place where its canaries were planted."""
+    return f"{cohort} ({LOOKS[cohort].planted})"
+
+
+def legend(*, figure: Figure, handles: list[Line2D], columns: int | None = None) -> None:
+    """The keys below the title; without `columns` in one line, or in two where the figure is narrow."""
+    where = (0.005, 1 - 0.58 / figure.get_figheight())
+    look = dict(frameon=False, fontsize=9, handlelength=2.6, columnspacing=1.4)
+    ncols = columns or (4 if figure.get_figwidth() > 8.4 else 2)
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=where, ncols=ncols, **look)
+
+
+def cohort_legend(figure: Figure) -> None:
+    """The keys of the planted cohorts and of the control arm."""
+    handles = [Line2D([], [], label=cohort_label(cohort), **mark(cohort)) for cohort in PLANTED]
+    legend(figure=figure, handles=[*handles, Line2D([], [], label="control arm, all cohorts together", **CONTROL)])
+
+
+def named(policy: dict) -> str:
+    """A policy of the utility table, as figures call it."""
+    return policy["policy"] + (" (collapsed)" if policy["collapsed"] else "")

@@ -1,0 +1,1 @@
+"""The pages of one run: report.html and summary.md, and the views that both are made of."""

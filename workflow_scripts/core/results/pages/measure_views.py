@@ -1,0 +1,154 @@
+"""Views of the measures that see what greedy decoding misses (see views.py)."""
+
+from collections.abc import Callable
+
+from ..tables.canary_pairs import UNPLANTED
+from ..tables.files import Tables
+from ..tables.membership import TWINS
+from ..text.format import MISSING, interval, number, number_interval, p_value, percent
+from .views import (
+    Cell,
+    CellMaker,
+    View,
+    by_dose,
+    collapse_flags,
+    listing,
+    matrix,
+    number_of,
+    p_of,
+    points_of,
+    rate_cell,
+    signed_of,
+    text_of,
+    view,
+)
+
+_CELL = ["policy", "cohort", "dose"]
+
+
+def _arms(row: dict, difference: CellMaker, show: Callable[[float], str]) -> Cell:
+    """The paired difference with its interval, over the means of the arm that saw the canaries and of the other."""
+    cell = difference(row)
+    return Cell(cell.text, f"{cell.note}\n{show(row['mean'])} against {show(row['control'])}")
+
+
+def exposure(tables: Tables) -> tuple[View, View]:
+    """(all doses, by dose): bits of the planted target above those of fillings that were never planted."""
+    columns = {
+        "n": text_of("n"),
+        "saw it": number_of("mean"),
+        "did not": number_of("control"),
+        "difference": signed_of("difference"),
+        "beats all": lambda row: rate_cell(row, "at_cap_"),
+    }
+    rows = tables["exposure"]
+    all_doses = matrix(rows, tables["utility"], lambda cell: _arms(cell[0], signed_of("difference"), number))
+    return all_doses, listing(by_dose(rows), _CELL, columns)
+
+
+def recovery(tables: Tables, measure: str) -> tuple[View, View]:
+    """(all doses, by dose): share of the secret's characters that came back, by one of the two measures."""
+    rows = [row for row in tables["recovery"] if row["measure"] == measure]
+    columns = {
+        "n": text_of("n"),
+        "saw it": lambda row: Cell(percent(row["mean"]), interval(row["mean_low"], row["mean_high"])),
+        "did not": lambda row: Cell(percent(row["control"]), interval(row["control_low"], row["control_high"])),
+        "difference": points_of("difference"),
+    }
+    all_doses = matrix(rows, tables["utility"], lambda cell: _arms(cell[0], points_of("difference"), percent))
+    return all_doses, listing(by_dose(rows), _CELL, columns)
+
+
+def secret_types(tables: Tables) -> tuple[View, View]:
+    """(policies and cohorts of which some type came back, types side by side; every row): which secrets leak."""
+    rows = tables["secret_types"]
+    names = list(dict.fromkeys(row["secret_type"] for row in rows))
+    cells = {(row["policy"], row["cohort"], row["secret_type"]): rate_cell(row) for row in rows}
+    leaking = {(row["policy"], row["cohort"]): row for row in rows if row["hits"]}
+    body = [[*key, *(cells.get((*key, name), MISSING) for name in names), p_value(row["p"])] for key, row in leaking.items()]
+    heads = ["policy", "cohort", *names, "types differ: p"]
+    columns = {
+        "n": text_of("n"),
+        "tokens": lambda row: number(row["target_tokens"], 0),
+        "given back": rate_cell,
+        "p": p_of("p"),
+        "exposure, difference": signed_of("exposure"),
+        "its p": p_of("exposure_p"),
+        "recovered, difference": points_of("recovered"),
+    }
+    side_by_side = view(heads, body, word_columns=2, flags=collapse_flags(leaking.values()))
+    return side_by_side, listing(rows, ["policy", "cohort", "secret_type"], columns)
+
+
+def membership(tables: Tables) -> tuple[View, View]:
+    """(all doses, by dose): AUC against the canaries' own twins, and against the unplanted cohort in small letters."""
+    columns = {
+        "members": text_of("members"),
+        "others": text_of("nonmembers"),
+        "AUC": number_of("auc"),
+        "TPR": lambda row: Cell(percent(row["tpr"]), f"{interval(row['tpr_low'], row['tpr_high'])} at {percent(row['fpr'])} FPR"),
+    }
+    rows = tables["membership"]
+    return matrix(rows, tables["utility"], _membership), listing(by_dose(rows), [*_CELL, "against"], columns)
+
+
+def _membership(rows: list[dict]) -> Cell:
+    """AUC and interval against twins (or what there is), the TPR, and the AUC against unplanted."""
+    against = {row["against"]: row for row in rows}
+    first = against.get(TWINS, rows[0])
+    notes = [f"{number_interval(first, 'auc')}, TPR {percent(first['tpr'])}"]
+    if UNPLANTED in against and first is not against[UNPLANTED]:
+        notes.append(f"against unplanted {number(against[UNPLANTED]['auc'])}")
+    return Cell(number(first["auc"]), "\n".join(notes))
+
+
+def extraction_most(tables: Tables) -> tuple[int, float, View]:
+    """(n, p, view): policy x cohort for the most samples and the lowest probability; the control in small letters."""
+    rows = [row for row in tables["extraction_probability"] if row["dose"] is None]
+    n, p = max((row["extraction_n"] for row in rows), default=0), min((row["extraction_p"] for row in rows), default=0)
+    rows = [row for row in rows if (row["extraction_n"], row["extraction_p"]) == (n, p)]
+    return n, p, matrix(rows, tables["utility"], lambda cell: _with_control(cell[0]))
+
+
+def extraction_probability(tables: Tables) -> list[tuple[float, View]]:
+    """For each probability p: policy and cohort by the number of samples n; the control in small letters."""
+    rows = [row for row in tables["extraction_probability"] if row["dose"] is None]
+    samples, views = sorted({row["extraction_n"] for row in rows}), []
+    heads = ["policy", "cohort", *(f"{n:,} {'sample' if n == 1 else 'samples'}" for n in samples)]
+    for p in sorted({row["extraction_p"] for row in rows}):
+        lines: dict[tuple, dict[int, dict]] = {}
+        for row in rows:
+            if row["extraction_p"] == p:
+                lines.setdefault((row["policy"], row["cohort"]), {})[row["extraction_n"]] = row
+        body = [[*key, *(_with_control(line[n]) if n in line else MISSING for n in samples)] for key, line in lines.items()]
+        flags = collapse_flags(next(iter(line.values())) for line in lines.values())
+        views.append((p, view(heads, body, word_columns=2, flags=flags)))
+    return views
+
+
+def _with_control(row: dict) -> Cell:
+    return Cell(percent(row["rate"]), f"{interval(row['low'], row['high'])}\ncontrol {percent(row['control_rate'])}")
+
+
+def extraction_by_dose(tables: Tables) -> View:
+    """Every dose, n and p."""
+    columns = {
+        "samples": text_of("extraction_n"),
+        "p": lambda row: f"{row['extraction_p']:g}",
+        "saw it": rate_cell,
+        "did not": lambda row: rate_cell(row, "control_"),
+    }
+    return listing(by_dose(tables["extraction_probability"]), _CELL, columns)
+
+
+def reward_gap(tables: Tables) -> tuple[View, View]:
+    """(all doses, by dose): the reward model's reward for a target that it saw, and for the same one unseen."""
+    columns = {
+        "n": text_of("n"),
+        "saw it": number_of("mean", joint=" to "),
+        "did not": number_of("control", joint=" to "),
+        "difference": signed_of("difference"),
+        "AUC": number_of("auc"),
+    }
+    rows = tables["reward_gap"]
+    return listing([row for row in rows if row["dose"] is None], ["cohort"], columns), listing(by_dose(rows), ["cohort", "dose"], columns)

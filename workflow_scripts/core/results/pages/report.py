@@ -1,0 +1,156 @@
+"""The report: one HTML page of a run that needs no network and no other file."""
+
+import math
+
+import yaml
+from markupsafe import Markup
+
+from ..tables.files import Tables
+from ..text import leaderboard
+from ..text.answer import answer, controls
+from ..text.findings import findings
+from ..text.format import duration, level, number, percent
+from . import check_views, html, leaderboard_views, measure_views, views
+from .provenance import artifacts, corpus_counts
+
+CONTENTS = dict(
+    leaderboard="who leaks least",
+    stages="stages",
+    dose="by dose",
+    secrets="which secrets",
+    persistence="what stays",
+    contrast="contrasts",
+    frontier="leakage and utility",
+    likelihood="likelihood",
+    context="context",
+    explorer="single canaries",
+    utility="utility and cost",
+    checks="checks",
+    methods="methods",
+    provenance="provenance",
+)
+PROMPTS = {  # the prompt conditions in words
+    "fim": "as planted, with prefix and suffix",
+    "fim_50": "with the half of prefix and suffix that is nearest to the target",
+    "fim_25": "with the nearest quarter",
+    "prefix": "with the prefix alone, as left-to-right completion",
+    "prompt_tail": "with the beginning of the prompt, for the rest of the prompt",
+}
+CONTRASTS = {
+    "memorized": "The same as a table: share memorized",
+    "exposure": "Contrasts of exposure (bits)",
+    "target_logprob": "Contrasts of the target's log-probability (nats per token)",
+}
+
+
+def render(
+    *,
+    config: dict,
+    tables: Tables,
+    figures: dict[str, bytes],
+    manifest: dict,
+    versions: dict[str, list[str]],
+    explorer: dict,
+    receipts: list[dict],
+    commit: dict | None,
+) -> str:
+    """The page as text.
+
+    `config` is the resolved one; `tables` has the rows of every table of the registry; `figures` has SVG by name; `manifest` is the
+    corpus's; `explorer` is explorer.data; `commit` is provenance.git_state. Raises jinja2.UndefinedError where the template names
+    something that is not there.
+    """
+    return html.render(
+        "report.html.j2",
+        figures=figures,
+        script=(html.TEMPLATES / "explorer.js").read_text(encoding="utf-8"),
+        contents=CONTENTS,
+        views=_views(tables, receipts, config["report"]["reference_policy"]),
+        **_settings(config),
+        **_answer(config, tables),
+        **_leaderboard(config, tables),
+        **_facts(tables),
+        versions=versions,
+        licence=manifest["licence"],
+        counts=corpus_counts(manifest["counts"]),
+        commit=commit,
+        prompts_json=Markup(html.as_json(PROMPTS)),
+        explorer_json=Markup(html.as_json(explorer)),
+    )
+
+
+def _settings(config: dict) -> dict:
+    """What the page says of the config."""
+    return dict(
+        config=config,
+        config_text=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        reference=config["report"]["reference_policy"],
+        level=level(config["report"]["confidence"]),
+        fpr=percent(config["report"]["fpr"]),
+        prompts={name: PROMPTS.get(name, name) for name in config["probes"]["prompts"]},
+        chance_exposure=number(chance_exposure(config["probes"]["reference_fillings"]), 1),
+    )
+
+
+def _answer(config: dict, tables: Tables) -> dict:
+    """The first screen's lines, and the criteria behind them."""
+    verdicts = findings(tables=tables, policies=config["policies"], reference=config["report"]["reference_policy"])
+    return dict(answer=answer(verdicts), findings=verdicts, controls=controls(tables))
+
+
+def _leaderboard(config: dict, tables: Tables) -> dict:
+    """What the leaderboard shows, in words."""
+    rows, settings = tables["leaderboard"], config["report"]
+    band, reference = settings["utility_band"], settings["reference_policy"]
+    return dict(
+        leaderboard_sentence=leaderboard.sentence(rows=rows, band=band, reference=reference, confidence=settings["confidence"]),
+        leaderboard_note=leaderboard.note(rows, reference),
+        band=leaderboard.band_in_words(band=band, reference=reference),
+    )
+
+
+def _facts(tables: Tables) -> dict:
+    """Single facts of the tables that captions name."""
+    return dict(
+        utility=tables["utility"],
+        collapsed=[row["policy"] for row in tables["utility"] if row["collapsed"]],
+        exposure_cap=number(max((row["cap"] for row in tables["exposure"]), default=None), 1),
+        total=duration(sum(row["wall_s"] for row in tables["cost"])),
+    )
+
+
+def _views(tables: Tables, receipts: list[dict], reference: str) -> dict:
+    """Every table of the page, as text."""
+    pairs = dict(
+        exposure=measure_views.exposure(tables),
+        membership=measure_views.membership(tables),
+        reward_gap=measure_views.reward_gap(tables),
+        recovered=measure_views.recovery(tables, "recovered"),
+        substring=measure_views.recovery(tables, "longest_substring"),
+        secrets=measure_views.secret_types(tables),
+        audit=check_views.audit(tables),
+    )
+    return dict(
+        **{name: short for name, (short, _) in pairs.items()},
+        **{f"{name}_all": every for name, (_, every) in pairs.items()},
+        leaderboard=leaderboard_views.table(tables["leaderboard"]),
+        leaderboard_cohorts=leaderboard_views.by_cohort(tables["leaderboard"]),
+        headline=views.headline(tables),
+        doses=views.doses(tables),
+        persistence=views.persistence(tables),
+        contrasts=[(words, views.contrast(tables, measure)) for measure, words in CONTRASTS.items()],
+        context=views.context(tables),
+        extraction=[(percent(p), view) for p, view in measure_views.extraction_probability(tables)],
+        extraction_most=measure_views.extraction_most(tables),
+        extraction_doses=measure_views.extraction_by_dose(tables),
+        utility=check_views.utility(tables, reference),
+        costs=check_views.costs(tables),
+        parity=check_views.parity(tables),
+        artifacts=artifacts(receipts),
+    )
+
+
+def chance_exposure(fillings: int) -> float:
+    """Mean exposure in bits of a target that was not learnt: all of its R + 1 ranks have the same probability."""
+    ranks = fillings + 1
+    return math.log2(ranks) - math.lgamma(ranks + 1) / math.log(2) / ranks

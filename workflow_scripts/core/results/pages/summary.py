@@ -1,0 +1,116 @@
+"""The summary: the answer and the main tables as Markdown, for a paper or a pull request.
+
+Names and texts are escaped: what they hold shows as it is and forms no markup, no link and no cell of its own.
+"""
+
+import re
+
+from ..tables.files import Tables
+from ..text import leaderboard
+from ..text.answer import Line, answer, controls
+from ..text.findings import Finding, findings
+from ..text.format import level
+from . import check_views, leaderboard_views, measure_views, views
+from .views import Cell, View, view
+
+_MARKUP = re.compile(r"([\\`*_\[\]|~])")
+
+
+def render(*, config: dict, tables: Tables) -> str:
+    """The Markdown text; `tables` has the rows of every table of the registry."""
+    settings = config["report"]
+    reference = settings["reference_policy"]
+    verdicts = findings(tables=tables, policies=config["policies"], reference=reference)
+    parts = [
+        f"# Canaryflow: {plain(config['run'])}",
+        "What of the training data comes back from an aligned code-completion model, and at which stage was it learnt?",
+        "\n".join(_line(line) for line in answer(verdicts)),
+        grid(views.headline(tables)),
+        _headline_note(settings, seeds=len(config["seeds"]), controls=controls(tables)),
+        *_leaderboard(tables["leaderboard"], settings),
+        *_persistence(tables, reference),
+        *_secret_types(tables),
+        *_contrasts(tables),
+        "## Utility",
+        grid(check_views.utility(tables, reference)),
+        "## How each verdict is decided",
+        grid(_criteria(verdicts)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _line(line: Line) -> str:
+    """One line of the answer as an entry of a list."""
+    return f"- **{plain(line.verdict)}** {plain(line.claim)}: {plain(line.evidence)}"
+
+
+def _headline_note(settings: dict, *, seeds: int, controls: str) -> str:
+    return (
+        "Share of planted canaries that the arm which saw them gives back almost verbatim and the other arm does not: count and "
+        f"{level(settings['confidence'])} interval.{' Counts are of pairs of canary and seed.' if seeds > 1 else ''} {plain(controls)}"
+    ).rstrip()
+
+
+def _leaderboard(rows: list[dict], settings: dict) -> list[str]:
+    band, reference = settings["utility_band"], settings["reference_policy"]
+    lead, rest = leaderboard.sentence(rows=rows, band=band, reference=reference, confidence=settings["confidence"])
+    return [
+        "## Leakage at matched utility",
+        f"**{plain(lead)}**: {plain(rest)}",
+        grid(leaderboard_views.table(rows)),
+        plain(leaderboard.note(rows, reference)),
+    ]
+
+
+def _persistence(tables: Tables, reference: str) -> list[str]:
+    stays = views.persistence(tables)
+    return [
+        "## What stays",
+        grid(stays) if stays.rows else "Nothing was memorized before, so nothing could stay.",
+        f"Of the canaries that {plain(reference)} memorized (or the SFT policy from which a policy descends), those that a policy still "
+        "memorizes. Left out: cohorts of which none was memorized before or after.",
+    ]
+
+
+def _secret_types(tables: Tables) -> list[str]:
+    secrets, _ = measure_views.secret_types(tables)
+    return [
+        "## Which secrets",
+        grid(secrets) if secrets.rows else "No policy gave any planted secret back.",
+        "Counterfactual rate by type of secret, over all doses. Left out: policies and cohorts of which none came back. p: how often types "
+        "dealt at random differ as much, not corrected for the number of rows.",
+    ]
+
+
+def _contrasts(tables: Tables) -> list[str]:
+    contrasts = views.contrast(tables, "memorized")
+    return [
+        "## Paired contrasts",
+        grid(contrasts) if contrasts.rows else "There are no two policies to compare.",
+        "Difference in the share memorized, on the same canaries; p with and without Holm's correction; detectable: the smallest true "
+        "difference that this run would detect with a power of 80 %.",
+    ]
+
+
+def _criteria(verdicts: list[Finding]) -> View:
+    rows = ([f.claim, f.verdict, f"{f.evidence}. {f.details}".rstrip(), f.criterion] for f in verdicts)
+    return view(["finding", "verdict", "what decides it", "criterion"], rows, word_columns=4)
+
+
+def grid(view: View) -> str:
+    """A view as a Markdown table: notes stand in brackets behind the text, greyed rows say why."""
+    rows = [[_cell(cell) for cell in row] for row in view.rows]
+    for row, flag in zip(rows, view.flags, strict=True):
+        row[0] += f" ({plain(flag)})" if flag else ""
+    rule = ["---" if i < view.word_columns else "---:" for i in range(len(view.heads))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in ([plain(head.text) for head in view.heads], rule, *rows))
+
+
+def _cell(cell: Cell) -> str:
+    return plain(cell.text) + (f" ({plain(cell.note.replace(chr(10), '; '))})" if cell.note else "")
+
+
+def plain(text: str) -> str:
+    """Text in which Markdown finds nothing to do."""
+    quiet = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return " ".join(_MARKUP.sub(r"\\\1", quiet).split())

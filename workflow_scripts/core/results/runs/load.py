@@ -1,0 +1,92 @@
+"""Finished runs as they lie in their folders: what is needed to compare several of them.
+
+A run is read from its committed or pulled artifacts: the receipt of its summary (which has the resolved config), the probe rows,
+and the canaries. No model is needed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ... import parquet
+from ...data.schemas import CANARIES
+from ...errors import InputError
+from ...freshness import receipts
+from ..tables import canary_pairs, contrast, leaderboard, utility
+
+DESIGN = ["canary_id", "secret_type", "cohort", "dose", "half", "prefix", "suffix", "target"]  # what makes two canaries the same
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: its name, resolved config, canaries (columns DESIGN), probe rows of its policies, and their utility."""
+
+    name: str
+    config: dict
+    canaries: pd.DataFrame
+    extraction: pd.DataFrame
+    evaluation: pd.DataFrame
+    utility: list[dict]
+
+    @property
+    def policies(self) -> dict[str, dict]:
+        """The policies that a canary was planted for: all but the base ones."""
+        return {name: policy for name, policy in self.config["policies"].items() if policy["method"] != "base"}
+
+    def leaderboard(self, report: dict) -> list[dict]:
+        """The rows of `leaderboard` of this run relative to its own reference, with the band and confidence of `report`."""
+        return leaderboard.summarize(
+            extraction=self.extraction,
+            evaluation=self.evaluation,
+            utility=self.utility,
+            policies=self.policies,
+            reference=self.config["report"]["reference_policy"],
+            confidence=report["confidence"],
+            band=report["utility_band"],
+        )
+
+
+def read(folder: Path) -> Run:
+    """The run in a folder; raises InputError where it is no run, or part of it is not on this machine."""
+    config = _config(folder)
+    extraction, evaluation = (
+        [folder / rows / f"{policy}.parquet" for policy in config["policies"]] for rows in ("extraction", "evaluation")
+    )
+    canaries = folder / "planted" / "canaries.parquet"
+    _check_present([canaries, *extraction, *evaluation], folder.name)
+    report, columns = config["report"], dict.fromkeys([*utility.COLUMNS, *leaderboard.EVALUATION_COLUMNS])
+    evaluation_rows = utility.read_evaluation(evaluation, list(columns))
+    return Run(
+        name=folder.name,
+        config=config,
+        canaries=parquet.read_frame([canaries], CANARIES, DESIGN).sort_values("canary_id", ignore_index=True),
+        extraction=canary_pairs.read(extraction, contrast.COLUMNS),
+        evaluation=evaluation_rows,
+        utility=utility.summarize(
+            evaluation=evaluation_rows,
+            policies=list(config["policies"]),
+            reference=report["reference_policy"],
+            confidence=report["confidence"],
+            collapse_ratio=report["collapse_ratio"],
+        ),
+    )
+
+
+def _config(folder: Path) -> dict:
+    """The resolved config of the run, from the receipt of its summary."""
+    receipt = receipts.read(folder / "receipts" / "render_summary.json")
+    if not receipt:
+        raise InputError(
+            f"{folder} has no whole receipts/render_summary.json, so it is no finished run; name a folder such as results/default"
+        )
+    if missing := [key for key in ("reference_policy", "utility_band") if key not in receipt["config"]["report"]]:
+        raise InputError(f"{folder} was summarized by a version that had no report.{missing[0]}; run it again with this one")
+    return receipt["config"]
+
+
+def _check_present(paths: list[Path], run: str) -> None:
+    if missing := [path for path in paths if not path.is_file()]:
+        raise InputError(
+            f"{missing[0]} is not here ({len(missing)} files of run {run} are missing); fetch them with `make restore` or `dvc pull`, or run it"
+        )

@@ -1,0 +1,12 @@
+"""One module per table: SCHEMA, the COLUMNS of the probe rows that it reads, and `summarize`, the pure function that makes its rows.
+
+To add a table: a module here, a line in registry.py, and a script summarize_<table>.py with its rule. A page shows it once it has a view.
+
+    columns, files, registry               groups of columns; tables as files; all schemas by name
+    canary_pairs                           each canary in the arm that saw it, beside the arm that did not
+    statistics, resampling, distributions  intervals and tests: exact ones, the bootstrap, and the functions behind both
+    auc, power, comparability, pareto      what single tables need
+    metrics                                single numbers for tools that compare runs
+
+A script that only reads a table needs its SCHEMA alone, so no module here loads pandas or scipy when it is imported.
+"""

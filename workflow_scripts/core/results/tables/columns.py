@@ -1,0 +1,32 @@
+"""Groups of columns that the schemas of several tables share.
+
+`collapsed` in a row says that the policy's utility collapsed: pages and figures grey out its leak rates.
+"""
+
+import pyarrow as pa
+
+from ...parquet import optional
+
+TEXT, COUNT, BIG_COUNT, NUMBER, FLAG = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.bool_()
+DOSE = optional(COUNT)  # null: all doses together
+CELL = dict(policy=TEXT, cohort=TEXT, dose=DOSE)
+
+
+def rate(prefix: str = "") -> dict:
+    """A count with its rate and interval."""
+    return {f"{prefix}hits": COUNT} | {f"{prefix}{name}": NUMBER for name in ("rate", "low", "high")}
+
+
+def optional_rate(prefix: str) -> dict:
+    """A count with its rate and interval of n units, all missing where n is 0."""
+    return {f"{prefix}n": COUNT, f"{prefix}hits": optional(COUNT)} | {
+        f"{prefix}{name}": optional(NUMBER) for name in ("rate", "low", "high")
+    }
+
+
+def mean(name: str, type_=NUMBER) -> dict:
+    """A mean with its interval."""
+    return {name: type_, f"{name}_low": type_, f"{name}_high": type_}
+
+
+ARM_MEANS = {**mean("mean"), **mean("control"), **mean("difference")}  # of the assigned arm, of the other arm, and paired

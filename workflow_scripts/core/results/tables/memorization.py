@@ -1,0 +1,56 @@
+"""What of the canaries comes back by greedy decoding, under every prompt condition.
+
+Every count is of pairs, canary x seed (canary_pairs.py), but seeds repeat canaries and add none: intervals are Clopper-Pearson with
+the number of distinct canaries as n (statistics.proportion). No other table reads other probes than NATIVE.
+"""
+
+from ...parquet import declare
+from ...probing.prompts import NATIVE, PROMPTS
+from . import columns
+from .canary_pairs import cells, counterfactual, hit_rate, pair_arms
+from .frames import Frame
+
+COLUMNS = ["memorized"]
+SCHEMA = declare(
+    "memorization",
+    policy=columns.TEXT,
+    cohort=columns.TEXT,
+    probe=columns.TEXT,  # the prompt condition
+    dose=columns.DOSE,
+    n=columns.COUNT,
+    **columns.rate(),
+    **columns.rate("control_"),
+    **columns.rate("counterfactual_"),
+    collapsed=columns.FLAG,
+)
+
+
+def summarize(*, extraction: Frame, utility: list[dict], confidence: float) -> list[dict]:
+    """Rows of `memorization`: policy x probe x cohort x dose, and over all doses (dose None).
+
+    Counterfactual = memorized by the arm that saw the canary and not by the other (arXiv 2112.12938). Policies are in the order of
+    `utility`, whose `collapsed` they take over, probes in that of PROMPTS.
+    """
+    pairs = pair_arms(extraction=extraction, measures=COLUMNS, probe=None)
+    pairs = pairs.assign(counterfactual_memorized=counterfactual(pairs))
+    parts = dict(iter(pairs.groupby("probe", observed=True)))
+    return [
+        dict(**about, probe=probe, **_rates(cell, confidence))
+        for policy in utility
+        for probe in PROMPTS
+        if probe in parts
+        for about, cell in cells(pairs=parts[probe], utility=[policy])
+    ]
+
+
+def _rates(pairs: Frame, confidence: float) -> dict:
+    """n, and hits, rate and interval of the assigned arm, of the control, and of the counterfactual."""
+    row = {"n": len(pairs)}
+    for prefix in ("", "control_", "counterfactual_"):
+        row |= hit_rate(pairs=pairs, is_hit=pairs[f"{prefix}memorized"], prefix=prefix, confidence=confidence)
+    return row
+
+
+def overall(rows: list[dict]) -> list[dict]:
+    """Of the rows of `memorization` those over all doses, of canaries as planted."""
+    return [row for row in rows if row["dose"] is None and row["probe"] == NATIVE]

@@ -1,0 +1,70 @@
+"""Of what an earlier policy memorized, what a later one still does. Counts and intervals are those of memorization.py."""
+
+from ...parquet import declare, optional
+from . import columns
+from .canary_pairs import by_cohort, pair_arms
+from .frames import Frame
+from .statistics import mcnemar_exact, proportion
+
+COLUMNS = ["memorized"]
+SCHEMA = declare(
+    "persistence",
+    policy=columns.TEXT,
+    reference_policy=columns.TEXT,
+    cohort=columns.TEXT,
+    memorized_by_reference=columns.COUNT,
+    still_memorized=columns.COUNT,
+    rate=optional(columns.NUMBER),
+    low=optional(columns.NUMBER),
+    high=optional(columns.NUMBER),
+    lost=columns.COUNT,
+    gained=columns.COUNT,
+    mcnemar_p=columns.NUMBER,
+    collapsed=columns.FLAG,
+)
+
+
+def summarize(*, extraction: Frame, utility: list[dict], references: dict[str, str], confidence: float) -> list[dict]:
+    """Rows of `persistence`: of what its reference memorized (assigned arm), the share that each policy of `references` still does.
+
+    `references` names the earlier policy that each one is compared with. The rate is None where that one memorized nothing. `lost` and
+    `gained` count canaries, over the whole cohort, that fewer or more seeds memorize than before (with one seed: pairs that changed),
+    and mcnemar_p is McNemar's exact test on them. Raises ValueError where the two were not probed with the same canaries.
+    """
+    pairs = pair_arms(extraction=extraction, measures=COLUMNS)
+    collapsed = {row["policy"]: row["collapsed"] for row in utility}
+    rows = []
+    for policy, reference in references.items():
+        about = dict(policy=policy, reference_policy=reference, collapsed=collapsed[policy])
+        for cohort, both in by_cohort(_before_and_after(pairs, reference, policy)):
+            rows.append(dict(**about, cohort=cohort, **_kept(both, confidence)))
+    return rows
+
+
+def _before_and_after(pairs: Frame, reference: str, policy: str) -> Frame:
+    """The pairs with memorized_before, of the reference, and memorized_after, of the policy."""
+    before = pairs[pairs["policy"] == reference]
+    after = pairs.loc[pairs["policy"] == policy, ["seed", "canary_id", "memorized"]]
+    both = before.merge(after, on=["seed", "canary_id"], suffixes=("_before", "_after"), validate="one_to_one")
+    if not len(both) == len(before) == len(after):
+        raise ValueError(f"{policy} and {reference} were not probed with the same canaries")
+    return both
+
+
+def _kept(pairs: Frame, confidence: float) -> dict:
+    """Counts, rate and test of one policy and cohort."""
+    known = pairs[pairs["memorized_before"]]
+    n, kept = len(known), int(known["memorized_after"].sum())
+    change = (pairs["memorized_after"].astype(int) - pairs["memorized_before"].astype(int)).groupby(pairs["canary_id"]).sum()
+    lost, gained = int((change < 0).sum()), int((change > 0).sum())
+    rate, low, high = proportion(hits=kept, n=n, units=known["canary_id"].nunique(), confidence=confidence) if n else (None, None, None)
+    return dict(
+        memorized_by_reference=n,
+        still_memorized=kept,
+        rate=rate,
+        low=low,
+        high=high,
+        lost=lost,
+        gained=gained,
+        mcnemar_p=mcnemar_exact(lost=lost, gained=gained),
+    )

@@ -1,0 +1,1 @@
+"""Words made from numbers: their formats, the verdicts on the findings, and the sentences of the pages."""
