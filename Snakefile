@@ -16,7 +16,7 @@ min_version("9.27")
 
 
 configfile: f"{workflow.basedir}/config.yaml"
-report: "rules/report/workflow.rst"
+report: "rules/report/study.rst"
 
 
 # an old output stays in place until the job that replaces it has a whole new one (core/job.py)

@@ -296,7 +296,7 @@ def explorer(**changes) -> dict:
 
 MANIFEST = {"licence": "PSF", "counts": {"documents": 1300, "distinct": 9100, "pools": {"base": 7000, "sft": 1000}}}
 VERSIONS = {"python": ["3.11.7"], "torch": ["2.12.0", "2.13.0"], "trl": ["1.12.0"]}
-RECEIPTS = [{"rule": "train_sft", "output_md5": {"results/r/models/A/0/sft": "0123456789abcdef0123456789abcdef.dir"}}]
+RECEIPTS = [{"rule": "train_sft", "outputs": {"model": {"results/r/models/A/0/sft": "0123456789abcdef0123456789abcdef.dir"}}}]
 COMMIT = {"id": "a" * 40, "changed": True}
 
 

@@ -209,7 +209,7 @@ def test_text_from_outside_is_escaped_wherever_it_is_shown(given):
         manifest={"licence": EVIL, "counts": {EVIL: 1, "pools": {EVIL: 2}}},
         versions={EVIL: [EVIL]},
         explorer=study.explorer(extraction=extraction, canaries=planted, policies=list(policies)),
-        receipts=[{"rule": EVIL, "output_md5": {EVIL: EVIL}}],
+        receipts=[{"rule": EVIL, "outputs": {"model": {EVIL: EVIL}}}],
         commit={"id": EVIL, "changed": True},
     )
     page, usual = Page(report.render(**hostile)), Page(report.render(**given))

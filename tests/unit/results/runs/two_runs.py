@@ -35,7 +35,7 @@ def lay(folder, policies: dict, *, rows: list[dict] | None = None, seed: int = 0
             parquet.write(make([like], seeds=(seed,)).assign(policy=name), schema, folder / rows_of / f"{name}.parquet")
     parquet.write(rows or canaries(), CANARIES, folder / "planted" / "canaries.parquet")
     config = dict(run=folder.name, seeds=[seed], policies=policies, report=REPORT)
-    empty = {key: {} for key in ("wildcards", "inputs", "outputs", "params", "code", "input_md5", "output_md5")}
+    empty = {key: {} for key in ("wildcards", "inputs", "outputs", "params", "code")}
     receipt = dict(rule="render_summary", script="render_summary.py", config=config, made={"versions": {}}, **empty)
     (folder / "receipts").mkdir()
     receipts.write(folder / "receipts" / "render_summary.json", receipt)

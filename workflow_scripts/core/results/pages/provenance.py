@@ -2,6 +2,7 @@
 
 import subprocess
 
+from ...freshness.receipts import files
 from .views import View, view
 
 
@@ -21,7 +22,7 @@ def _git(folder, *words: str) -> str:
 
 def artifacts(receipts: list[dict]) -> View:
     """Every file that the jobs of these receipts made, and its MD5 (of a folder: of the list of its files and theirs)."""
-    rows = {(path, md5, receipt["rule"]) for receipt in receipts for path, md5 in receipt["output_md5"].items()}
+    rows = {(path, md5, receipt["rule"]) for receipt in receipts for path, md5 in files(receipt["outputs"]).items()}
     return view(["artifact", "MD5", "rule"], sorted(rows), word_columns=3)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from ... import parquet
 from ...data.schemas import CANARIES
 from ...errors import InputError
-from ...freshness import receipts
+from ...freshness import ledger, receipts
 from ..tables import canary_pairs, contrast, leaderboard, utility
 
 DESIGN = ["canary_id", "secret_type", "cohort", "dose", "half", "prefix", "suffix", "target"]  # what makes two canaries the same
@@ -75,10 +75,11 @@ def read(folder: Path) -> Run:
 
 def _config(folder: Path) -> dict:
     """The resolved config of the run, from the receipt of its summary."""
-    receipt = receipts.read(folder / "receipts" / "render_summary.json")
+    name = "render_summary.json"
+    receipt = receipts.read(folder / "receipts" / name) or ledger.read(folder).get(name)
     if not receipt:
         raise InputError(
-            f"{folder} has no whole receipts/render_summary.json, so it is no finished run; name a folder such as results/default"
+            f"{folder} has no whole receipt of render_summary, so it is no finished run; name a folder such as results/default"
         )
     if missing := [key for key in ("reference_policy", "utility_band") if key not in receipt["config"]["report"]]:
         raise InputError(f"{folder} was summarized by a version that had no report.{missing[0]}; run it again with this one")
