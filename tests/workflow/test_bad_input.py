@@ -5,6 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from tests.conftest import ROOT
+
 
 def corpus(**settings) -> dict:
     return {"corpus": {"max_documents": None, **settings}}
@@ -42,9 +44,9 @@ CASES = {
     empty_folder: ("collect_corpus", "name a folder that holds such files"),
     missing_folder: ("collect_corpus", "is not a folder that can be read"),
     without_column: ("collect_corpus", "has no column 'code', only content"),
-    small_corpus: ("extract_snippets", "snippets are asked for"),
+    small_corpus: ("extract_snippets", "snippets are needed"),
     unknown_hub_model: ("train_tokenizer", "'nobody/no-such-model' could not be loaded"),
-    short_context: ("plant_canaries", "raise model.context"),
+    short_context: ("tokenize_code", "raise model.context"),
 }
 
 
@@ -52,15 +54,15 @@ CASES = {
 def test_one_sentence_before_any_training(workflow, make):
     rule, sentence = CASES[make]
     result = workflow(overlay=make(workflow.folder))
-    said = [line for line in result.stderr.splitlines() if line.startswith("canaryflow:")]
-    assert result.returncode != 0 and len(said) == 1, result.stderr[-2000:]
-    assert said[0].startswith(f"canaryflow: {rule}-tiny: ") and sentence in said[0] and ";" in said[0]
+    sentences = [line for line in result.stderr.splitlines() if line.startswith("canaryflow:")]
+    assert result.returncode != 0 and len(sentences) == 1, result.stderr[-2000:]
+    assert sentences[0].startswith(f"canaryflow: {rule}-tiny: ") and sentence in sentences[0] and ";" in sentences[0]
     assert "Traceback" not in result.stderr
     assert not (workflow.folder / "results" / "tiny" / "models").exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_job_that_asks_for_a_gpu_and_finds_none(workflow):
-    result = workflow("results/tiny/models/shared/0/base", overlay={"resources": {"train_base": {"gpu": 1}}})
-    assert "canaryflow: train_base-tiny-0-base: train_base-tiny-0-base asked for 1 GPU" in result.stderr and result.returncode != 0
-    assert (workflow.folder / "results/tiny/planted/audit.parquet").exists() and "Traceback" not in result.stderr
+    result = workflow("results/tiny/models/shared/0/base", "--workflow-profile", str(ROOT / "profiles/gpu"))
+    assert "canaryflow: train_base-tiny-0-base: train_base-tiny-0-base asks for a GPU" in result.stderr and result.returncode != 0
+    assert (workflow.folder / "results/tiny/planted/base.parquet").exists() and "Traceback" not in result.stderr

@@ -19,7 +19,7 @@ def test_default_run_has_every_stage_in_both_arms(workflow):
         train_base=1,
         train_sft=4,
         sample_preferences=2,
-        train_reward_model=2,
+        train_reward_single=2,
         train_ppo=2,
         train_ipo=2,
         probe_policy=10,
@@ -50,22 +50,23 @@ def test_reward_variants_add_their_own_jobs_and_an_ensemble_has_none(workflow):
     policy = {"method": "ppo", "parent": "sft", "reward_model": "worst", "length_penalty": 0.1}
     after = jobs(workflow("--dry-run", overlay={"reward_models": VARIANTS, "policies": {"ppo_worst": policy}}))
     of_policy = dict(train_ppo=2, probe_policy=2, score_rewards=2, collect_extraction=1)
-    assert after - before == Counter(train_reward_model=2, train_smoothed=2, train_length_only=2, **of_policy, total=13)
+    assert after - before == Counter(train_reward_single=2, train_reward_smoothed=2, train_reward_length_only=2, **of_policy, total=13)
     assert not before - after
 
 
 def test_a_policy_waits_for_the_members_of_its_ensemble_alone(workflow):
     overlay = {"reward_models": VARIANTS, "policies": {"ppo_worst": {"method": "ppo", "parent": "sft", "reward_model": "worst"}}}
     counts = jobs(workflow("--dry-run", "results/tiny/models/A/0/ppo_worst", overlay=overlay))
-    assert (counts["train_reward_model"], counts["train_smoothed"], counts["train_length_only"], counts["train_ppo"]) == (2, 0, 0, 1)
+    rewards = [counts[f"train_reward_{name}"] for name in ("single", "smoothed", "length_only")]
+    assert rewards == [2, 0, 0] and counts["train_ppo"] == 1
 
 
-def test_every_kind_of_policy_is_trained_by_its_own_rule(workflow):
+def test_every_method_trains_by_its_own_rule(workflow):
     before = jobs(workflow("--dry-run"))
-    kinds = {kind: {"kind": kind, "parent": "sft"} for kind in ("lora", "dpo", "slic", "rloo", "rrhf", "iterative_dpo")}
+    methods = {method: {"method": method, "parent": "sft"} for method in ("lora", "dpo", "slic", "rloo", "rrhf", "iterative_dpo")}
     iteration = {"second": {"method": "iterative_dpo", "parent": "iterative_dpo"}}
-    after = jobs(workflow("--dry-run", overlay={"policies": {**kinds, **iteration}}))
-    trained = dict(train_lora=2, train_dpo=2, train_slic=2, train_rloo=2, train_rrhf=2, train_online_dpo=4)
+    after = jobs(workflow("--dry-run", overlay={"policies": {**methods, **iteration}}))
+    trained = dict(train_lora=2, train_dpo=2, train_slic=2, train_rloo=2, train_rrhf=2, train_iterative_dpo=4)
     assert after - before == Counter(trained, probe_policy=14, score_rewards=14, collect_extraction=7, total=49)
     assert not before - after
 
@@ -77,7 +78,7 @@ def test_seeds_repeat_training_and_share_the_data(workflow):
     assert not {"collect_corpus", "plant_arm", "summarize_memorization"} & set(added)
 
 
-def test_removed_policy_and_kind_without_policies(workflow):
+def test_removed_policy_and_method_without_policies(workflow):
     counts = jobs(workflow("--dry-run", overlay={"policies": {"ppo": None, "ipo": None}}))
     assert "train_ppo" not in counts and "train_ipo" not in counts and counts["probe_policy"] == 6
 
@@ -92,11 +93,19 @@ BAD = {
     "unknown key": ({"colour": 1}, "unknown key colour"),
     "wrong type": ({"corpus": {"pools": {"sft": "many"}}}, "corpus.pools.sft must be of type integer"),
     "out of range": ({"probes": {"memorized_distance": -0.1}}, "probes.memorized_distance is -0.1 but must be at least 0"),
-    "missing parent": ({"policies": {"late": {"method": "ipo", "parent": "nobody"}}}, "policies.late.parent is 'nobody', which is no policy"),
-    "parent of the wrong kind": ({"policies": {"late": {"method": "ppo", "parent": "base"}}}, "cannot start from base"),
+    "missing parent": (
+        {"policies": {"late": {"method": "ipo", "parent": "nobody"}}},
+        "policies.late.parent is 'nobody', which is no policy",
+    ),
+    "parent of the wrong method": ({"policies": {"late": {"method": "ppo", "parent": "base"}}}, "cannot start from base"),
     "cycle": ({"policies": {"sft": {"parent": "sft_chosen"}}}, "in a cycle"),
     "path as a name": ({"policies": {"../x": {"method": "sft", "parent": "base"}}}, "is not a policy name"),
     "former key": ({"reward_model": {"parent": "sft"}}, "the key reward_model is no longer read"),
+    "renamed key": ({"kinds": {"sft": {"epochs": 2}}}, "config: kinds is now called methods; rename it"),
+    "renamed setting": (
+        {"policies": {"ppo": {"minibatch": 8}}},
+        "policies.ppo.minibatch is now called policies.ppo.mini_batch_size; rename",
+    ),
     "ensemble of one": ({"reward_models": {"all": {"type": "ensemble", "members": ["reward_model"]}}}, "is an ensemble of one"),
     "dose ladder": ({"canaries": {"doses": [1, 2, 3]}}, "does not divide"),
 }

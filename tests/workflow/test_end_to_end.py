@@ -9,7 +9,7 @@ from tests.workflow.conftest import Workflow
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import schemas as data_schemas
 from workflow_scripts.core.probing import schemas as probing_schemas
-from workflow_scripts.core.results.schemas import TABLES
+from workflow_scripts.core.results.tables.registry import TABLES
 
 POLICIES = ["base", "sft", "sft_chosen", "ppo", "ipo"]
 PROBES = {"fim", "fim_50", "fim_25", "prefix", "prompt_tail"}
@@ -29,7 +29,7 @@ def test_rows_of_every_policy(run):
         everything = {(arm, c["canary_id"], probe) for arm in "AB" for c in canaries for probe in PROBES}
         assert {(r["arm"], r["canary_id"], r["probe"]) for r in rows} == everything and len(rows) == len(everything)
         assert {r["policy"] for r in rows} == {policy} and all(r["target_logprob"] < 0 for r in rows)
-        assert all((r["references"] == 7) == (r["reward"] is not None) == (r["probe"] == "fim") for r in rows)
+        assert all((r["reference_fillings"] == 7) == (r["reward"] is not None) == (r["probe"] == "fim") for r in rows)
         assert len([r for r in rows if r["seen"] and r["probe"] == "fim"]) == len([c for c in canaries if c["cohort"] != "unplanted"])
 
 
@@ -66,7 +66,7 @@ def test_tables_figures_logs_and_benchmarks(run):
 
 def test_page_opens_with_answer_and_dag_and_asks_for_nothing(run):
     page = (run.folder / "results/tiny/report.html").read_text()
-    assert 0 < page.index("<h1") < page.index("fine-tuning set") < page.index("data:image/svg+xml")
+    assert 0 < page.index("<h1") < page.index("stays memorized") < page.index("data:image/svg+xml")
     assert not re.findall(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="(?!data:)', page)
 
 

@@ -7,7 +7,7 @@ import yaml
 from snakemake.utils import update_config
 
 from tests.conftest import ROOT
-from workflow_scripts.core.config import resolve
+from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.errors import InputError
 
 OVERLAYS = sorted((ROOT / "experiments").iterdir())
@@ -40,7 +40,7 @@ def test_readme_names_no_experiment_that_is_not_there():
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
-def test_overlay_is_held_to_the_schema(overlay):
+def test_overlay_is_checked_against_the_schema(overlay):
     misspelt = re.sub(r"^(\w+)(\w):", r"\1\2\2:", overlay.read_text(encoding="utf-8"), count=1, flags=re.MULTILINE)
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     update_config(config, yaml.safe_load(misspelt))

@@ -5,6 +5,7 @@ that depend on them. Tables of scenarios: title: (what it makes stale itself, wh
 """
 
 import os
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,8 +24,7 @@ def measure(answer):
     return dict(letters=len(answer.completion))
 """
 MEASURES = ("code", "completion", "divergence", "exposure", "extraction", "likelihood", "overlap")
-PROBING = ("answer", "kinds", "policy", *(f"measures/{name}" for name in MEASURES))
-TABLES_AND_FIGURES = "summarize_* plot_memorization plot_dose_response plot_shift"
+PROBING = ("answer", "schemas", "policy", *(f"measures/{name}" for name in MEASURES))
 DAG = stages.dag()
 
 
@@ -87,7 +87,7 @@ SETTINGS = {
     "weight decay of SFT": (
         "train_sft-*",
         "config policies.sft_chosen.weight_decay: 0.0 -> 0.1",
-        edit(CONFIG, "learning_rate: 5.0e-4\n    weight_decay: 0.0", "learning_rate: 5.0e-4\n    weight_decay: 0.1"),
+        edit(CONFIG, "learning_rate: 5.0e-4, data: sft}", "learning_rate: 5.0e-4, data: sft, weight_decay: 0.1}"),
     ),
     "when a policy counts as collapsed": (
         "summarize_utility plot_frontier",
@@ -99,16 +99,20 @@ SETTINGS = {
         "score_rewards-tiny-B-0-ipo is stale: config probes.batch_size: 64 -> 32",
         edit(CONFIG, "in bf16\n  batch_size: 64", "in bf16\n  batch_size: 32"),
     ),
-    "how canaries are asked": (
+    "prompt conditions": (
         "probe_policy-*",
         'config probes.prompts: ["fim", "fim_50", "fim_25", "prefix", "prompt_tail"] -> ["fim", "prefix"]',
         edit(CONFIG, "prompts: [fim, fim_50, fim_25, prefix, prompt_tail]", "prompts: [fim, prefix]"),
     ),
-    "number of reference fillings": ("sample_references", "config probes.references: 7 -> 9", edit(TINY, "references: 7", "references: 9")),
-    "tries of the attacker": (
+    "number of reference fillings": (
+        "sample_reference_fillings",
+        "config probes.reference_fillings: 7 -> 9",
+        edit(TINY, "reference_fillings: 7", "reference_fillings: 9"),
+    ),
+    "n of the (n, p) extraction": (
         "summarize_extraction_probability",
-        "config probes.tries",
-        edit(CONFIG, "tries: [1, 10, 100, 1000, 10000]", "tries: [1, 10]"),
+        "config probes.extraction_n",
+        edit(CONFIG, "extraction_n: [1, 10, 100, 1000, 10000]", "extraction_n: [1, 10]"),
     ),
     "which policies are contrasted": (
         "summarize_contrast",
@@ -116,19 +120,37 @@ SETTINGS = {
         edit(CONFIG, "contrasts: null ", "contrasts: [[ipo, ppo]] "),
     ),
     "learning rate of the reward model": (
-        "train_reward_model-*",
+        "train_reward_single-*",
         "config reward_models.reward_model.learning_rate: 0.001 -> 0.002",
-        edit(CONFIG, RATE, RATE.replace("1.0", "2.0")),
+        edit(CONFIG, *RATE),
     ),
     "vocabulary": ("train_tokenizer", "config model.vocabulary: 512 -> 520", edit(TINY, "vocabulary: 512", "vocabulary: 520")),
     "licence of the corpus": ("collect_corpus", 'config corpus.licence: null -> "MIT"', edit(CONFIG, "licence: null", "licence: MIT")),
-    "share of holes in base training": ("plant_canaries", "config examples.fim_rate", edit(CONFIG, "fim_rate: 0.5", "fim_rate: 0.6")),
-    "KL penalty of the kind ppo": (
+    "share of holes in base training": (
+        "tokenize_code plant_arm-*",
+        "config examples.fim_rate",
+        edit(CONFIG, "fim_rate: 0.5", "fim_rate: 0.6"),
+    ),
+    "KL penalty of the method ppo": (
         "train_ppo-*",
         "train_ppo-tiny-A-0-ppo is stale: config policies.ppo.kl_coef: 0.05 -> 0.1",
         edit(CONFIG, *KL),
     ),
-    "beta of IPO": ("train_ipo-*", "config policies.ipo.beta: 0.5 -> 0.6", edit(CONFIG, "beta: 0.5 ", "beta: 0.6 ")),
+    "beta of IPO": (
+        "train_ipo-*",
+        "config policies.ipo.beta: 0.5 -> 0.6",
+        edit(CONFIG, "beta: 0.5}   # beta is", "beta: 0.6}   # beta is"),
+    ),
+    "threads of SFT, which its bytes depend on": (
+        "train_sft-*",
+        "config policies.sft.threads: 1 -> 2",
+        edit(CONFIG, "learning_rate: 5.0e-4, data: sft}", "learning_rate: 5.0e-4, data: sft, threads: 2}"),
+    ),
+    "batch size of all methods that have none of their own": (
+        "train_sft-* train_ipo-* train_reward_single-*",
+        "config policies.ipo.batch_size: 16 -> 8",
+        edit(CONFIG, "batch_size: 16\n  weight_decay", "batch_size: 8\n  weight_decay"),
+    ),
     "version of a library that counts": (
         "*",
         "version of python: ",
@@ -158,13 +180,13 @@ CODE = {
     ),
     "script of a figure": ("plot_shift", "plot_shift-tiny is stale: script plot_shift.py", note(f"{SCRIPTS}/plot_shift.py")),
     "module of PPO": ("train_ppo-*", "train_ppo-tiny-A-0-ppo is stale: module core/training/ppo.py", note(f"{CORE}/training/ppo.py")),
-    "module of all trainers but PPO's, which each imports": (
-        "train_base-* train_sft-* train_reward_model-* train_ipo-*",
+    "module of all trainers by epochs": (
+        "train_base-* train_sft-* train_reward_single-* train_ipo-*",
         "module core/training/trainer.py",
         note(f"{CORE}/training/trainer.py"),
     ),
     "words of the canaries, three imports away": (
-        f"plant_canaries {TABLES_AND_FIGURES} render_report",
+        "plant_canaries sample_reference_fillings summarize_* plot_shift render_*",
         "plot_shift-tiny is stale: module core/data/words.py",
         note(f"{CORE}/data/words.py"),
     ),
@@ -174,16 +196,14 @@ CODE = {
         "plot_shift-tiny is stale: module core/results/fresh.py; script plot_shift.py",
         lambda r: (
             r.write(f"{CORE}/results/fresh.py", "X = 1\n"),
-            r.edit(
-                f"{SCRIPTS}/plot_shift.py", "import schemas, pairs, shift, style", "import fresh, schemas, pairs, shift, style  # noqa: F401"
-            ),
+            r.append(f"{SCRIPTS}/plot_shift.py", "from workflow_scripts.core.results import fresh  # noqa: E402,F401\n"),
         ),
     ),
     "a module deleted": ("train_ipo-*", "module core/training/ipo.py is gone", remove(f"{CORE}/training/ipo.py")),
     "the page's template": (
         "render_report",
-        f"input {CORE}/results/templates/report.html.j2 has other content",
-        lambda r: r.append(f"{CORE}/results/templates/report.html.j2", "<!-- end -->\n"),
+        f"input {CORE}/results/pages/templates/report.html.j2 has other content",
+        lambda r: r.append(f"{CORE}/results/pages/templates/report.html.j2", "<!-- end -->\n"),
     ),
     "script of PPO": ("train_ppo-*", "train_ppo-tiny-A-0-ppo is stale: script train_ppo.py", note(f"{SCRIPTS}/train_ppo.py")),
     "script of the probes": ("probe_policy-*", "script probe_policy.py", note(f"{SCRIPTS}/probe_policy.py")),
@@ -197,17 +217,21 @@ CODE = {
         "; and 2 more changes",
         lambda r: [r.append(f"{CORE}/probing/{name}.py") for name in PROBING],
     ),
-    "a table's columns": (TABLES_AND_FIGURES, "module core/results/schemas.py", note(f"{CORE}/results/schemas.py")),
+    "one table": (
+        "summarize_recovery render_*",
+        "summarize_recovery-tiny is stale: module core/results/tables/recovery.py",
+        note(f"{CORE}/results/tables/recovery.py"),
+    ),
     "module of IPO": ("train_ipo-*", "module core/training/ipo.py", note(f"{CORE}/training/ipo.py")),
     "module of the drawing style": (
         "plot_*",
-        "plot_shift-tiny is stale: module core/results/style.py",
-        note(f"{CORE}/results/style.py"),
+        "plot_shift-tiny is stale: module core/results/figures/style.py",
+        note(f"{CORE}/results/figures/style.py"),
     ),
     "module of the statistics": (
-        "summarize_[!c]* summarize_contrast",
-        "module core/results/statistics.py",
-        note(f"{CORE}/results/statistics.py"),
+        "summarize_contrast summarize_memorization",
+        "module core/results/tables/statistics.py",
+        note(f"{CORE}/results/tables/statistics.py"),
     ),
     "a package's __init__": (
         "probe_* summarize_*",
@@ -230,7 +254,6 @@ def test_code(outcomes, stale, says, change):
 # ----------------------------------------------------------------------------------------------------------------------- rules
 
 REPORT = "rules/report.smk"
-HEAT_MAP = '"""Heat map of the counterfactual memorization rate: policies x cohorts."""\n    input:\n'
 RULES = {
     "a param more": (
         "plot_shift",
@@ -245,12 +268,12 @@ RULES = {
     "a config value less": (
         "collect_extraction-*",
         "config probes.memorized_distance: 0.1 -> none",
-        edit("rules/extract.smk", 'config=keys("probes.memorized_distance"),', "config={},"),
+        edit("rules/extract.smk", 'config=config_params("probes.memorized_distance"),', "config={},"),
     ),
     "an input more": (
         "plot_memorization",
-        f"plot_memorization-tiny is stale: input more: {RESULTS}/tables/cost.parquet is new",
-        edit(REPORT, HEAT_MAP, HEAT_MAP + '        more="results/{run}/tables/cost.parquet",\n'),
+        f"plot_memorization-tiny is stale: input cost: {RESULTS}/tables/cost.parquet is new",
+        edit(REPORT, '"memorization": (["memorization", "utility"], []),', '"memorization": (["memorization", "utility", "cost"], []),'),
     ),
     "an input renamed": (
         "render_report",
@@ -269,11 +292,7 @@ RULES = {
     "an output more": (
         "plot_shift",
         f"output pdf: {RESULTS}/figures/shift.pdf is new",
-        edit(
-            REPORT,
-            'png="results/{run}/figures/shift.png",',
-            'png="results/{run}/figures/shift.png",\n        pdf="results/{run}/figures/shift.pdf",',
-        ),
+        edit(REPORT, '**figure_files("shift"),', '**figure_files("shift"),\n        pdf="results/{run}/figures/shift.pdf",'),
     ),
     "another script": (
         "plot_shift",
@@ -346,12 +365,12 @@ ARTIFACTS = {
     "receipt that lost most of it in a merge": (
         "probe_policy-B-0-sft",
         "it has no valid receipt",
-        rewrite("probe_policy-B-0-sft", lambda text: '{"version": 1, "rule": "probe_policy"}'),
+        rewrite("probe_policy-B-0-sft", lambda text: '{"version": 2, "rule": "probe_policy"}'),
     ),
     "receipt of the other arm": (
-        "train_reward_model-A-0-reward_model",
-        'train_reward_model-tiny-A-0-reward_model is stale: wildcard arm: "B" -> "A"',
-        lambda r: shutil.copy(r.receipt("train_reward_model-B-0-reward_model"), r.receipt("train_reward_model-A-0-reward_model")),
+        "train_reward_single-A-0-reward_model",
+        'train_reward_single-tiny-A-0-reward_model is stale: wildcard arm: "B" -> "A"',
+        lambda r: shutil.copy(r.receipt("train_reward_single-B-0-reward_model"), r.receipt("train_reward_single-A-0-reward_model")),
     ),
     "a checkpoint deleted that an edit needs": (
         "train_sft-A-0-sft train_ppo-*",
@@ -382,7 +401,7 @@ ARTIFACTS = {
     "receipt that lost a hash in a merge": (
         "summarize_persistence",
         "it has no valid receipt",
-        rewrite("summarize_persistence", lambda text: "\n".join(x for x in text.split("\n") if 'tables/persistence.csv": "' not in x)),
+        rewrite("summarize_persistence", lambda text: re.sub(r'(persistence.csv": )"\w+"', r"\1null", text)),
     ),
     "receipts all deleted": ("*", "it has no valid receipt", remove(f"{RESULTS}/receipts")),
 }
@@ -410,7 +429,7 @@ def test_deleted_result(outcomes, stale, change):
 
 IPO = "  ipo: {method: ipo, parent: sft}\n"
 PPO = "  ppo: {method: ppo, parent: sft}\n"
-DIRECT = "  sft_chosen: {method: sft, parent: sft, data: preference}\n"
+CHOSEN = "  sft_chosen: {method: sft, parent: sft, data: preference}\n"
 
 
 def policies(**changes):
@@ -430,7 +449,7 @@ POLICIES = {
         "*-tuned plot_workflow",
         edit(CONFIG, PPO, "  tuned: {method: ppo, parent: sft}\n"),
     ),
-    "of another kind": (
+    "of another method": (
         stages.dag(policies(ipo=("sft", "sft"))),
         "train_sft-*-ipo plot_workflow",
         edit(CONFIG, IPO, "  ipo: {method: sft, parent: sft}\n"),
@@ -449,22 +468,22 @@ POLICIES = {
     "of another parent": (
         stages.dag(policies(sft_chosen=("sft", "base"))),
         "train_sft-*-sft_chosen plot_workflow",
-        edit(CONFIG, DIRECT, "  sft_chosen: {method: sft, parent: base, data: preference}\n"),
+        edit(CONFIG, CHOSEN, "  sft_chosen: {method: sft, parent: base, data: preference}\n"),
     ),
     "on other data": (
         DAG,
         "train_sft-*-sft_chosen plot_workflow",
-        edit(CONFIG, DIRECT, "  sft_chosen: {method: sft, parent: sft, data: sft}\n"),
+        edit(CONFIG, CHOSEN, "  sft_chosen: {method: sft, parent: sft, data: sft}\n"),
     ),
     "that the reward model starts from": (
         stages.dag(reward_parent="sft_chosen"),
-        "train_reward_model-* plot_workflow",
+        "train_reward_single-* plot_workflow",
         edit(CONFIG, "{type: single, parent: sft}   # parent:", "{type: single, parent: sft_chosen}   # parent:"),
     ),
     "that is the reference": (
         stages.dag(reference="sft_chosen"),
         "probe_policy-* probe_parity-A-0-sft_chosen summarize_utility summarize_contrast summarize_reward_gap plot_shift",
-        edit(CONFIG, "reference: sft ", "reference: sft_chosen "),
+        edit(CONFIG, "reference_policy: sft ", "reference_policy: sft_chosen "),
     ),
 }
 
@@ -492,16 +511,16 @@ def test_reward_variants_leave_what_exists_untouched(repository):
     planned = repository.plan(overlay={"reward_models": variants, "policies": {"ppo_worst": policy}})
     made = {job for job in planned if job.startswith(("train_", "sample_", "probe_", "score_", "collect_", "plant_"))}
     chains = [f"{rule}-{arm}-0-ppo_worst" for rule in ("train_ppo", "probe_policy", "score_rewards") for arm in "AB"]
-    of_rewards = dict(rm_2="train_reward_model", soft="train_smoothed", length="train_length_only")
+    of_rewards = {"rm_2": "train_reward_single", "soft": "train_reward_smoothed", "length": "train_reward_length_only"}
     assert made == {"collect_extraction-ppo_worst", *chains, *(f"{r}-{arm}-0-{name}" for name, r in of_rewards.items() for arm in "AB")}
     assert repository.plan() == set()
 
 
-def test_another_judge_scores_anew_and_trains_nothing_that_exists(repository):
+def test_another_judge_scores_again_and_trains_nothing_that_exists(repository):
     planned = repository.plan(overlay={"reward_models": {"length": {"type": "length_only"}}, "report": {"reward_model": "length"}})
     judged = {job for job in DAG if job.startswith("score_rewards-")}
     trained = {job for job in planned if job.startswith(("train_", "sample_", "probe_"))}
-    assert judged <= planned and trained == {f"train_length_only-{arm}-0-length" for arm in "AB"}
+    assert judged <= planned and trained == {f"train_reward_length_only-{arm}-0-length" for arm in "AB"}
 
 
 @pytest.mark.slow
@@ -512,7 +531,7 @@ def test_another_aggregate_retrains_those_who_use_the_ensemble_and_none_of_its_m
         return {"reward_models": rewards, "policies": {"ppo_both": {"method": "ppo", "parent": "sft", "reward_model": "both"}}}
 
     target = f"{RESULTS}/models/A/0/ppo_both"
-    assert repository.execute(target, overlay=overlay("mean")) == {"train_reward_model-A-0-rm_2", "train_ppo-A-0-ppo_both"}
+    assert repository.execute(target, overlay=overlay("mean")) == {"train_reward_single-A-0-rm_2", "train_ppo-A-0-ppo_both"}
     assert repository.plan(target, overlay=overlay("mean")) == set()
     assert repository.plan(target, overlay=overlay("worst")) == {"train_ppo-A-0-ppo_both"}
 

@@ -43,7 +43,9 @@ def add_method(repository) -> None:
     repository.edit(f"{CORE}/methods.py", "@dataclass(frozen=True)\nclass Method:", SETTINGS)
     repository.write(f"{CORE}/training/margin.py", MODULE)
     script = (repository.folder / SCRIPTS / "train_slic.py").read_text()
-    script = script.replace("Slic", "Margin").replace("import session, slic", "import margin, session").replace("slic.train", "margin.train")
+    script = (
+        script.replace("Slic", "Margin").replace("import session, slic", "import margin, session").replace("slic.train", "margin.train")
+    )
     repository.write(f"{SCRIPTS}/train_margin.py", script)
     repository.edit(CONFIG, "  slic: {learning_rate", "  margin: {learning_rate: 2.0e-5, margin: 0.1}\n  slic: {learning_rate")
 

@@ -40,7 +40,7 @@ def test_chain_from_a_pretrained_model_on_code_from_a_folder(workflow):
     overlay = {
         "corpus": {"source": "directory", "path": str(workflow.folder / "code"), "licence": "ours", "max_documents": None},
         "model": {"base": str(workflow.folder / "pretrained")},
-        "kinds": {"base": {"epochs": 0}},
+        "methods": {"base": {"epochs": 0}},
     }
     result = workflow("results/tiny/probes/A/0/ppo/canaries.parquet", overlay=overlay)
     assert result.returncode == 0, result.stderr[-3000:]

@@ -7,39 +7,26 @@ from urllib.parse import quote
 import pytest
 from PIL import Image, ImageStat
 
-from tests.unit.results import study, synthetic
+from tests.unit.results import study
+from tests.unit.results.figures.drawing import DRAWN, draw
 from tests.workflow.browser import Page, chromium, tab
-from workflow_scripts.core.results import comparisons, dag, figures, frontier, report, shift, style
+from workflow_scripts.core.results.figures import style
+from workflow_scripts.core.results.pages import report
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="no chromium, chromium-browser or google-chrome on PATH")
 EVIL = "</td></pre></script><script>window.hurt = 1</script><img src=x onerror='window.hurt = 2'>\"'&"
-COUNT = "document.getElementById('found').textContent"
+COUNT = "document.getElementById('matches').textContent"
 CARDS = "[...document.querySelectorAll('#cards article')].map((a) => a.querySelector('h3').textContent)"
 ROWS = "[...document.querySelectorAll('#cards tbody tr')].map((r) => [...r.children].map((c) => c.textContent))"
 
 
-def drawn(policies: dict, tables: dict, folder) -> dict[str, bytes]:
-    """The figures as SVG."""
-    both = {table: tables[table] for table in ("memorization", "utility")}
-    later = [name for name in policies if name not in ("base", "sft")]
-    made = dict(
-        workflow=dag.workflow(policies=policies, sampler="sft", reward_models={"reward_model": {"type": "single", "parent": "sft"}}),
-        memorization=figures.memorization(**both),
-        dose_response=figures.dose_response(**both),
-        shift=shift.shift(extraction=study.extraction(), utility=tables["utility"], reference="sft", later=later),
-        contrast=comparisons.contrast(contrast=tables["contrast"]),
-        frontier=frontier.frontier(leaderboard=tables["leaderboard"], reference="sft", band=synthetic.BAND),
-        context=comparisons.context(**both),
-    )
-    for name, figure in made.items():
-        style.save(figure=figure, path=folder / f"{name}.svg")
-    return {name: (folder / f"{name}.svg").read_bytes() for name in made}
-
-
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory) -> dict[str, bytes]:
-    """The figures, drawn once."""
-    return drawn(study.POLICIES, study.tables(collapsed=("ipo",)), tmp_path_factory.mktemp("figures"))
+    """The figures, drawn once, as SVG."""
+    folder = tmp_path_factory.mktemp("figures")
+    for name in DRAWN:
+        style.save(draw(name), folder / f"{name}.svg")
+    return {name: (folder / f"{name}.svg").read_bytes() for name in DRAWN}
 
 
 @pytest.fixture
@@ -88,7 +75,7 @@ def test_the_filters_change_what_is_shown_and_the_address_keeps_them(given, tmp_
         await page.choose("cohort", "1")
         assert all("in preference" in head for head in await page.run(CARDS)) and await page.run(COUNT) != ""
         await page.choose("dose", "16")
-        await page.choose("kind", "2")
+        await page.choose("secret_type", "2")
         heads = await page.run(CARDS)
         assert heads and all("key, planted 16 times in preference" in head for head in heads)
         await page.choose("policy", "2")
@@ -97,10 +84,10 @@ def test_the_filters_change_what_is_shown_and_the_address_keeps_them(given, tmp_
         assert {row[1].split(", ")[1] for row in await page.run(ROWS)} == {"with it"}
         await page.choose("memorized", "1")
         rows = await page.run(ROWS)
-        fits = native.query("memorized and policy == 'sft_chosen' and cohort == 'preference' and kind == 'key' and dose == 16")
+        fits = native.query("memorized and policy == 'sft_chosen' and cohort == 'preference' and secret_type == 'key' and dose == 16")
         assert len(rows) == len(fits) > 0 and all(row[2] == "● yes" for row in rows)
         where = await page.run("location.hash")
-        assert where == "#explorer?probe=0&cohort=1&kind=2&dose=16&policy=2&arm=1&memorized=1"
+        assert where == "#explorer?probe=0&cohort=1&secret_type=2&dose=16&policy=2&arm=1&memorized=1"
         await page.choose("probe", "4")
         assert await page.run(COUNT) == "0 canaries, 0 completions; page 1 of 1"
         assert await page.run("document.getElementById('cards').textContent") == "No canary fits these filters."
@@ -116,7 +103,7 @@ def test_the_filters_change_what_is_shown_and_the_address_keeps_them(given, tmp_
         assert {row[0] for row in await page.run(ROWS)} == {"sft_chosen"} and await page.run("scrollY") > 1000
         assert await page.run("document.getElementById('filters').elements.dose.value") == "16"
 
-    visit(tmp_path, report.render(**given), again, fragment="#explorer?cohort=1&dose=16&policy=2&page=2&nothing=1&kind=99")
+    visit(tmp_path, report.render(**given), again, fragment="#explorer?cohort=1&dose=16&policy=2&page=2&nothing=1&secret_type=99")
 
 
 def test_pages_turn_from_the_keyboard_and_end(given, tmp_path):
@@ -135,10 +122,10 @@ def test_pages_turn_from_the_keyboard_and_end(given, tmp_path):
 
 def test_the_difference_marks_what_is_the_same_what_is_new_and_what_is_missing(given, tmp_path):
     planted = [{**c, "target": "alpha beta gamma delta"} for c in study.canaries()[:1]]
-    asked = study.extraction({"sft": study.POLICIES["sft"]}, probes=("fim",))
-    asked = asked[asked["canary_id"] == planted[0]["canary_id"]].assign(target="alpha beta gamma delta")
-    asked["completion"] = ["alpha NEW gamma delta", "nothing else"]
-    data = study.explorer(extraction=asked, canaries=planted, policies=["sft"])
+    rows = study.extraction({"sft": study.POLICIES["sft"]}, probes=("fim",))
+    rows = rows[rows["canary_id"] == planted[0]["canary_id"]].assign(target="alpha beta gamma delta")
+    rows["completion"] = ["alpha NEW gamma delta", "nothing else"]
+    data = study.explorer(extraction=rows, canaries=planted, policies=["sft"])
 
     async def read(page):
         parts = "[...document.querySelectorAll('#cards td.code')].map((c) => [...c.children].map((x) => [x.localName, x.textContent]))"
@@ -151,15 +138,15 @@ def test_the_difference_marks_what_is_the_same_what_is_new_and_what_is_missing(g
 
 def test_hostile_text_does_nothing(given, tmp_path):
     planted = [{**c, "prefix": EVIL, "suffix": EVIL, "target": EVIL, "canary_id": c["canary_id"] + EVIL} for c in study.canaries()]
-    asked = study.extraction().assign(target=EVIL, completion=EVIL)
-    asked["canary_id"] += EVIL
-    asked["policy"] += EVIL
+    rows = study.extraction().assign(target=EVIL, completion=EVIL)
+    rows["canary_id"] += EVIL
+    rows["policy"] += EVIL
     hostile = copy.deepcopy(given)
     for row in hostile["tables"]["cost"]:
         row["rule"] = EVIL
     hostile["manifest"]["licence"] = EVIL
     names = [name + EVIL for name in study.POLICIES]
-    hostile["explorer"] = study.explorer(extraction=asked, canaries=planted, policies=names)
+    hostile["explorer"] = study.explorer(extraction=rows, canaries=planted, policies=names)
 
     async def look(page):
         await page.run("document.querySelectorAll('details').forEach((d) => { d.open = true; })")

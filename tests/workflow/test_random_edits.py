@@ -14,29 +14,36 @@ from tests.workflow import stages
 from tests.workflow.repository import Repository
 from tests.workflow.scenarios import CONFIG, CORE, KL, RATE, SCRIPTS
 
+INSIDE = "with job(snakemake) as j:\n"
 CHEAP = ("summarize_", "plot_", "render_")  # stages that run for seconds
 OVER_ALL = f"{stages.OF_POLICIES} plot_workflow plot_shift"
-IPO, DIRECT = "  ipo: {method: ipo, parent: sft}\n", "  sft_chosen: {method: sft, parent: sft, data: preference}\n"
+IPO, CHOSEN = "  ipo: {method: ipo, parent: sft}\n", "  sft_chosen: {method: sft, parent: sft, data: preference}\n"
 
 EDITS = {  # title: (file, old text, new text, the stages that it makes stale themselves)
     "confidence": (CONFIG, "confidence: 0.95", "confidence: 0.9", stages.OF_CONFIDENCE),
     "collapse": (CONFIG, "collapse_ratio: 1.5", "collapse_ratio: 3.0", "summarize_utility plot_frontier"),
     "distance": (CONFIG, "memorized_distance: 0.1", "memorized_distance: 0.2", "collect_extraction-*"),
     "kl": (CONFIG, *KL, "train_ppo-*"),
-    "beta": (CONFIG, "    beta: 0.5  ", "    beta: 0.6  ", "train_ipo-*"),
+    "beta": (CONFIG, "beta: 0.5}   # beta is", "beta: 0.6}   # beta is", "train_ipo-*"),
     "temperature": (CONFIG, "sampler: sft\n  temperature: 1.0", "sampler: sft\n  temperature: 0.5", "sample_preferences-*"),
-    "rate": (CONFIG, RATE, RATE.replace("1.0", "2.0"), "train_reward_model-*"),
+    "rate": (CONFIG, *RATE, "train_reward_single-*"),
     "without ipo": (CONFIG, IPO, "", OVER_ALL),
-    "one more": (CONFIG, DIRECT, DIRECT + "  more: {method: ppo, parent: sft_chosen}\n", OVER_ALL),
-    "ppo script": (f"{SCRIPTS}/train_ppo.py", '"""PPO of', '"""The PPO of', "train_ppo-*"),
-    "shift script": (f"{SCRIPTS}/plot_shift.py", '"""What each', '"""That which each', "plot_shift"),
-    "sft module": (f"{CORE}/training/sft.py", '"""Supervised', '"""The supervised', "train_base-* train_sft-*"),
-    "style module": (f"{CORE}/results/style.py", '"""The look', '"""A look', "plot_*"),
-    "cost module": (f"{CORE}/results/cost.py", '"""What a run', '"""That which a run', "summarize_cost"),
+    "one more": (CONFIG, CHOSEN, CHOSEN + "  more: {method: ppo, parent: sft_chosen}\n", OVER_ALL),
+    "ppo script": (f"{SCRIPTS}/train_ppo.py", INSIDE, f"NOTED = True\n{INSIDE}", "train_ppo-*"),
+    "shift script": (f"{SCRIPTS}/plot_shift.py", INSIDE, f"NOTED = True\n{INSIDE}", "plot_shift"),
+    "sft module": (
+        f"{CORE}/training/sft.py",
+        "from . import packing\n",
+        "from . import packing\n\nNOTED = True\n",
+        "train_base-* train_sft-*",
+    ),
+    "style module": (f"{CORE}/results/figures/style.py", "import matplotlib\n", "import matplotlib\n\nNOTED = True\n", "plot_*"),
+    "cost module": (f"{CORE}/results/tables/cost.py", "\n\n\ndef by_rule(", "\n\n\nNOTED = True\n\n\ndef by_rule(", "summarize_cost"),
+    "a docstring": (f"{CORE}/training/packing.py", '"""Batches without padding', '"""Reworded', ""),
     "shift param": ("rules/report.smk", "        later=LATER,\n", "        later=[*LATER],\n        dpi=9,\n", "plot_shift"),
-    "template": (f"{CORE}/results/templates/report.html.j2", "</html>", "</html>\n<!-- end -->", "render_report"),
+    "template": (f"{CORE}/results/pages/templates/report.html.j2", "</html>", "</html>\n<!-- end -->", "render_report"),
 }
-SHOWN = {CONFIG, f"{CORE}/results/cost.py"}  # what the report and the summary show or import
+SHOWN = {CONFIG, f"{CORE}/results/tables/cost.py"}  # what the report and the summary show or import
 
 
 def touch_some(repository, dice):
@@ -62,13 +69,13 @@ class Expected:
         self.made_with = {job: frozenset() for job in stages.dag()}
 
     def reads(self) -> dict:
-        policies = {name: how for name, how in stages.POLICIES.items() if name != "ipo" or "without ipo" not in self.on}
+        policies = {name: entry for name, entry in stages.POLICIES.items() if name != "ipo" or "without ipo" not in self.on}
         return stages.dag({**policies, "more": ("ppo", "sft_chosen")} if "one more" in self.on else policies)
 
     def touching(self, job: str, edits) -> set[str]:
         """Those of the edits that a stage itself depends on."""
         named = {e for e in edits if any(fnmatchcase(job, pattern) for pattern in EDITS[e][3].split())}
-        shown = set(edits) - ({"beta"} if "without ipo" in edits else set())  # a page shows no settings of a kind that no policy is of
+        shown = set(edits) - ({"beta"} if "without ipo" in edits else set())  # a page shows no settings of a method that no policy has
         return named | {e for e in shown if job.startswith("render_") and EDITS[e][0] in SHOWN}
 
     def jobs(self) -> set[str]:

@@ -1,4 +1,4 @@
-"""Really run after an edit: exactly what depends on it is made anew, and then there is nothing to do."""
+"""Really run after an edit: exactly what depends on it is made again, and then there is nothing to do."""
 
 import os
 import shutil
@@ -30,8 +30,8 @@ CHEAP = {
     "the template, with a time in the future": (
         "render_report",
         lambda r: (
-            r.append(f"{CORE}/results/templates/report.html.j2", "<!-- end -->\n"),
-            os.utime(r.folder / CORE / "results/templates/report.html.j2", (time.time() + 9e6,) * 2),
+            r.append(f"{CORE}/results/pages/templates/report.html.j2", "<!-- end -->\n"),
+            os.utime(r.folder / CORE / "results/pages/templates/report.html.j2", (time.time() + 9e6,) * 2),
         ),
     ),
     "script of a figure": ("plot_shift", note(f"{SCRIPTS}/plot_shift.py")),
@@ -109,7 +109,7 @@ def test_edit_run_revert(repository):
     """Reverting after a run is an edit like another, and gives the picture that was there."""
     picture = repository.folder / PICTURE
     before = picture.read_bytes()
-    repository.edit(f"{CORE}/results/style.py", '"hatch.linewidth": 1.0', '"font.weight": "bold"')
+    repository.edit(f"{CORE}/results/figures/style.py", '"hatch.linewidth": 1.0', '"font.weight": "bold"')
     assert repository.execute(PICTURE) == {"plot_workflow"}
     assert picture.read_bytes() != before
     repository.git("checkout", "--quiet", ".")

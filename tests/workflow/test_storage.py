@@ -17,13 +17,16 @@ from tests.workflow import servers
 from tests.workflow.conftest import ROOT
 from tests.workflow.repository import Repository
 from tests.workflow.stages import behind, dag
-from workflow_scripts.core.results import schemas
+from workflow_scripts.core.freshness import ledger
+from workflow_scripts.core.freshness.receipts import files
+from workflow_scripts.core.results.tables import registry
 
 R = "results/tiny"
 DAG = dag()
 MODEL = f"{R}/models/A/0/sft"
-KL = ("0.0001\n    kl_coef: 0.05", "0.0001\n    kl_coef: 0.06")  # of the kind ppo, as the config.yaml of `saved` has it; and another
-TABLES = [f"{R}/tables/{table}.parquet" for table in schemas.TABLES]
+INSIDE = "with job(snakemake) as j:\n"
+KL = ("0.0001\n    kl_coef: 0.05", "0.0001\n    kl_coef: 0.06")  # of PPO, as the config.yaml of `saved` has it; and another
+TABLES = [f"{R}/tables/{table}.parquet" for table in registry.TABLES]
 
 
 class Shelf:
@@ -124,16 +127,17 @@ def test_save_leaves_everything_clean_and_dvc_agrees_with_the_receipts(saved):
     assert "up to date" in saved("dvc", "status") and saved("git", "status", "--short") == ""
     locked = yaml.safe_load((saved.folder / "dvc.lock").read_text())["stages"]
     outs = {out["path"]: out["md5"] for stage in locked.values() for out in stage["outs"]}
-    receipts = [json.loads(path.read_text()) for path in (saved.folder / R / "receipts").rglob("*.json")]
-    made = {path: md5 for receipt in receipts for path, md5 in receipt["output_md5"].items()}
-    assert len(receipts) == len(locked) == len(DAG) and made.items() <= outs.items()
+    receipts = ledger.read(saved.folder / R)
+    made = {path.removeprefix(f"{saved.folder}/"): md5 for r in receipts.values() for path, md5 in files(r["outputs"]).items()}
+    assert len(receipts) == len(locked) == len(DAG) and made == outs
     assert saved.repository.plan() == set()
 
 
-def test_a_clone_shows_results_without_weights(clone):
-    kept = {path.suffix for path in (clone.folder / R).rglob("*") if path.is_file()}
-    assert kept == {".json", ".csv", ".svg", ".md"} and (clone.folder / R / "tables/headline.csv").read_text().startswith("policy,")
-    assert sum(path.stat().st_size for path in (clone.folder / R).rglob("*") if path.is_file()) < 3e6
+def test_git_holds_of_a_run_one_ledger_and_what_dvc_needs(clone):
+    assert [path.name for path in (clone.folder / R).rglob("*") if path.is_file()] == ["ledger.jsonl"]
+    assert (clone.folder / R / "ledger.jsonl").stat().st_size < 200_000
+    locked = yaml.safe_load((clone.folder / "dvc.yaml").read_text())["stages"]
+    assert locked["train_ppo-A-0-ppo"]["deps"][-1] == "workflow_scripts/train_ppo.py" and len(locked["train_ppo-A-0-ppo"]["deps"]) == 6
 
 
 def test_a_clone_with_everything_has_nothing_to_do(clone):
@@ -171,15 +175,14 @@ def test_a_clone_of_another_user_has_nothing_to_do(pulled, tmp_path):
 
 
 def test_a_clone_without_a_pull_makes_everything(clone):
-    jobs = clone.repository.plan()
-    assert jobs == set(DAG) - {"plot_workflow"}  # its picture is in git
+    assert clone.repository.plan() == set(DAG)
 
 
 EDITS = {
-    "script": (("workflow_scripts/train_ppo.py", '"""PPO of', '"""The PPO of'), behind(DAG, "train_ppo*")),
+    "script": (("workflow_scripts/train_ppo.py", INSIDE, f"NOTED = True\n{INSIDE}"), behind(DAG, "train_ppo*")),
     "module": (
-        ("workflow_scripts/core/training/reward.py", '"""The reward model', '"""Reward model'),
-        behind(DAG, "train_reward_model*"),
+        ("workflow_scripts/core/training/single_reward.py", "from .trainer import fit\n", "from .trainer import fit\n\nNOTED = True\n"),
+        behind(DAG, "train_reward_single*"),
     ),
     "config": (("config.yaml", "memorized_distance: 0.1", "memorized_distance: 0.2"), behind(DAG, "collect_extraction*")),
 }
@@ -237,6 +240,7 @@ def test_a_rebuild_that_was_interrupted_goes_on(clone):
 
 
 def test_the_corpus_is_an_artifact_like_any_other(pulled):
+    assert pulled.repository.plan() == set()
     receipt = pulled.repository.receipt("collect_corpus")
     receipt.write_text(receipt.read_text().replace('"python": "3.', '"python": "2.'))
     assert pulled.repository.plan() == {"summarize_cost", "render_report", "render_summary"}  # which show the versions
@@ -244,6 +248,8 @@ def test_the_corpus_is_an_artifact_like_any_other(pulled):
 
 
 def test_versions_count_where_the_config_says_so(pulled):
+    assert pulled.repository.plan() == set()
+    (pulled.folder / R / "ledger.jsonl").unlink()
     for path in (pulled.folder / R / "receipts/train_ppo").rglob("*.json"):
         path.write_text(path.read_text().replace('"torch": "2.', '"torch": "1.'))
     pulled.edit("config.yaml", "rerun_on_version_of: []", "rerun_on_version_of: [torch]")
@@ -253,10 +259,10 @@ def test_versions_count_where_the_config_says_so(pulled):
 
 def test_metrics_plots_and_one_stage(pulled):
     assert "sft.memorized.sft" in pulled("dvc", "metrics", "show")
-    pulled.repository.append("workflow_scripts/core/results/figures.py")
-    assert "figures.py" in pulled("dvc", "status")
+    pulled.repository.append("workflow_scripts/plot_dose_response.py")
+    assert "plot_dose_response.py" in pulled("dvc", "status")
     pulled("dvc", "repro", "--single-item", "plot_dose_response")
-    assert pulled.repository.plan() == {"plot_memorization", "render_report"}
+    assert pulled.repository.plan() == set()  # the same picture, so the page stands
     pulled("dvc", "plots", "show")
     assert "dose_response.svg" in (pulled.folder / "dvc_plots/index.html").read_text()
     assert "dvc_plots" not in pulled("git", "status", "--short")
@@ -297,7 +303,7 @@ def test_branches_take_their_artifacts_along(saved, tmp_path):
     copy("git", "commit", "--quiet", "--all", "--message", "edit")
     copy.make("save")
     copy("git", "checkout", "--quiet", "-")
-    stale = copy.repository.plan()  # receipts of this branch beside artifacts of the other
+    stale = copy.repository.plan()  # the ledger of this branch beside artifacts of the other
     assert stale and stale <= behind(DAG, "summarize_utility*")
     copy("dvc", "checkout", "--quiet")
     assert copy.repository.plan() == set()
@@ -308,7 +314,7 @@ def test_branches_take_their_artifacts_along(saved, tmp_path):
 
 def test_save_refuses_what_is_not_finished(saved, tmp_path):
     copy = saved.fork(tmp_path / "copy")
-    copy.edit("workflow_scripts/train_ppo.py", '"""PPO of', '"""The PPO of')
+    copy.edit("workflow_scripts/train_ppo.py", INSIDE, f"NOTED = True\n{INSIDE}")
     before = copy("git", "rev-parse", "HEAD")
     said = copy(sys.executable, "-m", "workflow_scripts.artifacts", "save", fails=True)
     assert "jobs are not up to date, first train_ppo" in said and copy("git", "rev-parse", "HEAD") == before

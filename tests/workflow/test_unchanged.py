@@ -15,7 +15,7 @@ from tests.workflow.repository import Repository
 from tests.workflow.scenarios import CONFIG, CORE, KL, RESULTS, SCRIPTS, both, edit, note, remove, rows
 
 TRAIN, REPORT = "rules/train.smk", "rules/report.smk"
-IPO_LOG, SHIFT_TIMES = "{run}/train_ipo/{arm}/{seed}/{policy}.log", "results/{run}/benchmarks/plot_shift.tsv"
+BASE_LOG, SHIFT_TIMES = "{run}/train_base/{seed}/{policy}.log", "results/{run}/benchmarks/plot_shift.tsv"
 
 
 def nothing(repository):
@@ -76,29 +76,45 @@ def compile_modules(repository):
     assert list((repository.folder / CORE).rglob("*.pyc"))
 
 
+def reword(repository):
+    """Every module and script with other comments, another docstring, and formatted for narrower lines."""
+    for path in (repository.folder / SCRIPTS).rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text("# a comment\n" + text.replace('"""', '"""Reworded. ', 1) + "\n\n# the end\n", encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", "--line-length", "90", SCRIPTS], cwd=repository.folder, check=True)
+
+
 IN_TEXT = {
-    "a comment in config.yaml": edit(CONFIG, "# Every knob of Canaryflow", "# All knobs of Canaryflow"),
+    "a comment in config.yaml": edit(CONFIG, "# Every setting of the study", "# All settings of the study"),
     "sections of config.yaml in another order": reorder_config,
     "a policy written in more lines": edit(CONFIG, "  sft: {method: sft, parent: base}\n", "  sft:\n    method: sft\n    parent: base\n"),
     "a value that changes no result": edit(CONFIG, "rerun_on_version_of: []", "rerun_on_version_of: [torch, python]"),
-    "settings of a kind that no policy is of": edit(CONFIG, "    delta: 1.0 ", "    delta: 2.0 "),
-    "memory in the config": edit(CONFIG, "train_ppo: {threads: 1, gpu: 0, mem_mb: 1900", "train_ppo: {threads: 1, gpu: 0, mem_mb: 1200"),
-    "threads in the config": edit(CONFIG, "train_sft: {threads: 1, gpu: 0", "train_sft: {threads: 2, gpu: 0"),
-    "threads of a rule": edit(REPORT, 'threads: threads_of("plot_shift")', "threads: 2"),
-    "resources of a rule": edit(REPORT, '**needs("plot_shift"),', '**{**needs("plot_shift"), "disk_mb": 10},'),
-    "priority of a rule": edit(REPORT, "rule plot_shift:\n", "rule plot_shift:\n    priority: 3\n"),
-    "docstring of a rule": edit(TRAIN, '"""IPO on the same preference pairs, without a reward model."""', '"""IPO."""'),
-    "comment of a rule": edit(TRAIN, "rule train_ipo:\n", "# by Azar et al.\nrule train_ipo:\n"),
-    "a rule reformatted": edit(
-        "rules/extract.smk", '    params:\n        config=keys("probes.parity_items"),', '    params: config = keys("probes.parity_items")'
+    "settings of a method that no policy has": edit(CONFIG, "delta: 1.0", "delta: 2.0"),
+    "memory in the profile": edit("profiles/default/config.yaml", "mem_mb=2000", "mem_mb=1000"),
+    "how often checkpoints are saved": edit(CONFIG, "checkpoint_percent: 5", "checkpoint_percent: 10"),
+    "threads of a rule": edit(REPORT, "rule plot_shift:\n", "rule plot_shift:\n    threads: 2\n"),
+    "resources of a rule": edit(
+        TRAIN,
+        '        **resources_of(accelerator=True),\n    wildcard_constraints:\n        policy=policies_of("base")',
+        '        disk_mb=10,\n    wildcard_constraints:\n        policy=policies_of("base")',
     ),
-    "log of a rule": edit(TRAIN, IPO_LOG, IPO_LOG.replace("train_ipo", "ipo")),
+    "priority of a rule": edit(REPORT, "rule plot_shift:\n", "rule plot_shift:\n    priority: 3\n"),
+    "docstring of a rule": edit(TRAIN, '"""A preference method on the pairs, without a reward model."""', '"""On pairs."""'),
+    "comment of a rule": edit(TRAIN, "rule train_base:\n", "# the first\nrule train_base:\n"),
+    "a rule reformatted": edit(
+        "rules/extract.smk",
+        '    params:\n        config=config_params("probes.memorized_distance"),\n        chains=',
+        '    params:\n        config = config_params("probes.memorized_distance"), chains=',
+    ),
+    "log of a rule": edit(TRAIN, BASE_LOG, BASE_LOG.replace("train_base", "base")),
     "benchmark of a rule": edit(REPORT, SHIFT_TIMES, SHIFT_TIMES.replace("plot_shift", "shift")),
-    "a comment in the Snakefile": note("Snakefile"),
+    "a comment in the Snakefile": lambda repository: repository.append("Snakefile", "\n# the end\n"),
     "a module that nothing imports": lambda repository: repository.write(f"{CORE}/other.py", "X = 1\n"),
     "the code that decides what runs": both(note(f"{CORE}/freshness/record.py"), note(f"{CORE}/job.py")),
     "mode of a script": lambda repository: (repository.folder / SCRIPTS / "train_ppo.py").chmod(0o755),
     "tests and README": both(note("README.md"), note("tests/conftest.py")),
+    "comments, docstrings and formatting of modules": lambda repository: reword(repository),
+    "the registry of methods": note(f"{CORE}/methods.py"),
 }
 ON_DISK = {
     "a second run": nothing,
