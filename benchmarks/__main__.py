@@ -3,13 +3,12 @@
     python -m benchmarks [--only training ppo probing workflow growth tables] [--run results/default]
 
 Rates are medians of at least five repetitions in which the sides take turns; a ratio is the median over these turns. The table goes
-to benchmarks/table.csv and into the README, between its marks.
+to benchmarks/table.csv and into docs/performance.md, between its marks.
 """
 
 import argparse
 import csv
 import platform
-import re
 import statistics
 import sys
 from pathlib import Path
@@ -18,15 +17,15 @@ from . import growth, ppo, probing, tables, training, workflow
 from .harness import rates
 
 HERE = Path(__file__).resolve().parent
-README = HERE.parent / "README.md"
+PAGE = HERE.parent / "docs/performance.md"
 COLUMNS = ["what", "unit", "ours", "plain", "limit", "to_plain", "to_limit", "peak_mb", "note"]
 MARKS = "<!-- make bench writes what follows -->\n", "<!-- to here -->\n"
 
 
 def machine() -> list[dict]:
     """The machine's matrix-product rate, one thread."""
-    found = rates({"limit": ("benchmarks.training:matrix_products", dict(threads=1))})["limit"]
-    return [dict(what="matrix products", unit="GFLOP/s, one thread", limit=statistics.median(found) / 1e9, note=platform.processor())]
+    products = rates({"limit": ("benchmarks.training:matrix_products", dict(threads=1))})["limit"]
+    return [dict(what="matrix products", unit="GFLOP/s, one thread", limit=statistics.median(products) / 1e9, note=platform.processor())]
 
 
 def grown() -> list[dict]:
@@ -46,7 +45,7 @@ def tabulated(rows: int = 10_000_000) -> list[dict]:
 
 
 def markdown(rows: list[dict]) -> str:
-    """The table for the README."""
+    """The table for people."""
     lines = ["| | unit | ours | plain | limit | ours / plain | ours / limit | peak MB |", "|---|---|---|---|---|---|---|---|"]
     for r in rows:
         cells = [_number(r.get(c)) for c in ("ours", "plain", "limit", "to_plain", "to_limit", "peak_mb")]
@@ -62,7 +61,7 @@ def _number(value) -> str:
 
 
 def write(rows: list[dict]) -> None:
-    """Replace what was measured now in table.csv, keep the rest, and show all of it in the README."""
+    """Replace what was measured now in table.csv, keep the rest, and show all of it on the page."""
     path, known = HERE / "table.csv", {}
     if path.exists():
         with open(path, encoding="utf-8", newline="") as stream:
@@ -72,9 +71,8 @@ def write(rows: list[dict]) -> None:
         writer = csv.DictWriter(stream, fieldnames=COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()} for row in known.values())
-    text, (begin, end) = README.read_text(encoding="utf-8"), MARKS
-    found = re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: begin + markdown(list(known.values())) + end, text, flags=re.DOTALL)
-    README.write_text(found, encoding="utf-8")
+    (before, old), (begin, end) = PAGE.read_text(encoding="utf-8").split(MARKS[0]), MARKS
+    PAGE.write_text(before + begin + markdown(list(known.values())) + end + old.split(end)[1], encoding="utf-8")
 
 
 def main() -> None:

@@ -54,7 +54,7 @@ def as_it_comes(folder: str, **settings) -> dict:
 
 
 def serve(pipe, function: str, arguments: dict) -> None:
-    """In a child: make the work ready by `module:function`, then do it whenever asked, and send (units of work, seconds)."""
+    """In a child: make the work ready by `module:function`, then do it at every "go", and send (units of work, seconds)."""
     module, name = function.split(":")
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere):
         work: Callable[[], int] = getattr(importlib.import_module(module), name)(**arguments)
@@ -77,17 +77,17 @@ def rates(sides: dict[str, tuple[str, dict]], *, repetitions: int = REPETITIONS)
         theirs.close()
         if pipes[side].recv() != "ready":
             raise RuntimeError(f"{side} did not start")
-    found: dict[str, list[float]] = {side: [] for side in sides}
+    measured: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(repetitions):
         for side, pipe in pipes.items():
             pipe.send("go")
             units, seconds = pipe.recv()
-            found[side].append(units / seconds)
+            measured[side].append(units / seconds)
     for pipe in pipes.values():
         pipe.send("stop")
     for child in children:
         child.join()
-    return found
+    return measured
 
 
 def ratio(one: list[float], other: list[float]) -> float:
@@ -97,6 +97,6 @@ def ratio(one: list[float], other: list[float]) -> float:
 
 def compare(*, what: str, unit: str, sides: dict[str, tuple[str, dict]], repetitions: int = REPETITIONS) -> dict:
     """One row of the table: median rates of `ours`, `plain` and `limit` (where there is one), and the ratios of ours to them."""
-    found = rates(sides, repetitions=repetitions)
-    row = dict(what=what, unit=unit, repetitions=repetitions, **{side: statistics.median(values) for side, values in found.items()})
-    return row | {f"to_{side}": ratio(found["ours"], values) for side, values in found.items() if side != "ours"}
+    measured = rates(sides, repetitions=repetitions)
+    row = dict(what=what, unit=unit, repetitions=repetitions, **{side: statistics.median(values) for side, values in measured.items()})
+    return row | {f"to_{side}": ratio(measured["ours"], values) for side, values in measured.items() if side != "ours"}

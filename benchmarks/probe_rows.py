@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workflow_scripts.core.data.canaries import COHORTS, HALF_OF_ARM
+from workflow_scripts.core.data.cohorts import COHORTS, HALF_OF_ARM
 from workflow_scripts.core.data.schemas import AUDIT
 from workflow_scripts.core.probing.prompts import NATIVE, PROMPTS
 from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION, PARITY

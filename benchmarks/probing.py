@@ -26,12 +26,12 @@ def ready(run: str, threads: int):
     _, fim, _ = tokenizer.load(Path(run) / "tokenizer")
     canaries = parquet.read_rows(Path(run) / "planted/canaries.parquet", schemas.CANARIES)[::EACH]
     examples = parquet.read_rows(Path(run) / "planted/evaluation.parquet", schemas.EXAMPLES)[::EACH]
-    return prompts.asked(canaries=canaries, prompts=CONDITIONS, fim=fim) + examples, fim
+    return prompts.items(canaries=canaries, prompts=CONDITIONS, fim=fim) + examples, fim
 
 
 def ours(*, run: str, policy: str, threads: int) -> Callable[[], int]:
-    """Completions and likelihoods as probe_policy makes them."""
-    from workflow_scripts.core.probing.policy import answered
+    """Completions and likelihoods as probe_policy computes them."""
+    from workflow_scripts.core.probing.policy import answers
     from workflow_scripts.core.training import models, runtime
 
     runtime.start(seed=0, threads=threads, gpu=0, name="probe")
@@ -39,7 +39,8 @@ def ours(*, run: str, policy: str, threads: int) -> Callable[[], int]:
     model = models.load_policy(Path(run) / policy)
 
     def work() -> int:
-        work.made = {i: made for i, made, _, _ in answered(model=model, reference=None, fim=fim, items=items, batch_size=64, desc="")}
+        options = dict(model=model, reference=None, fim=fim, items=items, batch_size=64, desc="")
+        work.completions = {i: completion for i, completion, _, _ in answers(**options)}
         return len(items)
 
     return work
@@ -55,7 +56,7 @@ def plain(*, run: str, policy: str, threads: int) -> Callable[[], int]:
 
     @torch.inference_mode()
     def work() -> int:
-        work.made = {}
+        work.completions = {}
         for start in range(0, len(items), 64):
             prompts = [i["prompt_ids"] for i in items[start : start + 64]]
             room = [len(i["target_ids"]) + 1 for i in items[start : start + 64]]
@@ -63,10 +64,10 @@ def plain(*, run: str, policy: str, threads: int) -> Callable[[], int]:
             ids = torch.tensor([[fim.pad] * (width - len(p)) + p for p in prompts])
             mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
             options = dict(max_new_tokens=max(room), do_sample=False, eos_token_id=fim.end, pad_token_id=fim.pad)
-            made = model.generate(input_ids=ids, attention_mask=mask, **options)[:, width:].tolist()
-            for i, (tokens, limit) in enumerate(zip(made, room, strict=True)):
+            generated = model.generate(input_ids=ids, attention_mask=mask, **options)[:, width:].tolist()
+            for i, (tokens, limit) in enumerate(zip(generated, room, strict=True)):
                 tokens = tokens[: tokens.index(fim.end) + 1] if fim.end in tokens else tokens
-                work.made[start + i] = tokens[:limit]
+                work.completions[start + i] = tokens[:limit]
         return len(items)
 
     return work
@@ -82,7 +83,7 @@ def limit(*, run: str, policy: str, threads: int) -> Callable[[], int]:
     make()
     items, _ = ready(run, threads)
     model = models.load_policy(Path(run) / policy).eval()
-    known = sorted(((i["prompt_ids"], [i["target_ids"], make.made[n]]) for n, i in enumerate(items)), key=lambda k: len(k[0]))
+    known = sorted(((i["prompt_ids"], [i["target_ids"], make.completions[n]]) for n, i in enumerate(items)), key=lambda k: len(k[0]))
 
     @torch.inference_mode()
     def work() -> int:
@@ -97,12 +98,12 @@ def identical(run: str, policy: str) -> tuple[int, int]:
     """(items whose completion is the same token for token, items)."""
     one, other = (side(run=run, policy=policy, threads=1) for side in (ours, plain))
     one(), other()
-    return sum(one.made[i] == tokens for i, tokens in other.made.items()), len(other.made)
+    return sum(one.completions[i] == tokens for i, tokens in other.completions.items()), len(other.completions)
 
 
 def measure(run: str) -> list[dict]:
     """A row for a policy that memorized little and one that memorized much."""
-    found = []
+    rows = []
     for policy in ("models/shared/0/base", "models/A/0/sft"):
         arguments = dict(run=run, policy=policy, threads=1)
         row = compare(
@@ -111,5 +112,5 @@ def measure(run: str) -> list[dict]:
             sides={s: (f"{__name__}:{s}", arguments) for s in ("ours", "plain", "limit")},
         )
         same, count = identical(run, policy)
-        found.append(row | dict(note=f"{same} of {count} completions identical"))
-    return found
+        rows.append(row | dict(note=f"{same} of {count} completions identical"))
+    return rows

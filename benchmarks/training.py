@@ -6,20 +6,25 @@ length, computes logits for as many of them as the stage needs, and does nothing
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
+from workflow_scripts.core.methods import Base, Ipo, Sft, Single, Training, pick
+
 from .harness import as_it_comes, compare
 
+STAGES = {"base": Base, "sft": Sft, "reward": Single, "ipo": Ipo}
 STEPS = 20
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def settings() -> dict:
-    """The default settings of each stage."""
+def settings(stage: str) -> Training:
+    """The default settings of a stage, for one epoch."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    return {kind: config["kinds"][kind] for kind in ("base", "sft", "ipo")} | {"reward": config["reward_types"]["single"]}
+    own = config["reward_types"]["single"] if stage == "reward" else config["methods"][stage]
+    return replace(pick(STAGES[stage], {**config["training"], **own}), epochs=1)
 
 
 def ready(stage: str, run: str, threads: int):
@@ -29,14 +34,14 @@ def ready(stage: str, run: str, threads: int):
     from workflow_scripts.core import parquet
     from workflow_scripts.core.data import schemas as data_schemas
     from workflow_scripts.core.data import tokenizer
-    from workflow_scripts.core.training import schemas, models, sft
+    from workflow_scripts.core.training import models, schemas, sft
 
     torch.manual_seed(0)
     torch.set_num_threads(threads)
-    path, chosen = Path(run), settings()[stage]
+    path, chosen = Path(run), settings(stage)
     _, fim, _ = tokenizer.load(path / "tokenizer")
     parent = path / ("models/shared/0/base" if stage in ("base", "sft") else "models/A/0/sft")
-    count = STEPS * chosen["batch_size"]
+    count = STEPS * chosen.batch_size
     if stage == "base":
         rows = sft.block_rows(parquet.read_rows(path / "planted/base.parquet", data_schemas.BLOCKS)[:count])
     elif stage == "sft":
@@ -54,22 +59,20 @@ def sequences(row: dict) -> list[list[int]]:
 
 def ours(*, stage: str, run: str, threads: int) -> Callable[[], int]:
     """The workflow's own stage."""
-    from workflow_scripts.core.training import ipo, reward, runtime, sft
-    from workflow_scripts.core.training.trainer import Stage
+    from workflow_scripts.core.training import ipo, runtime, sft, single_reward
+    from workflow_scripts.core.training.session import Session
 
     runtime.start(seed=0, threads=threads, gpu=0, name=stage)
     rows, load, chosen, _ = ready(stage, run, threads)
-    named = ("batch_size", "learning_rate", "weight_decay", "warmup_ratio")
-    how = Stage(seed=0, device="cpu", desc=stage, epochs=1, **{k: chosen[k] for k in named})
-    model = load()
+    session, model = Session(settings=chosen, seed=0, device="cpu", name=stage), load()
 
     def work() -> int:
         if stage == "ipo":
-            ipo.train(model=model, reference=model, pairs=rows, beta=chosen["beta"], stage=how)
+            ipo.train(model=model, pairs=rows, session=session)
         elif stage == "reward":
-            reward.train(model=model, pairs=rows, stage=how)
+            single_reward.train(model=model, pairs=rows, session=session)
         else:
-            sft.train(model=model, rows=rows, stage=how)
+            sft.train(model=model, rows=rows, session=session)
         return sum(len(s) for row in rows for s in sequences(row))
 
     return work
@@ -94,8 +97,8 @@ def plain(*, stage: str, run: str, threads: int) -> Callable[[], int]:
     options = as_it_comes(
         folder,
         num_train_epochs=1,
-        per_device_train_batch_size=chosen["batch_size"],
-        learning_rate=chosen["learning_rate"],
+        per_device_train_batch_size=chosen.batch_size,
+        learning_rate=chosen.learning_rate,
         max_length=None,
     )
     if stage == "reward":
@@ -110,7 +113,7 @@ def plain(*, stage: str, run: str, threads: int) -> Callable[[], int]:
 
         model = AutoModelForCausalLM.from_pretrained(parent)
         data = [{k: r[k] for k in ("prompt_ids", "chosen_ids", "rejected_ids")} for r in rows]
-        arguments = DPOConfig(**options, loss_type="ipo", beta=chosen["beta"])
+        arguments = DPOConfig(**options, loss_type="ipo", beta=chosen.beta)
         make = lambda d: OnIds(model=model, ref_model=copy.deepcopy(model), args=arguments, train_dataset=d, processing_class=words)  # noqa: E731
     else:
         model = AutoModelForCausalLM.from_pretrained(parent)
@@ -135,7 +138,7 @@ def limit(*, stage: str, run: str, threads: int) -> Callable[[], int]:
     model = load()
     model.set_attn_implementation("sdpa")
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
-    width, size = {"base": 256}.get(stage, 96), chosen["batch_size"]
+    width, size = {"base": 256}.get(stage, 96), chosen.batch_size
     batches = []
     for start in range(0, len(rows), size):
         chain = [token for row in rows[start : start + size] for s in sequences(row) for token in s]
@@ -179,9 +182,9 @@ def matrix_products(*, threads: int, size: int = 1024) -> Callable[[], int]:
 
 def measure(run: str) -> list[dict]:
     """Rows for every stage."""
-    found = []
-    for stage in ("base", "sft", "reward", "ipo"):
+    rows = []
+    for stage in STAGES:
         arguments = dict(stage=stage, run=run, threads=1)
         sides = {side: (f"{__name__}:{side}", arguments) for side in ("ours", "plain", "limit")}
-        found.append(compare(what=f"train {stage}", unit="useful tokens/s", sides=sides))
-    return found
+        rows.append(compare(what=f"train {stage}", unit="useful tokens/s", sides=sides))
+    return rows

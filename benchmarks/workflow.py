@@ -23,5 +23,5 @@ def measure() -> list[dict]:
     """One row: seconds of a run with nothing to do."""
     import statistics
 
-    found = rates({"ours": (f"{__name__}:nothing_to_do", {})})["ours"]
-    return [dict(what="no-op run", unit="s", repetitions=len(found), ours=statistics.median(1 / rate for rate in found))]
+    runs = rates({"ours": (f"{__name__}:nothing_to_do", {})})["ours"]
+    return [dict(what="no-op run", unit="s", repetitions=len(runs), ours=statistics.median(1 / rate for rate in runs))]

@@ -17,7 +17,9 @@ from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.data import canaries, corpus, snippets
 
 SCHEMA = ROOT / "rules/schemas/config.schema.yaml"
-DESIGN = dict(cohorts=dict(sft=16, preference=16, rl_prompt=16, unplanted=8), doses=[1, 3], secret_types=list(canaries.SECRET_TYPES), seed=0)
+DESIGN = dict(
+    cohorts=dict(sft=16, preference=16, rl_prompt=16, unplanted=8), doses=[1, 3], secret_types=list(canaries.SECRET_TYPES), seed=0
+)
 SHAPE = dict(max_prompt_tokens=96, max_target_tokens=32, max_target_lines=3)
 
 settings.register_profile("canaryflow", deadline=None, derandomize=True, database=None, max_examples=60)
@@ -38,7 +40,7 @@ def config(defaults) -> dict:
 
 @pytest.fixture
 def source_folder(tmp_path) -> Path:
-    """A folder of two modules with five functions, one other file, and one of each secret_type of file that is passed over."""
+    """A folder of two modules with five functions, one other file, and one of each kind of file that is passed over."""
     folder = tmp_path / "source"
     (folder / "pkg").mkdir(parents=True)
     (folder / "a.py").write_text(
@@ -56,8 +58,8 @@ def source_folder(tmp_path) -> Path:
 def stdlib_snippets() -> list[dict]:
     """Snippets of a slice of the interpreter's library, 60 in each pool."""
     documents, _ = corpus.collect(source="python_stdlib", max_documents=60)
-    found, _ = snippets.extract(documents=documents, min_lines=3, max_lines=30, max_chars=1500)
-    distinct, _ = snippets.without_duplicates(snippets=found, threshold=0.7)
+    functions, _ = snippets.extract(documents=documents, min_lines=3, max_lines=30, max_chars=1500)
+    distinct, _ = snippets.without_duplicates(snippets=functions, threshold=0.7)
     return snippets.split(snippets=distinct, pools=dict(base=60, sft=60, preference=60, rl_prompt=60, evaluation=60), seed=0)
 
 

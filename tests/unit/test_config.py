@@ -1,24 +1,45 @@
-"""The config is checked before any work: each mistake gives one line that names the key and says what to do."""
+"""The config is checked before any work: each mistake gives one line that names the key and the remedy."""
+
+import re
 
 import pytest
 from snakemake.utils import update_config
 
 from tests.conftest import SCHEMA
-from workflow_scripts.core.config import PARENTS, REWARD_TYPES, held_against, lineage, resolve
+from workflow_scripts.core.config.former import GONE, POLICIES, RENAMED
+from workflow_scripts.core.config.references import lineage, memory_reference
+from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.methods import METHODS, REWARD_TYPES, schema_of
 
 
 def test_default_resolves(config, defaults):
     assert list(config["policies"]) == list(defaults["policies"])
-    assert config["policies"]["sft_chosen"] == {**defaults["kinds"]["sft"], "method": "sft", "parent": "sft", "data": "preference"}
+    shared = {key: defaults["training"][key] for key in ("epochs", "batch_size", "weight_decay", "warmup_ratio", "threads")}
+    own = {"method": "sft", "parent": "sft", "data": "preference"}
+    assert config["policies"]["sft_chosen"] == {**shared, **defaults["methods"]["sft"], **own}
 
 
-def test_kinds_of_code_and_schema_agree(defaults):
-    assert set(PARENTS) == set(defaults["kinds"])
-    assert set(REWARD_TYPES) == set(defaults["reward_types"])
+def test_methods_and_reward_types_of_registry_and_config_agree(defaults):
+    assert list(METHODS) == list(defaults["methods"])
+    assert list(REWARD_TYPES) == list(defaults["reward_types"])
 
 
-def test_overlay_entry_inherits_its_kind(defaults):
+def test_a_setting_comes_from_the_entry_or_its_method_or_training(defaults):
+    update_config(defaults, {"training": {"batch_size": 3, "threads": 5, "weight_decay": 0.3, "temperature": 0.5}})
+    update_config(defaults, {"methods": {"lora": {"threads": 6}}, "reward_types": {"single": {"threads": 7}}})
+    defaults["methods"]["lora"].pop("epochs")
+    update_config(defaults, more("lora", weight_decay=0.1))
+    resolved = resolve(defaults, SCHEMA)
+    lora, ppo = resolved["policies"]["more"], resolved["policies"]["ppo"]
+    assert {k: lora[k] for k in ("weight_decay", "threads", "batch_size", "epochs")} == dict(
+        weight_decay=0.1, threads=6, batch_size=3, epochs=defaults["training"]["epochs"]
+    )
+    assert (ppo["threads"], ppo["temperature"], resolved["reward_models"]["reward_model"]["threads"]) == (5, 0.5, 7)
+    assert "temperature" not in lora and not {"epochs", "batch_size", "weight_decay"} & ppo.keys(), "only a method's own settings"
+
+
+def test_overlay_entry_inherits_its_method(defaults):
     update_config(defaults, {"policies": {"ppo_free": {"method": "ppo", "parent": "sft", "kl_coef": 0}}})
     policies = resolve(defaults, SCHEMA)["policies"]
     assert policies["ppo_free"] == {**policies["ppo"], "kl_coef": 0}
@@ -36,12 +57,11 @@ def test_null_removes_a_policy(defaults):
     assert list(resolve(defaults, SCHEMA)["policies"]) == ["base", "sft", "ppo"]
 
 
-def test_a_policy_is_held_against_the_reference_or_else_the_sft_policy_that_it_descends_from(config):
-    more = {"base_s": {"method": "base"}, "sft_s": {"method": "lora", "parent": "base_s"}, "ppo_s": {"method": "ppo", "parent": "sft_s"}}
-    more |= {"last": {"method": "ppo", "parent": "sft_chosen"}, "sft_chosen_s": {"method": "sft", "parent": "sft_s"}}
-    policies = {**config["policies"], **more, "last_s": {"method": "ipo", "parent": "sft_chosen_s"}}
-    of = {name: held_against(policies, name, "sft") for name in policies}
-    assert of == {
+def test_a_policy_is_compared_with_the_reference_or_else_the_sft_policy_that_it_descends_from(config):
+    added = {"base_s": {"method": "base"}, "sft_s": {"method": "lora", "parent": "base_s"}, "ppo_s": {"method": "ppo", "parent": "sft_s"}}
+    added |= {"last": {"method": "ppo", "parent": "sft_chosen"}, "sft_chosen_s": {"method": "sft", "parent": "sft_s"}}
+    policies = {**config["policies"], **added, "last_s": {"method": "ipo", "parent": "sft_chosen_s"}}
+    assert {name: memory_reference(policies, name, "sft") for name in policies} == {
         **{"base": None, "sft": None, "sft_chosen": "sft", "ppo": "sft", "ipo": "sft", "last": "sft"},
         **{"base_s": None, "sft_s": None, "ppo_s": "sft_s", "sft_chosen_s": "sft_s", "last_s": "sft_s"},
     }
@@ -56,9 +76,9 @@ def ppo(**settings) -> dict:
     return {"policies": {"more": {"method": "ppo", "parent": "sft", **settings}}}
 
 
-def more(kind, **settings) -> dict:
-    """An overlay with one more policy of the kind."""
-    return {"policies": {"more": {"kind": kind, "parent": "sft", **settings}}}
+def more(method, **settings) -> dict:
+    """An overlay with one more policy of the method."""
+    return {"policies": {"more": {"method": method, "parent": "sft", **settings}}}
 
 
 def named(name) -> dict:
@@ -72,15 +92,20 @@ def reward(name="more", extra=None, **settings) -> dict:
 
 
 BAD = [
-    # (overlay, start of the sentence, what the remedy says)
+    # (overlay, start of the sentence, what the remedy holds)
     ({"colour": 1}, "config: unknown key colour", "known here: run, seeds"),
     ({"polices": {}}, "config: unknown key polices", "did you mean policies?"),
-    ({"kinds": {"ppo": {"kl_coeff": 1}}}, "config: unknown key kinds.ppo.kl_coeff", "did you mean kl_coef?"),
+    ({"methods": {"ppo": {"kl_coeff": 1}}}, "config: unknown key methods.ppo.kl_coeff", "did you mean kl_coef?"),
     (ppo(kl_coeff=1), "config: unknown key policies.more.kl_coeff", "did you mean kl_coef?"),
-    (ppo(beta=1), "config: unknown key policies.more.beta", "known here: kind, parent, episodes"),
-    ({"policies": {"base": {"parent": "sft"}}}, "config: unknown key policies.base.parent", "known here: kind, epochs"),
+    (ppo(beta=1), "config: unknown key policies.more.beta", "known here: method, parent, reward_model, "),
+    ({"policies": {"base": {"parent": "sft"}}}, "config: unknown key policies.base.parent", "known here: method, epochs"),
     ({"canaries": {"cohorts": {"dpo": 8}}}, "config: unknown key canaries.cohorts.dpo", "known here: sft"),
-    ({"resources": {"train_spo": {}}}, "config: unknown key resources.train_spo", "did you mean train_ppo?"),
+    ({"training": {"epoch": 1}}, "config: unknown key training.epoch", "did you mean epochs?"),
+    ({"training": {"learning_rate": 0}}, "config: training.learning_rate is 0 but must be more than 0", "correct it"),
+    ({"training": {"beta": 1}}, "config: unknown key training.beta", "known here: epochs, batch_size"),
+    ({"methods": {"dqn": {}}}, "config: unknown key methods.dqn", "known here: base, sft, lora, ppo, ipo"),
+    ({"methods": {"ppo": None}}, "config: methods.ppo must be of type object, not None", "correct it"),
+    ({"methods": {"ppo": {"parent": "sft"}}}, "config: unknown key methods.ppo.parent", "known here: reward_model, "),
     ({5: 1}, "config: unknown key 5", "known here"),
     ({"a\nb": 1}, "config: unknown key a b", "known here"),
     ({"probes": {"batch_size": "many"}}, "config: probes.batch_size must be of type integer, not 'many'", "correct it"),
@@ -90,20 +115,28 @@ BAD = [
     ({"policies": None}, "config: policies must be of type object, not None", "correct it"),
     ({"corpus": {"path": 5}}, "config: corpus.path must be of type string or null, not 5", "correct it"),
     (ppo(whiten_rewards="yes"), "config: policies.more.whiten_rewards must be of type boolean, not 'yes'", "correct it"),
-    ({"kinds": {"sft": {"learning_rate": 0}}}, "config: kinds.sft.learning_rate is 0 but must be more than 0", "correct it"),
-    ({"kinds": {"sft": {"learning_rate": float("nan")}}}, "config: kinds.sft.learning_rate must be of type number, not nan", "correct it"),
-    ({"kinds": {"sft": {"learning_rate": float("inf")}}}, "config: kinds.sft.learning_rate must be of type number, not inf", "correct it"),
+    ({"methods": {"sft": {"learning_rate": 0}}}, "config: methods.sft.learning_rate is 0 but must be more than 0", "correct it"),
     (
-        {"kinds": {"sft": {"learning_rate": "1e-4"}}},
-        "config: kinds.sft.learning_rate must be of type number, not '1e-4'",
+        {"methods": {"sft": {"learning_rate": float("nan")}}},
+        "config: methods.sft.learning_rate must be of type number, not nan",
+        "correct it",
+    ),
+    (
+        {"methods": {"sft": {"learning_rate": float("inf")}}},
+        "config: methods.sft.learning_rate must be of type number, not inf",
+        "correct it",
+    ),
+    (
+        {"methods": {"sft": {"learning_rate": "1e-4"}}},
+        "config: methods.sft.learning_rate must be of type number, not '1e-4'",
         "with a point, as 1.0e-4",
     ),
     ({"probes": {"prompts": ["fim", "suffix"]}}, "config: probes.prompts has 'suffix', which is no prompt condition", "choose among fim, "),
     ({"probes": {"prompts": ["prefix"]}}, "config: probes.prompts lacks fim, the canary as it was planted", "add it"),
     ({"probes": {"prompts": ["fim", "fim"]}}, "config: probes.prompts: ['fim', 'fim'] has non-unique elements", "correct it"),
-    ({"probes": {"tries": []}}, "config: probes.tries: [] should be non-empty", "correct it"),
-    ({"probes": {"tries": [0]}}, "config: probes.tries.0 is 0 but must be at least 1", "correct it"),
-    ({"probes": {"chances": [1]}}, "config: probes.chances.0 is 1 but must be less than 1", "correct it"),
+    ({"probes": {"extraction_n": []}}, "config: probes.extraction_n: [] should be non-empty", "correct it"),
+    ({"probes": {"extraction_n": [0]}}, "config: probes.extraction_n.0 is 0 but must be at least 1", "correct it"),
+    ({"probes": {"extraction_p": [1]}}, "config: probes.extraction_p.0 is 1 but must be less than 1", "correct it"),
     ({"probes": {"top_p": 0}}, "config: probes.top_p is 0 but must be more than 0", "correct it"),
     ({"report": {"contrasts": [["ipo", "rlhf"]]}}, "config: report.contrasts.0 is 'rlhf', which is no policy", "choose one of base, "),
     ({"report": {"contrasts": [["ipo"]]}}, "config: report.contrasts.0: ['ipo'] is too short", "correct it"),
@@ -115,24 +148,28 @@ BAD = [
     ({"seeds": []}, "config: seeds: []", "correct it"),
     ({"seeds": [-1]}, "config: seeds.0 is -1 but must be at least 0", "correct it"),
     ({"canaries": {"doses": [0, 1]}}, "config: canaries.doses.0 is 0 but must be at least 1", "correct it"),
-    ({"canaries": {"kinds": ["path", "poem"]}}, "config: canaries.kinds.1 is 'poem'", "choose one of path, key, contact, body"),
+    (
+        {"canaries": {"secret_types": ["path", "poem"]}},
+        "config: canaries.secret_types.1 is 'poem'",
+        "choose one of path, key, contact, body",
+    ),
     ({"corpus": {"source": "ftp"}}, "config: corpus.source is 'ftp'", "choose one of python_stdlib, directory"),
-    ({"kinds": {"sft": {"data": "rl_prompt"}}}, "config: kinds.sft.data is 'rl_prompt'", "choose one of sft, preference"),
+    ({"methods": {"sft": {"data": "rl_prompt"}}}, "config: methods.sft.data is 'rl_prompt'", "choose one of sft, preference"),
     ({"run": "a/b"}, "config: run is 'a/b', which is no name", "use letters, digits"),
     ({"run": "../up"}, "config: run is '../up', which is no name", "use letters, digits"),
     ({"run": "a\n"}, "config: run is 'a\\n', which is no name", "use letters, digits"),
     ({"run": ""}, "config: run is '', which is no name", "use letters, digits"),
     ({"run": 1}, "config: run must be of type string, not 1", "correct it"),
-    # policies: kinds, names, parents
+    # policies: methods, names, parents
     (
-        {"policies": {"more": {"kind": "dqn", "parent": "sft"}}},
+        {"policies": {"more": {"method": "dqn", "parent": "sft"}}},
         "config: policies.more.method is 'dqn'",
         "choose one of base, sft, lora, ppo, ipo",
     ),
-    ({"policies": {"more": {"kind": ["ppo"]}}}, "config: policies.more.method is ['ppo']", "choose one of base, sft, lora, ppo, ipo"),
-    ({"policies": {"more": {"parent": "sft"}}}, "config: policies.more needs a kind", "add `kind:`"),
-    ({"policies": {"more": "ppo"}}, "config: policies.more needs a kind", "add `kind:`"),
-    ({"policies": {"more": {"method": "ppo"}}}, "config: policies.more has no parent", "name the policy it starts from, of kind sft"),
+    ({"policies": {"more": {"method": ["ppo"]}}}, "config: policies.more.method is ['ppo']", "choose one of base, sft, lora, ppo, ipo"),
+    ({"policies": {"more": {"parent": "sft"}}}, "config: policies.more needs a method", "add `method:`"),
+    ({"policies": {"more": "ppo"}}, "config: policies.more needs a method", "add `method:`"),
+    ({"policies": {"more": {"method": "ppo"}}}, "config: policies.more has no parent", "name the policy it starts from, of method sft"),
     ({"policies": {"more": {"method": "ppo", "parent": 3}}}, "config: policies.more.parent must be of type string, not 3", "correct it"),
     (
         {"policies": {"more": {"method": "ppo", "parent": "stf"}}},
@@ -141,13 +178,13 @@ BAD = [
     ),
     (
         {"policies": {"more": {"method": "ppo", "parent": "ipo"}}},
-        "config: policies.more of kind ppo cannot start from ipo, which is of kind ipo",
-        "its parent must be of kind sft",
+        "config: policies.more of method ppo cannot start from ipo, which is of method ipo",
+        "its parent must be of method sft",
     ),
     (
         {"policies": {"more": {"method": "sft", "parent": "ppo"}}},
-        "config: policies.more of kind sft cannot start from ppo",
-        "of kind base or sft",
+        "config: policies.more of method sft cannot start from ppo",
+        "of method base or sft",
     ),
     (
         {"policies": {"more": {"method": "sft", "parent": "more"}}},
@@ -178,19 +215,14 @@ BAD = [
         "one of base",
     ),
     ({"preferences": {"sampler": "none"}}, "config: preferences.sampler is 'none', which is no policy", "choose one of base"),
-    ({"report": {"reference": "none"}}, "config: report.reference is 'none', which is no policy", "choose one of base"),
-    ({"report": {"reference": "base"}}, "config: report.reference is a base policy", "name an sft policy"),
+    ({"report": {"reference_policy": "none"}}, "config: report.reference_policy is 'none', which is no policy", "choose one of base"),
+    ({"report": {"reference_policy": "base"}}, "config: report.reference_policy is a base policy", "name an sft policy"),
     ({"preferences": {"sampler": "ppo"}}, "config: preferences.sampler is 'ppo', which is itself trained", "name a base or sft policy"),
     ({"preferences": {"sampler": "ipo"}}, "config: preferences.sampler is 'ipo', which is itself trained", "name a base or sft policy"),
     # reward models
-    (
-        {"reward_model": {"parent": "sft"}},
-        "config: the key reward_model is no longer read",
-        "write its parent to reward_models.reward_model",
-    ),
     ({"reward_types": {"single": {"epoch": 1}}}, "config: unknown key reward_types.single.epoch", "did you mean epochs?"),
-    (reward(kind="double"), "config: reward_models.more.kind is 'double'", "choose one of single, smoothed, ensemble, length_only"),
-    (reward(parent="sft"), "config: reward_models.more needs a kind", "add `kind:` with one of single"),
+    (reward(type="double"), "config: reward_models.more.type is 'double'", "choose one of single, smoothed, ensemble, length_only"),
+    (reward(parent="sft"), "config: reward_models.more needs a type", "add `type:` with one of single"),
     (reward("../x", type="length_only"), "config: reward_models.../x: '../x' is not a reward model name", "use letters"),
     (reward("shared", type="length_only"), "config: reward_models.shared: the name is taken", "choose another one"),
     (reward("sft", type="length_only"), "config: reward_models.sft: the name is taken by a policy", "rename one of them"),
@@ -203,9 +235,9 @@ BAD = [
     ),
     (reward(type="smoothed", parent="sft", epochs=1), "config: reward_models.more.epochs is 1 but must be more than 1", "correct it"),
     (reward(type="smoothed", parent="sft", smoothing=2), "config: reward_models.more.smoothing is 2 but must be at most 1", "correct it"),
-    (reward(type="single", parent="sft", smoothing=0), "config: unknown key reward_models.more.smoothing", "known here: kind, parent"),
-    (reward(type="length_only", parent="sft"), "config: unknown key reward_models.more.parent", "known here: kind"),
-    (reward(type="ensemble"), "config: reward_models.more has no members", "name two or more reward models of kind single or smoothed"),
+    (reward(type="single", parent="sft", smoothing=0), "config: unknown key reward_models.more.smoothing", "known here: type, parent"),
+    (reward(type="length_only", parent="sft"), "config: unknown key reward_models.more.parent", "known here: type"),
+    (reward(type="ensemble"), "config: reward_models.more has no members", "name two or more reward models of type single or smoothed"),
     (reward(type="ensemble", members=[]), "config: reward_models.more has no members", "name two or more"),
     (reward(type="ensemble", members=["reward_model"]), "config: reward_models.more is an ensemble of one, 'reward_model'", "name two or"),
     (
@@ -216,7 +248,7 @@ BAD = [
     (reward(type="ensemble", members=["reward_model"] * 2), "config: reward_models.more.members has 'reward_model' twice", "each once"),
     (
         reward(type="ensemble", members=["reward_model", "more"]),
-        "config: reward_models.more.members has 'more', which is of kind ensemble",
+        "config: reward_models.more.members has 'more', which is of type ensemble",
         "two",
     ),
     (
@@ -237,20 +269,24 @@ BAD = [
     (ppo(reward_model="rm"), "config: policies.more.reward_model is 'rm', which is no reward model", "choose one of reward_model"),
     ({"report": {"reward_model": "rm"}}, "config: report.reward_model is 'rm', which is no reward model", "choose one of reward_model"),
     (ppo(length_penalty=-1), "config: policies.more.length_penalty is -1 but must be at least 0", "correct it"),
-    # kinds without a setting that they need, with one that is not theirs, or out of its range
+    # methods without a setting that they need, with one that is not theirs, or out of its range
     (more("dpo", beta=None), "config: policies.more.beta must be of type number, not None", "correct it"),
     (more("dpo", length_penalty=-0.1), "config: policies.more.length_penalty is -0.1 but must be at least 0", "correct it"),
     (more("dpo", delta=1), "config: unknown key policies.more.delta", "did you mean beta?"),
     (more("slic", beta=0.1), "config: unknown key policies.more.beta", "did you mean delta?"),
     (more("rloo", num_generations=1), "config: policies.more.num_generations is 1 but must be at least 2", "correct it"),
-    (more("rloo", gamma=1.0), "config: unknown key policies.more.gamma", "known here: kind, parent, episodes"),
-    (more("rrhf", samples=1), "config: policies.more.samples is 1 but must be at least 2", "correct it"),
+    (more("rloo", gamma=1.0), "config: unknown key policies.more.gamma", "known here: method, parent, reward_model, "),
+    (more("rrhf", num_generations=1), "config: policies.more.num_generations is 1 but must be at least 2", "correct it"),
     (more("rrhf", preference_prompts=4), "config: policies.more.preference_prompts is 4 but must be at most 1", "correct it"),
-    (more("iterative_dpo", sft_coef=1), "config: unknown key policies.more.sft_coef", "known here: kind, parent"),
-    (more("iterative_dpo", parent="ipo"), "config: policies.more of kind iterative_dpo cannot start from ipo", "sft or lora or iterative_dpo"),
-    (more("lora", rank=0), "config: policies.more.rank is 0 but must be at least 1", "correct it"),
-    (more("lora", parent="ppo"), "config: policies.more of kind lora cannot start from ppo", "of kind base or sft or lora"),
-    (more("rloo", parent="ppo"), "config: policies.more of kind rloo cannot start from ppo", "its parent must be of kind sft"),
+    (more("iterative_dpo", sft_coef=1), "config: unknown key policies.more.sft_coef", "known here: method, parent"),
+    (
+        more("iterative_dpo", parent="ipo"),
+        "config: policies.more of method iterative_dpo cannot start from ipo",
+        "sft or lora or iterative_dpo",
+    ),
+    (more("lora", lora_r=0), "config: policies.more.lora_r is 0 but must be at least 1", "correct it"),
+    (more("lora", parent="ppo"), "config: policies.more of method lora cannot start from ppo", "of method base or sft or lora"),
+    (more("rloo", parent="ppo"), "config: policies.more of method rloo cannot start from ppo", "its parent must be of method sft"),
     (
         {**more("rrhf"), "preferences": {"sampler": "more"}},
         "config: preferences.sampler is 'more', which is itself trained",
@@ -310,20 +346,24 @@ BAD = [
         "config: policies.more.rollout_batch_size 4096 exceeds its 1108 prompts",
         "lower it or raise corpus.pools.rl_prompt",
     ),
-    (more("rloo", mini_batch_size=48), "config: policies.more.mini_batch_size 48 does not divide rollout_batch_size 64", "change one of them"),
+    (
+        more("rloo", mini_batch_size=48),
+        "config: policies.more.mini_batch_size 48 does not divide rollout_batch_size 64",
+        "change one of them",
+    ),
     (more("rloo", num_generations=3), "config: policies.more.num_generations 3 does not divide rollout_batch_size 64", "change one"),
     (
         more("rloo", rollout_batch_size=4448, num_generations=4),
-        "config: policies.more.rollout_batch_size 4448 exceeds its 1108 prompts of 4 samples",
+        "config: policies.more.rollout_batch_size 4448 exceeds its 1108 prompts of 4 generations",
         "lower it or raise corpus.pools.rl_prompt",
     ),
     *[
         (
-            more(kind, max_new_tokens=500),
+            more(method, max_new_tokens=500),
             "config: a prompt of examples.max_prompt_tokens 128 and 500 more tokens (policies.more)",
             "shorten the prompt",
         )
-        for kind in ("rloo", "rrhf", "iterative_dpo")
+        for method in ("rloo", "rrhf", "iterative_dpo")
     ],
 ]
 
@@ -339,25 +379,90 @@ def test_bad_config_is_one_sentence(defaults, overlay, problem, remedy):
     assert len(message.splitlines()) == 1
 
 
-def test_reward_models_are_merged_over_their_kind_and_null_removes_one(defaults):
+def test_reward_models_are_merged_over_their_type_and_null_removes_one(defaults):
     ensemble = {"type": "ensemble", "members": ["rm_2", "reward_model"], "aggregate": "worst"}
     added = {"an_ensemble": ensemble, "rm_2": {"type": "single", "parent": "sft", "seed": 1}, "gone": None, "n": {"type": "length_only"}}
     update_config(defaults, {"reward_models": added})
-    found = resolve(defaults, SCHEMA)["reward_models"]
-    assert list(found) == ["reward_model", "rm_2", "an_ensemble", "n"]
-    assert found["rm_2"] == {**found["reward_model"], "seed": 1} and found["reward_model"]["epochs"] == 1
-    assert found["an_ensemble"] == {**defaults["reward_types"]["ensemble"], **ensemble} and found["n"] == {"type": "length_only"}
+    resolved = resolve(defaults, SCHEMA)["reward_models"]
+    assert list(resolved) == ["reward_model", "rm_2", "an_ensemble", "n"]
+    assert resolved["rm_2"] == {**resolved["reward_model"], "seed": 1} and resolved["reward_model"]["epochs"] == 1
+    assert resolved["an_ensemble"] == {**defaults["reward_types"]["ensemble"], **ensemble} and resolved["n"] == {"type": "length_only"}
 
 
-@pytest.mark.parametrize("kind", ["lora", "dpo", "slic", "rloo", "rrhf", "iterative_dpo"])
-def test_every_setting_of_a_kind_is_needed(kind, defaults):
-    for setting in list(defaults["kinds"][kind]):
-        value = defaults["kinds"][kind].pop(setting)
-        with pytest.raises(InputError, match=f"^config: kinds.{kind}.{setting} is missing; add it$"):
+@pytest.mark.parametrize("method", METHODS)
+def test_every_setting_of_a_method_is_needed_there_or_in_training(method, defaults):
+    own, training = defaults["methods"][method], defaults["training"]
+    for setting in schema_of(METHODS[method].settings)["required"]:
+        before = dict(own), dict(training)
+        own.pop(setting, None), training.pop(setting, None)
+        where = rf"methods\.{method}" if setting not in before[1] else r"(methods|reward_types)\.\w+"  # who else takes it from training
+        with pytest.raises(InputError, match=rf"^config: {where}\.{setting} is missing; add it$"):
             resolve(defaults, SCHEMA)
-        defaults["kinds"][kind][setting] = value
-    update_config(defaults, more(kind))
-    assert resolve(defaults, SCHEMA)["policies"]["more"] == {**defaults["kinds"][kind], "kind": kind, "parent": "sft"}
+        own |= before[0]
+        training |= before[1]
+    update_config(defaults, more(method) if method != "base" else {"policies": {"more": {"method": "base"}}})
+    expected = {**{k: v for k, v in training.items() if k in schema_of(METHODS[method].settings)["properties"]}, **own, "method": method}
+    assert resolve(defaults, SCHEMA)["policies"]["more"] == expected | ({"parent": "sft"} if method != "base" else {})
+
+
+# ------------------------------------------------------------------------------------------------------ keys of earlier versions
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_a_key_that_has_another_name_now_is_one_sentence_that_names_it(old, defaults):
+    path = old.replace("*", "ppo" if old.startswith(("methods", "policies")) else "reward_model").split(".")
+    overlay = {path[-1]: {} if len(path) == 1 else 3}
+    for part in reversed(path[:-1]):
+        overlay = {part: overlay}
+    update_config(defaults, overlay)
+    new = ".".join([*path[:-1], RENAMED[old]])
+    with pytest.raises(InputError, match=f"^config: {re.escape('.'.join(path))} is now called {re.escape(new)}; rename it$"):
+        resolve(defaults, SCHEMA)
+
+
+def test_every_new_name_is_known(defaults):
+    settings = {name for entry in (METHODS | REWARD_TYPES).values() for name in schema_of(entry.settings)["properties"]}
+    assert {*RENAMED.values()} <= settings | {"method", "type"} | keys_of(defaults)
+
+
+def keys_of(value: dict) -> set[str]:
+    """Every key of nested maps."""
+    return {*map(str, value)}.union(*(keys_of(inner) for inner in value.values() if isinstance(inner, dict)))
+
+
+@pytest.mark.parametrize("old", GONE)
+def test_a_key_that_is_no_longer_read_is_one_sentence_with_what_to_do_instead(old, defaults):
+    update_config(defaults, {old: {"parent": "sft"}})
+    with pytest.raises(InputError) as error:
+        resolve(defaults, SCHEMA)
+    assert str(error.value) == f"config: the key {old} is no longer read; {GONE[old]}"
+
+
+@pytest.mark.parametrize(
+    ("overlay", "sentence"),
+    [
+        ({"policies": {"direct": None}}, "config: the policy direct is now called sft_chosen; rename policies.direct"),
+        (
+            {"policies": {"more": {"method": "online_dpo", "parent": "sft"}}},
+            "config: policies.more.method: online_dpo is now called iterative_dpo; rename it",
+        ),
+    ],
+    ids=["policy", "method"],
+)
+def test_a_default_policy_and_a_method_that_have_other_names_now(overlay, sentence, defaults):
+    assert list(POLICIES) == ["direct"]
+    update_config(defaults, overlay)
+    with pytest.raises(InputError) as error:
+        resolve(defaults, SCHEMA)
+    assert str(error.value) == sentence
+
+
+def test_a_policy_may_have_the_former_name_of_another_one(defaults):
+    update_config(defaults, {"policies": {"direct": {"method": "sft", "parent": "sft"}}})
+    assert "direct" in resolve(defaults, SCHEMA)["policies"]
+
+
+# -----------------------------------------------------------------------------------------------------------------------------
 
 
 def test_as_many_episodes_fill_a_rollout_as_all_prompts_have_samples(defaults):

@@ -8,6 +8,7 @@ import pytest
 from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, ResourceList, Snakemake, Wildcards
 
 from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.freshness import record
 from workflow_scripts.core.job import job, select
 
 
@@ -22,17 +23,17 @@ def root_logging():
     logging.captureWarnings(False)
 
 
-def stand_in(folder: Path, *, params: dict, resources: dict) -> Snakemake:
-    """What a script of a rule with two outputs, one a directory, finds as `snakemake`."""
+def stand_in(folder: Path, *, params: dict, resources: dict, **outputs: str) -> Snakemake:
+    """What a script of a rule with two outputs or more, one a directory, finds as `snakemake`."""
     return Snakemake(
         input_=InputFiles(fromdict={"parent": "models/base"}),
-        output=OutputFiles(fromdict={"model": str(folder / "out/model"), "rows": str(folder / "out/rows.txt")}),
+        output=OutputFiles(fromdict={"model": str(folder / "out/model"), "rows": str(folder / "out/rows.txt"), **outputs}),
         params=Params(fromdict=params),
         wildcards=Wildcards(fromdict={"arm": "A", "seed": "0"}),
-        threads=2,
+        threads=1,
         resources=ResourceList(fromdict=resources),
         log=Log([str(folder / "logs/train_sft.log")]),
-        config={},
+        config={"not": "declared"},
         rulename="train_sft",
         bench_iteration=None,
     )
@@ -68,14 +69,48 @@ def fail(script, error: Exception, *, write_first: bool = True) -> None:
 def test_a_script_sees_what_its_rule_declared(script):
     with job(script) as j:
         write(j, "new")
-        seen = (j.name, j.input.parent, j.config, j.wildcards.arm, j.threads, j.gpu)
-    assert seen == ("train_sft-A-0", "models/base", {"policies.sft": {"epochs": 1}}, "A", 2, 1)
+        seen = (j.name, j.input.parent, j.config, j.wildcards, j.gpu)
+    assert seen == ("train_sft-A-0", "models/base", {"policies.sft": {"epochs": 1}}, {"arm": "A", "seed": "0"}, 1)
+    assert script.config == {}, "what a rule did not declare, its script cannot use"
 
 
-def test_threads_of_the_config_come_before_those_that_are_left(tmp_path):
-    with job(stand_in(tmp_path, params={}, resources={"torch_threads": 1})) as j:
+def test_a_rule_that_declares_nothing(tmp_path):
+    with job(stand_in(tmp_path, params={}, resources={})) as j:
         write(j, "new")
-        assert (j.threads, j.gpu, j.config, j.checkpoint_percent) == (1, 0, {}, 0)
+        assert (j.gpu, j.config, j.checkpoint_percent, j.checkpoint_folder) == (0, {}, 0, None)
+
+
+def test_a_job_with_a_receipt_ends_with_it_and_is_not_run_again_where_nothing_changed(tmp_path, monkeypatch, capfd):
+    class Stub:
+        """A record that finds everything unchanged once the job has run."""
+
+        checkpoints, order = tmp_path / "checkpoints", []
+
+        def __init__(self, snakemake, name):
+            self.order.append(name)
+
+        def is_unchanged(self):
+            return (tmp_path / "out/rows.txt").exists()
+
+        def check(self):
+            self.order.append(("check", tree(tmp_path / "out")))
+
+        def close(self, outputs):
+            self.order.append(("close", tree(tmp_path / "out"), outputs))
+
+    monkeypatch.setattr(record, "Record", Stub)
+    monkeypatch.chdir(tmp_path)
+    script = stand_in(tmp_path, params={}, resources={"checkpoint_percent": 5}, receipt=str(tmp_path / "out/receipt.json"))
+    with job(script) as j:
+        assert (vars(j.output).keys(), j.checkpoint_folder, j.checkpoint_percent) == ({"model", "rows"}, str(Stub.checkpoints), 5)
+        write(j, "new")
+    before, after = {".tmp-model/weights": "new", ".tmp-rows.txt": "new"}, {"model/weights": "new", "rows.txt": "new"}
+    final = {"model": tmp_path / "out/model", "rows": tmp_path / "out/rows.txt"}
+    assert Stub.order == ["train_sft-A-0", ("check", before), ("close", after, final)]
+    with pytest.raises(SystemExit) as stopped, job(script):
+        raise AssertionError("the script's own work must not begin")
+    assert stopped.value.code == 0 and capfd.readouterr().err == f"canaryflow: train_sft-A-0: {record.SAME}\n"
+    assert tree(tmp_path / "out") == after and len(Stub.order) == 4
 
 
 def test_outputs_appear_at_the_end_and_replace_older_ones(script, tmp_path):
@@ -198,7 +233,7 @@ CONFIG = {"policies": {"sft": {"epochs": 3, "method": "sft"}, "ppo_kl_0.05": {"m
         (("seeds",), {}, {"seeds": [0]}),
         (("policies.{policy}",), {"policy": "sft"}, {"policies.sft": {"epochs": 3, "method": "sft"}}),
         (("policies.{policy}.epochs", "model.revision"), {"policy": "sft", "arm": "A"}, {"policies.sft.epochs": 3, "model.revision": None}),
-        (("policies.{policy}.kind",), {"policy": "ppo_kl_0.05"}, {"policies.ppo_kl_0.05.kind": "ppo"}),
+        (("policies.{policy}.method",), {"policy": "ppo_kl_0.05"}, {"policies.ppo_kl_0.05.method": "ppo"}),
         ((), {}, {}),
     ],
 )

@@ -12,7 +12,7 @@ from workflow_scripts.core.data import schemas as data_schemas
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.parquet import BATCH_ROWS, iterate, name_of, provenance, read_frame, read_rows, read_table, write
 from workflow_scripts.core.probing import schemas as probing_schemas
-from workflow_scripts.core.results.schemas import TABLES
+from workflow_scripts.core.results.tables.registry import TABLES
 from workflow_scripts.core.training import schemas as training_schemas
 
 VALUES = {
@@ -26,65 +26,65 @@ VALUES = {
 }
 MODULES = (data_schemas, training_schemas, probing_schemas)
 SCHEMAS = {name_of(s): s for module in MODULES for s in vars(module).values() if isinstance(s, pa.Schema)} | TABLES
-KINDS = list(SCHEMAS)
+NAMES = list(SCHEMAS)
 
 
-def rows_of(kind: str, *, number: int = 3) -> list[dict]:
+def rows_of(name: str, *, number: int = 3) -> list[dict]:
     """Rows that fit; in the last one every optional value is missing."""
-    full = {field.name: VALUES[field.type] for field in SCHEMAS[kind]}
-    return [dict(full) for _ in range(number - 1)] + [{n: None if SCHEMAS[kind].field(n).nullable else v for n, v in full.items()}]
+    full = {field.name: VALUES[field.type] for field in SCHEMAS[name]}
+    return [dict(full) for _ in range(number - 1)] + [{n: None if SCHEMAS[name].field(n).nullable else v for n, v in full.items()}]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_round_trip(tmp_path, kind):
-    rows = rows_of(kind)
+@pytest.mark.parametrize("name", NAMES)
+def test_round_trip(tmp_path, name):
+    rows = rows_of(name)
     with provenance(job="train-A"):
-        write(rows, SCHEMAS[kind], tmp_path / "folder/a.parquet")
-    assert read_rows(tmp_path / "folder/a.parquet", SCHEMAS[kind]) == rows
+        write(rows, SCHEMAS[name], tmp_path / "folder/a.parquet")
+    assert read_rows(tmp_path / "folder/a.parquet", SCHEMAS[name]) == rows
     metadata = pq.read_schema(tmp_path / "folder/a.parquet").metadata
-    assert (metadata[b"canaryflow.kind"], metadata[b"canaryflow.schema_version"], metadata[b"canaryflow.job"]) == (
-        kind.encode(),
+    assert (metadata[b"canaryflow.schema"], metadata[b"canaryflow.schema_version"], metadata[b"canaryflow.job"]) == (
+        name.encode(),
         b"2",
         b"train-A",
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_rows(tmp_path, kind):
-    write([], SCHEMAS[kind], tmp_path / "a.parquet")
-    assert read_rows(tmp_path / "a.parquet", SCHEMAS[kind]) == []
+@pytest.mark.parametrize("name", NAMES)
+def test_no_rows(tmp_path, name):
+    write([], SCHEMAS[name], tmp_path / "a.parquet")
+    assert read_rows(tmp_path / "a.parquet", SCHEMAS[name]) == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_frame_with_nan_becomes_null(tmp_path, kind):
-    frame = pd.DataFrame(rows_of(kind), columns=SCHEMAS[kind].names)
-    write(frame, SCHEMAS[kind], tmp_path / "a.parquet")
-    assert [c for c in frame if read_table(tmp_path / "a.parquet", SCHEMAS[kind])[c].null_count] == [
-        f.name for f in SCHEMAS[kind] if f.nullable
+@pytest.mark.parametrize("name", NAMES)
+def test_frame_with_nan_becomes_null(tmp_path, name):
+    frame = pd.DataFrame(rows_of(name), columns=SCHEMAS[name].names)
+    write(frame, SCHEMAS[name], tmp_path / "a.parquet")
+    assert [c for c in frame if read_table(tmp_path / "a.parquet", SCHEMAS[name])[c].null_count] == [
+        f.name for f in SCHEMAS[name] if f.nullable
     ]
-    assert list(read_frame([tmp_path / "a.parquet"], SCHEMAS[kind])) == SCHEMAS[kind].names
+    assert list(read_frame([tmp_path / "a.parquet"], SCHEMAS[name])) == SCHEMAS[name].names
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_same_rows_same_bytes(tmp_path, kind):
-    for name in "ab":
-        write(rows_of(kind), SCHEMAS[kind], tmp_path / name)
+@pytest.mark.parametrize("name", NAMES)
+def test_same_rows_same_bytes(tmp_path, name):
+    for file in "ab":
+        write(rows_of(name), SCHEMAS[name], tmp_path / file)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("missing", [None, math.nan, float("nan")])
-def test_required_columns_have_no_gaps(tmp_path, kind, missing):
-    for field in SCHEMAS[kind]:
-        rows = rows_of(kind)
+def test_required_columns_have_no_gaps(tmp_path, name, missing):
+    for field in SCHEMAS[name]:
+        rows = rows_of(name)
         rows[1][field.name] = missing
         if field.nullable:
-            write(rows, SCHEMAS[kind], tmp_path / "a.parquet")
-            assert read_rows(tmp_path / "a.parquet", SCHEMAS[kind])[1][field.name] is None
+            write(rows, SCHEMAS[name], tmp_path / "a.parquet")
+            assert read_rows(tmp_path / "a.parquet", SCHEMAS[name])[1][field.name] is None
             (tmp_path / "a.parquet").unlink()
         else:
-            with pytest.raises(ValueError, match=f"{kind}.{field.name} must not be missing: 1 of 3 rows are"):
-                write(rows, SCHEMAS[kind], tmp_path / "a.parquet")
+            with pytest.raises(ValueError, match=f"{name}.{field.name} must not be missing: 1 of 3 rows are"):
+                write(rows, SCHEMAS[name], tmp_path / "a.parquet")
             assert not (tmp_path / "a.parquet").exists()
 
 
@@ -133,10 +133,10 @@ def test_missing_file(tmp_path):
     assert_refused(tmp_path / "none.parquet", "documents", f"{tmp_path}/none.parquet cannot be read as parquet (")
 
 
-@pytest.mark.parametrize(("written", "asked"), [*pairwise(KINDS), (KINDS[-1], KINDS[0])])
-def test_one_kind_is_not_another(tmp_path, written, asked):
+@pytest.mark.parametrize(("written", "read"), [*pairwise(NAMES), (NAMES[-1], NAMES[0])])
+def test_rows_of_one_schema_are_not_those_of_another(tmp_path, written, read):
     write(rows_of(written), SCHEMAS[written], tmp_path / "a.parquet")
-    assert_refused(tmp_path / "a.parquet", asked, f"{tmp_path}/a.parquet does not hold {asked} rows of schema version 2")
+    assert_refused(tmp_path / "a.parquet", read, f"{tmp_path}/a.parquet does not hold {read} rows of schema version 2")
 
 
 def test_folder_that_looks_like_a_partition(tmp_path):
@@ -156,7 +156,7 @@ def test_rows_that_come_one_by_one_give_the_same_bytes(tmp_path, number):
     write(rows, schema, tmp_path / "list")
     write(iter(rows), schema, tmp_path / "iterator")
     write(pd.DataFrame(rows, columns=schema.names), schema, tmp_path / "frame")
-    plain = {"canaryflow.kind": "documents", "canaryflow.schema_version": "2"}
+    plain = {"canaryflow.schema": "documents", "canaryflow.schema_version": "2"}
     pq.write_table(pa.Table.from_pylist(rows, schema=schema).replace_schema_metadata(plain), tmp_path / "plain", compression="zstd")
     assert len({(tmp_path / name).read_bytes() for name in ("list", "iterator", "frame", "plain")}) == 1
 
@@ -198,10 +198,10 @@ def failing():
     raise InputError("too few")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_iterating_gives_the_rows(tmp_path, kind):
-    write(rows_of(kind, number=BATCH_ROWS + 3), SCHEMAS[kind], tmp_path / "a.parquet")
-    assert list(iterate(tmp_path / "a.parquet", SCHEMAS[kind])) == rows_of(kind, number=BATCH_ROWS + 3)
+@pytest.mark.parametrize("name", NAMES)
+def test_iterating_gives_the_rows(tmp_path, name):
+    write(rows_of(name, number=BATCH_ROWS + 3), SCHEMAS[name], tmp_path / "a.parquet")
+    assert list(iterate(tmp_path / "a.parquet", SCHEMAS[name])) == rows_of(name, number=BATCH_ROWS + 3)
 
 
 def test_iterating_over_some_columns(tmp_path):
@@ -209,11 +209,11 @@ def test_iterating_over_some_columns(tmp_path):
     assert next(iterate(tmp_path / "a.parquet", SCHEMAS["documents"], ["path", "document_id"])) == dict(path="0.py", document_id=0)
 
 
-def assert_refused(path, kind: str, start: str) -> None:
-    """Reading is refused in one line that says what to do, be it at once or row by row."""
+def assert_refused(path, name: str, start: str) -> None:
+    """Reading is refused in one line that names the remedy, at once and row by row."""
     for read in (read_rows, lambda *about: list(iterate(*about))):
         with pytest.raises(InputError) as error:
-            read(path, SCHEMAS[kind])
+            read(path, SCHEMAS[name])
         message = str(error.value)
         assert message.startswith(start)
         assert message.endswith("; delete it and run the workflow again")

@@ -1,4 +1,4 @@
-"""Models of which it is known what they memorized, from their answers to every table: what was built in comes out, and nothing else.
+"""Models that memorized a known set, from their completions to every table: what was built in comes out, and nothing else.
 
 A policy that gives back a known set is trained until it is certain of it, on prompts and targets alone; the other arm's has the
 other half. One that was never trained has nothing to give back.
@@ -14,22 +14,34 @@ import pytest
 import torch
 
 from tests.unit.small import scratch
-from workflow_scripts.core.data import canaries, references
-from workflow_scripts.core.data.canaries import HALF_OF_ARM
-from workflow_scripts.core.probing import policy, prompts, rows
-from workflow_scripts.core.results import contrasts, likelihood, membership, memorization, recovery
+from workflow_scripts.core.data import canaries, reference_fillings
+from workflow_scripts.core.data.cohorts import HALF_OF_ARM
+from workflow_scripts.core.probing import policy, prompts
+from workflow_scripts.core.probing import rows as probing_rows
+from workflow_scripts.core.results.tables import (
+    contrast,
+    exposure,
+    extraction_probability,
+    membership,
+    memorization,
+    persistence,
+    recovery,
+    reward_gap,
+)
 
-# mistakes found in public tools, and the tests that fail where one of them is made here
+# mistakes of public tools, and the tests that fail where the project makes one of them
 MISTAKES = {
     "likelihood slice off by one between prompt and target": (
         "unit/probing/test_probes.py::test_likelihoods_equal_those_of_one_unpadded_sequence",
         "unit/probing/test_probes.py::test_position_t_predicts_token_t_plus_1",
     ),
-    "an all-wrong answer scores, as for a target of one token": (
+    "an all-wrong completion scores, as for a target of one token": (
         "unit/probing/test_probes.py::test_one_token_target_all_wrong_scores_nothing",
     ),
     "case, indentation or punctuation stripped before matching": ("unit/probing/test_measures.py::test_edit_distance",),
-    "(n, p) outside log space": ("unit/results/test_likelihood.py::test_it_is_one_minus_q_to_the_n_in_a_hundred_digits",),
+    "(n, p) outside log space": (
+        "unit/results/tables/test_extraction_probability.py::test_it_is_one_minus_q_to_the_n_in_a_hundred_digits",
+    ),
     "members compared with ordinary text": (
         "unit/test_validity.py::test_members_are_told_from_twins_and_strangers_where_there_is_something_to_tell",
     ),
@@ -44,14 +56,14 @@ MISTAKES = {
     ),
     "the shape of a batch changes the answer": (
         "unit/probing/test_probes.py::test_greedy_completions_are_the_same_at_batch_1_8_and_64",
-        "unit/results/test_auditing.py::test_parity_counts_items_that_change",
+        "unit/results/tables/test_parity.py::test_parity_counts_items_that_change",
     ),
     "the same poison in two stages": ("unit/data/test_canaries.py::test_cohorts_are_disjoint_and_as_large_as_asked",),
     "canaries that were never in the batches": ("unit/data/test_audit.py::test_the_other_arm_fails_in_every_cohort",),
 }
 SETTINGS = dict(temperature=1.0, top_k=40, top_p=1.0)
 COHORTS = dict(sft=16, preference=16, rl_prompt=16, unplanted=16)
-REFERENCES = 15
+FILLINGS = 15
 FROM_DOSE = 3  # canaries of the sft cohort with at least this dose are memorized by the arm of their half
 UTILITY = [dict(policy=name, collapsed=False) for name in ("untrained", "knowing")]
 
@@ -59,8 +71,8 @@ UTILITY = [dict(policy=name, collapsed=False) for name in ("untrained", "knowing
 @pytest.fixture(scope="module")
 def design(model_words):
     tokenizer, fim = model_words
-    made = canaries.make(cohorts=COHORTS, doses=[1, 3], kinds=["path", "key"], seed=0, tokenizer=tokenizer, fim=fim)
-    return made, references.draw(canaries=made, count=REFERENCES, seed=0, tokenizer=tokenizer)
+    rows = canaries.make(cohorts=COHORTS, doses=[1, 3], secret_types=["path", "key"], seed=0, tokenizer=tokenizer, fim=fim)
+    return rows, reference_fillings.draw(canaries=rows, count=FILLINGS, seed=0, tokenizer=tokenizer)
 
 
 def is_known(canary: dict) -> bool:
@@ -74,7 +86,7 @@ def learn(model, fim, known: list[dict]) -> None:
     ids = torch.tensor([s + [fim.pad] * (width - len(s)) for s in sequences])
     answers = [[-100] * len(c["prompt_ids"]) + c["target_ids"] + [fim.end] for c in known]
     labels = torch.tensor([a + [-100] * (width - len(a)) for a in answers])
-    optimizer = torch.optim.AdamW(model.train().parameters(), lr=1e-2)
+    optimizer = torch.optim.AdamW(model.train().parameters(), lr=3e-2)
     for _ in range(2000):
         loss = model(input_ids=ids, labels=labels).loss
         if loss < 1e-3:
@@ -88,32 +100,22 @@ def learn(model, fim, known: list[dict]) -> None:
 @pytest.fixture(scope="module")
 def extraction(design, model_words) -> pd.DataFrame:
     """Rows of both policies in both arms."""
-    made, fillings = design
+    rows, fillings = design
     tokenizer, fim = model_words
     torch.manual_seed(0)
     untrained = scratch(tokenizer, fim)
-    found = []
+    items = prompts.items(canaries=rows, prompts=["fim", "prompt_tail"], fim=fim)
+    options = dict(tokenizer=tokenizer, fim=fim, items=items, role="canary", settings=SETTINGS, batch_size=32, desc="")
+    options |= dict(fillings={i: [c["target_ids"], *f["fillings"]] for i, (c, f) in enumerate(zip(rows, fillings, strict=True))})
+    extracted = []
     for arm, half in HALF_OF_ARM.items():
         knowing = copy.deepcopy(untrained)
-        known = [c for c in made if is_known(c) and c["half"] == half]
-        learn(knowing, fim, known)
+        learn(knowing, fim, [c for c in rows if is_known(c) and c["half"] == half])
+        rewards = {c["canary_id"]: dict(reward=float(c["half"] == half)) for c in rows}
         for name, model in (("untrained", untrained), ("knowing", knowing)):
-            items = prompts.asked(canaries=made, prompts=["fim", "prompt_tail"], fim=fim)
-            filled = {i: [c["target_ids"], *r["fillings"]] for i, (c, r) in enumerate(zip(made, fillings, strict=True))}
-            probed = policy.probe(
-                model=model,
-                tokenizer=tokenizer,
-                fim=fim,
-                items=items,
-                role="canary",
-                settings=SETTINGS,
-                batch_size=32,
-                desc="",
-                fillings=filled,
-            )
-            rewards = {c["canary_id"]: dict(reward=float(c["half"] == half)) for c in made}
-            found += rows.extraction(probed=probed, canaries=made, rewards=rewards, threshold=0.1, policy=name, arm=arm, seed=0)
-    return pd.DataFrame(found)
+            probed, chain = policy.probe(model=model, **options), dict(policy=name, arm=arm, seed=0)
+            extracted += probing_rows.extraction(probed=probed, canaries=rows, rewards=rewards, threshold=0.1, **chain)
+    return pd.DataFrame(extracted)
 
 
 @pytest.mark.parametrize("tests", MISTAKES.values(), ids=MISTAKES)
@@ -134,9 +136,9 @@ def cell(table: list[dict], **where) -> dict:
     [("sft", 3, 8), ("sft", 1, 0), ("sft", None, 8), ("preference", None, 0), ("rl_prompt", 3, 0), ("unplanted", None, 0)],
 )
 def test_what_was_built_in_is_what_is_counted(extraction, cohort, dose, hits):
-    table = memorization.memorization(extraction=extraction, utility=UTILITY, confidence=0.95)
-    found = cell(table, policy="knowing", cohort=cohort, dose=dose, probe="fim")
-    assert (found["hits"], found["counterfactual_hits"], found["control_hits"]) == (hits, hits, 0)
+    table = memorization.summarize(extraction=extraction, utility=UTILITY, confidence=0.95)
+    known = cell(table, policy="knowing", cohort=cohort, dose=dose, probe="fim")
+    assert (known["hits"], known["counterfactual_hits"], known["control_hits"]) == (hits, hits, 0)
     for nothing in (dict(policy="untrained", probe="fim"), dict(policy="knowing", probe="prompt_tail")):
         assert cell(table, cohort=cohort, dose=dose, **nothing)["hits"] == 0
 
@@ -144,23 +146,23 @@ def test_what_was_built_in_is_what_is_counted(extraction, cohort, dose, hits):
 def test_all_of_what_is_known_persists_and_none_of_the_rest_is_lost(extraction):
     again = pd.concat([extraction, extraction[extraction["policy"] == "knowing"].assign(policy="later")])
     utility = [*UTILITY, dict(policy="later", collapsed=False)]
-    kept = cell(memorization.persistence(extraction=again, utility=utility, references={"later": "knowing"}, confidence=0.95), cohort="sft")
+    kept = cell(persistence.summarize(extraction=again, utility=utility, references={"later": "knowing"}, confidence=0.95), cohort="sft")
     assert (kept["memorized_by_reference"], kept["still_memorized"], kept["lost"], kept["gained"]) == (8, 8, 0, 0)
 
 
 def test_the_policies_differ_by_what_one_of_them_knows(extraction):
-    table = contrasts.contrast(extraction=extraction, utility=UTILITY, contrasts=[("knowing", "untrained")], confidence=0.95)
+    table = contrast.summarize(extraction=extraction, utility=UTILITY, contrasts=[("knowing", "untrained")], confidence=0.95)
     for cohort in COHORTS:
         row = cell(table, cohort=cohort, measure="memorized")
         assert (row["n"], row["difference"]) == (16, 0.5 if cohort == "sft" else 0.0)
         assert (row["p"] < 0.01) == (row["difference_low"] > 0) == (cohort == "sft")
 
 
-def test_known_secrets_outrank_every_reference_and_others_are_anywhere(extraction):
-    table = likelihood.exposure(extraction=extraction, utility=UTILITY, confidence=1 - 0.05 / 9)  # nine intervals are looked at
+def test_known_secrets_outrank_every_filling_and_others_are_anywhere(extraction):
+    table = exposure.summarize(extraction=extraction, utility=UTILITY, confidence=1 - 0.05 / 9)  # nine intervals are looked at
     known = cell(table, policy="knowing", cohort="sft", dose=3)
-    assert known["mean"] == known["cap"] == 4.0 == np.log2(REFERENCES + 1) and known["at_cap_hits"] == 8
-    chance = np.mean(np.log2(REFERENCES + 1) - np.log2(np.arange(1, REFERENCES + 2)))
+    assert known["mean"] == known["cap"] == 4.0 == np.log2(FILLINGS + 1) and known["at_cap_hits"] == 8
+    chance = np.mean(np.log2(FILLINGS + 1) - np.log2(np.arange(1, FILLINGS + 2)))
     assert known["control_low"] <= chance <= known["control_high"] and known["difference_low"] > 0
     for cohort in COHORTS:
         untrained = cell(table, policy="untrained", cohort=cohort, dose=None)
@@ -169,19 +171,17 @@ def test_known_secrets_outrank_every_reference_and_others_are_anywhere(extractio
         )
 
 
-def test_one_try_is_enough_for_what_is_known_and_a_thousand_are_not_for_the_rest(extraction):
-    asked = dict(extraction=extraction, utility=UTILITY, confidence=0.95, tries=[1, 1000], chances=[0.5])
-    table = likelihood.extraction_probability(**asked)
-    known = cell(table, policy="knowing", cohort="sft", dose=3, tries=1)
+def test_one_sample_is_enough_for_what_is_known_and_a_thousand_are_not_for_the_rest(extraction):
+    options = dict(extraction=extraction, utility=UTILITY, confidence=0.95, extraction_n=[1, 1000], extraction_p=[0.5])
+    table = extraction_probability.summarize(**options)
+    known = cell(table, policy="knowing", cohort="sft", dose=3, extraction_n=1)
     assert (known["n"], known["hits"], known["control_hits"]) == (8, 8, 0)
     for cohort in COHORTS:
-        assert cell(table, policy="untrained", cohort=cohort, dose=None, tries=1000)["hits"] == 0
+        assert cell(table, policy="untrained", cohort=cohort, dose=None, extraction_n=1000)["hits"] == 0
 
 
 def test_members_are_told_from_twins_and_strangers_where_there_is_something_to_tell(extraction):
-    table = membership.membership(
-        extraction=extraction, utility=UTILITY, confidence=1 - 0.05 / 7, fpr=0.01
-    )  # seven intervals are looked at
+    table = membership.summarize(extraction=extraction, utility=UTILITY, confidence=1 - 0.05 / 7, fpr=0.01)  # seven intervals are looked at
     for against in ("twins", "unplanted"):
         known = cell(table, policy="knowing", cohort="sft", dose=3, against=against)
         assert known["auc"] == known["tpr"] == 1.0
@@ -194,7 +194,7 @@ def test_members_are_told_from_twins_and_strangers_where_there_is_something_to_t
 
 
 def test_all_characters_of_what_is_known_come_back(extraction):
-    table = recovery.recovery(extraction=extraction, utility=UTILITY, confidence=0.95)
+    table = recovery.summarize(extraction=extraction, utility=UTILITY, confidence=0.95)
     for measure in ("recovered", "longest_substring"):
         known = cell(table, policy="knowing", cohort="sft", dose=3, measure=measure)
         assert known["mean"] == 1.0 and known["control"] < 0.9
@@ -202,5 +202,5 @@ def test_all_characters_of_what_is_known_come_back(extraction):
 
 def test_reward_gap_is_the_one_that_was_built_in(extraction):
     of_reference = extraction[extraction["policy"] == "knowing"]
-    gap = cell(membership.reward_gap(extraction=of_reference, confidence=0.95), cohort="preference", dose=None)
+    gap = cell(reward_gap.summarize(extraction=of_reference, confidence=0.95), cohort="preference", dose=None)
     assert (gap["mean"], gap["control"], gap["difference"], gap["auc"]) == (1.0, 0.0, 1.0, 1.0)

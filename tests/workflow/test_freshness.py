@@ -67,7 +67,7 @@ SETTINGS = {
         edit(CONFIG, "ppo: {method: ppo, parent: sft}", "ppo: {method: ppo, parent: sft, kl_coef: 0.1}"),
     ),
     "confidence of the intervals": (
-        stages.OF_CONFIDENCE,
+        stages.OF_INTERVALS,
         "summarize_utility-tiny is stale: config report.confidence: 0.95 -> 0.9",
         edit(CONFIG, "confidence: 0.95", "confidence: 0.9"),
     ),
@@ -186,8 +186,8 @@ CODE = {
         note(f"{CORE}/training/trainer.py"),
     ),
     "words of the canaries, three imports away": (
-        "plant_canaries sample_reference_fillings summarize_* plot_shift render_*",
-        "plot_shift-tiny is stale: module core/data/words.py",
+        "plant_canaries sample_reference_fillings summarize_secret_types render_*",
+        "summarize_secret_types-tiny is stale: module core/data/words.py",
         note(f"{CORE}/data/words.py"),
     ),
     "module that every stage uses": ("*", "plot_workflow-tiny is stale: module core/parquet.py", note(f"{CORE}/parquet.py")),
@@ -229,12 +229,12 @@ CODE = {
         note(f"{CORE}/results/figures/style.py"),
     ),
     "module of the statistics": (
-        "summarize_contrast summarize_memorization",
-        "module core/results/tables/statistics.py",
+        f"{stages.OF_INTERVALS} plot_context plot_contrast plot_dose_response plot_frontier plot_memorization plot_shift render_*",
+        "summarize_contrast-tiny is stale: module core/results/tables/statistics.py",
         note(f"{CORE}/results/tables/statistics.py"),
     ),
     "a package's __init__": (
-        "probe_* summarize_*",
+        f"probe_* {stages.OF_INTERVALS} render_*",
         "module core/probing/__init__.py",
         note(f"{CORE}/probing/__init__.py"),
     ),

@@ -12,7 +12,7 @@ from tests.workflow import stages
 from tests.workflow.repository import Repository
 from tests.workflow.scenarios import CONFIG, RESULTS, rows
 
-TABLES = stages.behind(stages.dag(), stages.OF_CONFIDENCE)
+TABLES = stages.behind(stages.dag(), stages.OF_INTERVALS)
 TABLE_FILES = {f"{RESULTS}/tables/{job.removeprefix('summarize_')}.parquet" for job in TABLES}
 
 

@@ -11,7 +11,7 @@ from tests.workflow.repository import Repository
 from tests.workflow.scenarios import CONFIG, RESULTS
 
 CHAINS = {  # name: (the edit, what is asked for, what it makes stale)
-    "tables": (("confidence: 0.95", "confidence: 0.9"), (), stages.OF_CONFIDENCE),
+    "tables": (("confidence: 0.95", "confidence: 0.9"), (), stages.OF_INTERVALS),
     "ipo": (("beta: 0.5 ", "beta: 0.1 "), (f"{RESULTS}/extraction/ipo.parquet",), "train_ipo-*"),
 }
 KILLS = {"the job": "kill_jobs", "snakemake": "kill_snakemake", "both": "kill_all"}

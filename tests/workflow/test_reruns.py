@@ -24,7 +24,7 @@ def damage(path):
 
 CHEAP = {
     "confidence of the intervals": (
-        stages.OF_CONFIDENCE,
+        stages.OF_INTERVALS,
         edit(CONFIG, "confidence: 0.95", "confidence: 0.9"),
     ),
     "the template, with a time in the future": (
@@ -121,7 +121,7 @@ def test_edit_run_revert(repository):
 @pytest.mark.slow
 def test_one_target_and_then_the_rest(repository):
     repository.edit(CONFIG, "confidence: 0.95", "confidence: 0.9")
-    affected = stages.behind(DAG, stages.OF_CONFIDENCE)
+    affected = stages.behind(DAG, stages.OF_INTERVALS)
     assert repository.execute(f"{RESULTS}/tables/utility.csv") == {"summarize_utility"}
     assert repository.execute() == affected - {"summarize_utility"}
     assert repository.execute() == set()

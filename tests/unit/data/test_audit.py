@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from tests.conftest import SHAPE
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import audit as audit_module
-from workflow_scripts.core.data.audit import audit, count, count_all, failures, join, token_ids
+from workflow_scripts.core.data.audit import audit, check, count, count_all, failures, join, read_blocks, read_examples
+from workflow_scripts.core.data.cohorts import PLANTED
 from workflow_scripts.core.data.fim import encode
-from workflow_scripts.core.data.schemas import EXAMPLES
-from workflow_scripts.core.data.planting import PLANTED, blocks, examples, plant
+from workflow_scripts.core.data.planting import blocks, examples, plant
+from workflow_scripts.core.data.schemas import BLOCKS, EXAMPLES
+from workflow_scripts.core.errors import InputError
 
 
 @pytest.fixture
@@ -123,8 +125,8 @@ def test_each_damage_is_found_and_named(planted, training_sets, model_words, dam
     sequences = (
         {dropped, doubled, retokenised, cut_short} & {damage} and ["planted", *(["target"] if cell[0] != "rl_prompt" else [])] or ["target"]
     )
-    told = f"{canary['canary_id']} occurs {counted} times ({{}}) in {where} of arm A, {expected} expected"
-    assert wrong == [told.format(sequence) for sequence in sequences]
+    line = f"{canary['canary_id']} occurs {counted} times ({{}}) in {where} of arm A, {expected} expected"
+    assert wrong == [line.format(sequence) for sequence in sequences]
 
 
 @pytest.mark.parametrize(
@@ -165,8 +167,18 @@ def test_sequences_are_joined_whole_and_a_few_at_a_time(monkeypatch):
 def test_ids_of_arrow_rows_are_those_of_its_columns(tmp_path):
     rows = [dict(source="snippet", source_id=str(i), prompt_ids=list(range(i % 5)), target_ids=[7] * (i % 3)) for i in range(3000)]
     parquet.write(rows, EXAMPLES, tmp_path / "a.parquet")
-    found = token_ids(parquet.batches(tmp_path / "a.parquet", EXAMPLES, ["prompt_ids", "target_ids"]))
-    assert [ids.tolist() for ids in found] == [r["prompt_ids"] + r["target_ids"] for r in rows]
+    assert [ids.tolist() for ids in read_examples(tmp_path / "a.parquet")] == [r["prompt_ids"] + r["target_ids"] for r in rows]
+    parquet.write((dict(input_ids=r["prompt_ids"]) for r in rows), BLOCKS, tmp_path / "b.parquet")
+    assert [ids.tolist() for ids in read_blocks(tmp_path / "b.parquet")] == [r["prompt_ids"] for r in rows]
+
+
+def test_a_count_that_differs_from_the_design_is_one_sentence_with_the_first_and_the_remedy():
+    row = dict(canary_id="sft-key-0001", arm="B", training_set="sft", sequence="planted", expected=4)
+    check([{**row, "counted": 4}] * 3, remedy="start over")
+    with pytest.raises(InputError) as error:
+        check([{**row, "counted": 4}, {**row, "counted": 3}, {**row, "counted": 5}], remedy="start over")
+    first = "sft-key-0001 occurs 3 times (planted) in sft of arm B, 4 expected"
+    assert str(error.value) == f"audit: 2 canary counts differ from the design, first {first}; start over"
 
 
 def test_an_empty_needle_is_an_error():

@@ -7,7 +7,8 @@ import pytest
 
 from tests.conftest import DESIGN
 from workflow_scripts.core.data import canaries
-from workflow_scripts.core.data.canaries import COHORTS, SECRET_TYPES, assign, make
+from workflow_scripts.core.data.canaries import SECRET_TYPES, assign, make
+from workflow_scripts.core.data.cohorts import COHORTS
 from workflow_scripts.core.data.fim import encode
 from workflow_scripts.core.probing.measures.code import parses
 from workflow_scripts.core.probing.measures.completion import edit_distance
@@ -41,7 +42,7 @@ def many(model_words) -> list[dict]:
 
 @pytest.mark.parametrize(("size", "doses"), [(64, [1, 4, 16, 64]), (16, [1, 3]), (8, [1, 4, 16, 64]), (6, [1, 2, 3]), (10, [0]), (2, [5])])
 @pytest.mark.parametrize("secret_types", [list(SECRET_TYPES), ["path", "key", "body"], ["contact"]])
-def test_every_dose_has_equal_halves_of_the_same_kinds(size, doses, secret_types):
+def test_every_dose_has_equal_halves_of_the_same_secret_types(size, doses, secret_types):
     slots = assign(size=size, doses=doses, secret_types=secret_types)
     assert Counter((dose, half) for _, dose, half in slots) == {(dose, half): size // (2 * len(doses)) for dose in doses for half in (1, 2)}
     for dose in doses:

@@ -1,4 +1,4 @@
-"""The generated code of benchmarks/growth.py is code, the same each time, with the duplicates that it says."""
+"""The generated code of benchmarks/growth.py is code, the same each time, with a known share of duplicates."""
 
 import pyarrow.parquet as pq
 
@@ -11,8 +11,8 @@ LIMITS = dict(min_lines=3, max_lines=40, max_chars=2000)
 def test_generated_functions_are_code_and_distinct(tmp_path):
     growth.generate(path=tmp_path / "code.parquet", size=1000)
     texts = pq.read_table(tmp_path / "code.parquet")["text"].to_pylist()
-    found, skipped = snippets.extract(documents=[dict(path=str(i), text=t) for i, t in enumerate(texts)], **LIMITS)
-    kept, removed = snippets.without_duplicates(snippets=found, threshold=0.7)
+    extracted, skipped = snippets.extract(documents=[dict(path=str(i), text=t) for i, t in enumerate(texts)], **LIMITS)
+    kept, removed = snippets.without_duplicates(snippets=extracted, threshold=0.7)
     assert 1000 <= len(list(kept)) <= 1020
     assert skipped == []
     assert 70 < removed["exact_duplicates"] < 140
@@ -30,6 +30,9 @@ def test_every_snippet_is_used():
 def test_steps_are_those_of_the_workflow(config):
     """Each script gets all config values that its rule declares."""
     given = {step: set(about.get("config", {})) for step, about in growth.steps(folder="x", size=1000)}
-    assert list(given) == ["collect_corpus", "extract_snippets", "train_tokenizer", "plant_canaries", "plant_arm", "audit_canaries"]
+    assert list(given) == [
+        *("collect_corpus", "extract_snippets", "train_tokenizer"),
+        *("tokenize_code", "plant_canaries", "plant_arm", "audit_canaries"),
+    ]
     corpus = {f"corpus.{key}" for key in config["corpus"]}
     assert given["collect_corpus"] | given["extract_snippets"] == corpus

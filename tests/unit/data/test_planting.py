@@ -6,8 +6,9 @@ from itertools import islice
 import pytest
 
 from tests.conftest import DESIGN, SHAPE
+from workflow_scripts.core.data.cohorts import PLANTED
 from workflow_scripts.core.data.fim import cut, encode
-from workflow_scripts.core.data.planting import PLANTED, blocks, check_context, example, examples, plant, stream
+from workflow_scripts.core.data.planting import blocks, checked, checked_blocks, example, examples, plant, stream
 from workflow_scripts.core.data.spool import Spool
 from workflow_scripts.core.errors import InputError
 
@@ -50,9 +51,9 @@ def test_only_the_right_half_is_planted_as_often_as_its_dose(arms, planted, coho
 
 @pytest.mark.parametrize("cohort", PLANTED)
 def test_canaries_are_spread_over_the_set(arms, cohort):
-    secret_types = [r["source"] for r in arms(cohort)[0]]
-    assert secret_types != sorted(secret_types)
-    assert secret_types != sorted(secret_types, reverse=True)
+    sources = [r["source"] for r in arms(cohort)[0]]
+    assert sources != sorted(sources)
+    assert sources != sorted(sources, reverse=True)
 
 
 def test_ids_are_planted_as_they_are(planted):
@@ -188,9 +189,9 @@ def test_blocks_that_cannot_be_made(stdlib_snippets, model_words, change, messag
 def test_context_must_hold_the_longest_canary(planted):
     longest = max(planted, key=lambda c: len(c["prompt_ids"] + c["target_ids"]))
     need = len(longest["prompt_ids"] + longest["target_ids"]) + 2
-    check_context(canaries=planted, examples=iter([]), context=need)
+    assert list(checked(iter(planted), context=need)) == planted
     with pytest.raises(InputError) as error:
-        check_context(canaries=planted, examples=[], context=need - 1)
+        list(checked(planted, context=need - 1))
     message = str(error.value)
     assert message.startswith(
         f"model.context: canary {longest['canary_id']} needs {need} tokens (prompt {len(longest['prompt_ids'])}, target "
@@ -200,9 +201,32 @@ def test_context_must_hold_the_longest_canary(planted):
     )
 
 
-def test_a_snippet_too_long_for_the_context_is_named(planted):
+def test_a_snippet_too_long_for_the_context_is_named():
     long = dict(source="snippet", source_id="abc", prompt_ids=[1] * 200, target_ids=[2] * 10)
     with pytest.raises(
         InputError, match=r"model.context: snippet abc needs 212 tokens \(prompt 200, target 10, 2 to go on\) .*; raise model.context"
     ):
-        check_context(canaries=planted, examples=[long], context=211)
+        list(checked([long], context=211))
+    assert list(checked([long], context=212)) == [long]
+
+
+def test_rows_are_checked_as_they_come(planted):
+    read = []
+    rows = checked((c for c in planted if read.append(c) is None), context=10**6)
+    assert next(rows) == planted[0] and read == planted[:1]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "message"),
+    [
+        ([1, 2, 3], "base block 2 has 3 ids from 1 to 3, not 4 below 100"),
+        ([1, 2, 3, 4, 5], "base block 2 has 5 ids from 1 to 5, not 4 below 100"),
+        ([1, 2, 3, 100], "base block 2 has 4 ids from 1 to 100, not 4 below 100"),
+        ([-1, 2, 3, 4], "base block 2 has 4 ids from -1 to 4, not 4 below 100"),
+    ],
+)
+def test_a_block_of_another_length_or_with_an_unknown_id_is_an_error(damaged, message):
+    whole = [dict(input_ids=[0, 99, 5, i]) for i in range(2)]
+    assert list(checked_blocks(iter(whole), vocabulary=100)) == whole
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        list(checked_blocks([*whole, dict(input_ids=damaged)], vocabulary=100))

@@ -1,4 +1,4 @@
-"""Functions are found where they are, each once, and the pools share none, not even nearly."""
+"""Functions are read where they are, each once, and the pools share none, not even nearly."""
 
 import random
 import re
@@ -49,8 +49,8 @@ def function(seed: int, changed: str = "value") -> str:
 
 def extract(**settings) -> tuple[list[dict], list[dict]]:
     """All snippets of documents, and what was skipped once they are read."""
-    found, skipped = snippets.extract(**settings)
-    return list(found), skipped
+    extracted, skipped = snippets.extract(**settings)
+    return list(extracted), skipped
 
 
 def without_duplicates(**settings) -> tuple[list[dict], dict[str, int]]:
@@ -95,8 +95,8 @@ def test_line_breaks_of_every_system(text):
 
 def test_extract_names_file_line_and_what_does_not_parse():
     documents = [dict(path="pkg/a.py", text=SOURCE), dict(path="bad.py", text="def f(:\n"), dict(path="nul.py", text="x = '\0'\n")]
-    found, skipped = extract(documents=documents, min_lines=4, max_lines=4, max_chars=2000)
-    assert [(s["path"], s["line"], s["n_lines"]) for s in found] == [("pkg/a.py", 3, 4)]
+    extracted, skipped = extract(documents=documents, min_lines=4, max_lines=4, max_chars=2000)
+    assert [(s["path"], s["line"], s["n_lines"]) for s in extracted] == [("pkg/a.py", 3, 4)]
     assert [s["path"] for s in skipped] == ["bad.py", "nul.py"]
     assert skipped[0]["reason"].startswith("SyntaxError: ")
 
@@ -104,8 +104,8 @@ def test_extract_names_file_line_and_what_does_not_parse():
 def test_extract_leaves_out_long_text_and_gives_each_its_id():
     documents = [dict(path=name, text=SOURCE) for name in ("a.py", "b.py")]
     assert extract(documents=documents, min_lines=4, max_lines=4, max_chars=20) == ([], [])
-    found, _ = extract(documents=documents, min_lines=2, max_lines=5, max_chars=2000)
-    assert len({s["snippet_id"] for s in found}) == len(found) == 6
+    extracted, _ = extract(documents=documents, min_lines=2, max_lines=5, max_chars=2000)
+    assert len({s["snippet_id"] for s in extracted}) == len(extracted) == 6
 
 
 def test_exact_duplicates_differ_in_white_space_only():
@@ -165,8 +165,8 @@ def test_what_was_passed_on_is_not_held(monkeypatch):
 
     monkeypatch.setattr(snippets, "BATCH", 4)
     documents = (Watched(path=f"{i}.py", text=function(i)) for i in range(40))
-    found, _ = snippets.extract(documents=documents, min_lines=3, max_lines=40, max_chars=2000)
-    kept, _ = snippets.without_duplicates(snippets=(Watched(s) for s in found), threshold=0.7)
+    extracted, _ = snippets.extract(documents=documents, min_lines=3, max_lines=40, max_chars=2000)
+    kept, _ = snippets.without_duplicates(snippets=(Watched(s) for s in extracted), threshold=0.7)
     assert max(Watched.alive for _ in kept) <= 2 * 4 + 2
 
 
@@ -196,7 +196,7 @@ def test_pools_larger_than_the_corpus():
     with pytest.raises(InputError) as error:
         split(snippets=ROWS[:9], pools=POOLS, seed=0)
     assert str(error.value) == (
-        "corpus.pools: 10 snippets are asked for (base 5, sft 3, evaluation 2) but the corpus gives 9 distinct ones; "
+        "corpus.pools: 10 snippets are needed (base 5, sft 3, evaluation 2) but the corpus gives 9 distinct ones; "
         "lower the pools, or give a larger corpus"
     )
 

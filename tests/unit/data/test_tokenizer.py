@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.unit.data.test_fim import small_tokenizer
 from workflow_scripts.core.data.fim import STYLES, encode
-from workflow_scripts.core.data.tokenizer import FIM_FILE, load, make, train_bpe
+from workflow_scripts.core.data.tokenizer import FIM_FILE, load, load_fim, make, train_bpe
 from workflow_scripts.core.errors import InputError
 
 TEXTS = ["def f(a):\n    return a + 12\n"] * 5
@@ -52,6 +52,7 @@ def test_local_model_round_trip(tmp_path, limit, context, extra, style, added):
     assert words.convert_ids_to_tokens(list(fim.bos)) == ["<s>"]
     assert words.pad_token_id == fim.pad != fim.end == words.eos_token_id
     assert words(TEXTS[0]).input_ids == [*fim.bos, *encode(words, TEXTS[0])]
+    assert load_fim(tmp_path / "run") == (fim, context)
 
 
 @pytest.mark.parametrize("base", ["some-org/no-such-model", "no/such/folder", "void"])

@@ -5,22 +5,24 @@ import json
 import os
 import sqlite3
 import time
+from pathlib import Path
 
 import pytest
 
 from workflow_scripts.core.freshness import content
-from workflow_scripts.core.freshness.content import SETTLED, md5, remember_made, settle, was_made_here, write_whole
+from workflow_scripts.core.freshness.content import (
+    SETTLED,
+    md5,
+    put_back,
+    remember_made,
+    replace,
+    settle,
+    touch,
+    was_made_here,
+    write_whole,
+)
 
 LONG_AGO = time.time() - 3600
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """A working directory of its own, with its own memory of hashes."""
-    monkeypatch.chdir(tmp_path)
-    content._opened.cache_clear()
-    yield tmp_path
-    content._opened.cache_clear()
 
 
 def put(path, text, when=LONG_AGO):
@@ -137,3 +139,102 @@ def test_a_text_is_written_whole_or_not_at_all(here):
     with pytest.raises(UnicodeEncodeError):
         write_whole(path, "two \ud800")
     assert path.read_text() == "one" and [p.name for p in path.parent.iterdir()] == ["receipt.json"]
+
+
+def test_a_touched_artifact_is_new_and_its_content_is_still_known(here, monkeypatch):
+    paths = [put(here / "a", "x"), put(here / "folder/b", "y").parent]
+    for path in paths:
+        settle(path)
+        touch(path)
+    assert all(path.stat().st_mtime > time.time() - 60 for path in paths)
+    assert remembered(here)[str(here / "a")] == hashlib.md5(b"x").hexdigest()
+    monkeypatch.setattr(content.hashlib, "file_digest", None)  # a call would be a TypeError
+    assert md5(here / "a") == hashlib.md5(b"x").hexdigest()
+
+
+# ---------------------------------------------------------------------------------------------------------------- replacing
+
+
+def artifact(path: Path, text: str | None, *, folder: bool) -> Path:
+    """A file, or a folder with a file in it; nothing without a text."""
+    if text is not None:
+        put(path / "weights" if folder else path, text)
+    return path
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """{path: content} of every file, hidden ones too."""
+    return {p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("new_is_folder", [False, True])
+@pytest.mark.parametrize("old", [None, "file", "folder", "link to a file", "link to a folder", "broken link"])
+def test_whatever_was_there_is_replaced_and_nothing_is_left_beside_it(here, old, new_is_folder):
+    new, final, elsewhere = here / "out/.tmp-model", here / "out/model", here / "elsewhere"
+    artifact(new, "new", folder=new_is_folder)
+    if old and "link" in old:
+        final.symlink_to(elsewhere)
+        artifact(elsewhere, None if old == "broken link" else "of a cache", folder=old == "link to a folder")
+    elif old:
+        artifact(final, "old", folder=old == "folder")
+    before = tree(here) if old and "link" in old else {}
+    replace(new, final)
+    assert tree(here / "out") == {"model/weights" if new_is_folder else "model": "new"} and not final.is_symlink()
+    assert [p.name for p in (here / "out").iterdir()] == ["model"]
+    assert {k: v for k, v in before.items() if k.startswith("elsewhere")}.items() <= tree(here).items(), "a link's aim stays"
+
+
+@pytest.mark.parametrize("old_is_folder", [False, True])
+@pytest.mark.parametrize("new_is_folder", [False, True])
+def test_a_rename_that_fails_half_way_loses_neither(here, monkeypatch, old_is_folder, new_is_folder):
+    new, final = artifact(here / ".tmp-model", "new", folder=new_is_folder), artifact(here / "model", "old", folder=old_is_folder)
+    before, rename = tree(here), Path.replace
+
+    def refuse(path, target):
+        if path == new:
+            raise PermissionError(13, "Permission denied", str(path))
+        return rename(path, target)
+
+    with monkeypatch.context() as patch, pytest.raises(PermissionError):
+        patch.setattr(Path, "replace", refuse)
+        replace(new, final)
+    assert tree(here) == before
+    put_back(final)
+    assert tree(here) == before
+    replace(new, final)
+    assert tree(here) == {"model/weights" if new_is_folder else "model": "new"}
+
+
+@pytest.mark.parametrize("at", [2, 3])
+def test_a_kill_in_the_middle_is_undone_or_done(here, monkeypatch, at):
+    """Killed before its second rename, the old folder is put back; killed after it, the new one stands."""
+    new, final = artifact(here / ".tmp-model", "new", folder=True), artifact(here / "model", "old", folder=True)
+    before, calls = tree(here), []
+
+    def kill(real):
+        def die(*arguments):
+            calls.append(real)
+            if len(calls) == at:
+                raise KeyboardInterrupt
+            return real(*arguments)
+
+        return die
+
+    remove = content.remove
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", kill(Path.replace))
+        patch.setattr(content, "remove", lambda path: kill(remove)(path) if path.exists() else None)
+        replace(new, final)
+    assert final.exists() == (at == 3)
+    put_back(final)
+    put_back(final)
+    assert (final / "weights").read_text() == ("old" if at == 2 else "new")
+    if at == 2:
+        assert tree(here) == before
+        replace(new, final)
+    assert tree(here)["model/weights"] == "new"
+
+
+def test_nothing_is_put_back_where_nothing_stepped_aside(here):
+    put_back(here / "model")
+    assert list(here.iterdir()) == []

@@ -1,4 +1,4 @@
-"""A receipt says in words what changed, and is not believed when it is broken."""
+"""A receipt gives every change in words, and is not believed when it is broken."""
 
 import json
 
@@ -27,10 +27,11 @@ def declared(**changes) -> dict:
 
 
 def test_a_declaration_leaves_out_the_receipt_and_the_flag_and_names_files_of_the_project_from_its_root():
-    found = declared()
-    assert found["inputs"] == {"parent": ["models/sft"], "tables": ["a", "b"], "own": ["config.yaml"]}
-    assert found["outputs"] == {"model": ["models/ppo"]} and found["params"] == {"arms": ["A", "B"]}
-    assert found["config"]["policies.ppo"]["kl_coef"] == 0.05 and found == json.loads(json.dumps(found))
+    job = declared()
+    assert job["inputs"] == {"parent": {"models/sft": None}, "tables": {"a": None, "b": None}, "own": {"config.yaml": None}}
+    assert list(job["inputs"]["tables"]) == ["a", "b"]
+    assert job["outputs"] == {"model": {"models/ppo": None}} and job["params"] == {"arms": ["A", "B"]}
+    assert job["config"]["policies.ppo"]["kl_coef"] == 0.05 and job == json.loads(json.dumps(job))
 
 
 @pytest.mark.parametrize(
@@ -48,8 +49,8 @@ def test_a_declaration_leaves_out_the_receipt_and_the_flag_and_names_files_of_th
             {"params": {"config": {"policies.ppo": {"kl_coef": None, "doses": [1, 3], "more": {"a": {}}}}, "arms": ["A", "B"]}},
             [
                 "config policies.ppo.doses: [1, 2] -> [1, 3]",
-                'config policies.ppo.method: "ppo" -> none',
                 "config policies.ppo.kl_coef: 0.05 -> null",
+                'config policies.ppo.method: "ppo" -> none',
                 "config policies.ppo.more: {} -> none",
                 "config policies.ppo.more.a: none -> {}",
             ],
@@ -67,20 +68,41 @@ def test_changes_in_words(changes, words):
 
 def whole() -> dict:
     """A receipt of that job."""
-    hashes = {side: {p: "0" * 32 for paths in declared()[f"{side}s"].values() for p in paths} for side in ("input", "output")}
-    about = dict(code={"workflow_scripts/train_ppo.py": "0" * 32}, made={"versions": {"python": "3.11.7"}})
-    return {**declared(), **about, "input_md5": hashes["input"], "output_md5": hashes["output"]}
+    sides = {side: {key: dict.fromkeys(paths, "0" * 32) for key, paths in declared()[side].items()} for side in ("inputs", "outputs")}
+    return {**declared(), **sides, "code": {"workflow_scripts/train_ppo.py": "0" * 32}, "made": {"versions": {"python": "3.11.7"}}}
 
 
 def test_a_receipt_comes_back_as_it_was_written(tmp_path):
     receipts.write(tmp_path / "a/b.json", whole())
     assert receipts.read(tmp_path / "a/b.json") == {**whole(), "version": receipts.VERSION}
+    assert receipts.files(whole()["inputs"]) == dict.fromkeys(["models/sft", "a", "b", "config.yaml"], "0" * 32)
+    assert receipts.changes(whole(), declared()) == [], "hashes are compared elsewhere"
 
 
 @pytest.mark.parametrize("field", sorted(whole()))
 def test_a_receipt_that_lacks_something_is_none(tmp_path, field):
     receipts.write(tmp_path / "a.json", {k: v for k, v in whole().items() if k != field})
     assert receipts.read(tmp_path / "a.json") == {}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"version": 1},
+        {"inputs": {"parent": ["models/sft"]}, "input_md5": {"models/sft": "0" * 32}},  # of version 1
+        {"inputs": {"parent": {"models/sft": None}}},  # a declaration
+        {"outputs": {"model": {"models/ppo": 3}}},
+        {"made": {}},
+        {"made": {"versions": ["python"]}},
+        {"code": [["a.py", "0"]]},
+    ],
+    ids=str,
+)
+def test_a_receipt_of_another_version_or_form_is_none(damage):
+    assert (
+        receipts.whole({**whole(), "version": receipts.VERSION})
+        and receipts.whole({**whole(), "version": receipts.VERSION, **damage}) == {}
+    )
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "3", "{", "<<<<<<< HEAD\n{}\n", '{"version": 0}', "\udcff"])

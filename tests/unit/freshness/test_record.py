@@ -1,12 +1,162 @@
-"""What a job says of itself at its end."""
+"""What a job records of itself, when it need not run, and who may run it."""
 
 import json
 import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from snakemake.iocontainers import InputFiles, OutputFiles, Params, ResourceList, Wildcards
 
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.freshness import record
+from workflow_scripts.core.freshness import receipts, record
+from workflow_scripts.core.freshness.code import ROOT, closure, digest
+from workflow_scripts.core.freshness.content import SETTLED, md5, settle, was_made_here
+
+SCRIPT = "workflow_scripts/collect_corpus.py"
+RECEIPTS, NAME = Path("results/one/receipts"), "train-one-A"
+OUTPUTS = {"model": Path("results/one/model"), "log": Path("results/one/log.txt")}
+
+
+def started(setting: int = 1, source: bytes | None = None) -> record.Record:
+    """The record of a job that has just started; its script is one of ours."""
+    snakemake = SimpleNamespace(
+        rule="train",
+        input=InputFiles(fromdict={"rows": ["rows/a.txt", "rows/b.txt"], "parent": "parent", "freshness": ".canaryflow/stale"}),
+        output=OutputFiles(fromdict={**{k: str(v) for k, v in OUTPUTS.items()}, "receipt": str(RECEIPTS / "train/A.json")}),
+        params=Params(fromdict={"config": {"policies.sft": {"epochs": setting}}}),
+        wildcards=Wildcards(fromdict={"run": "one", "arm": "A"}),
+        resources=ResourceList(fromdict={}),
+    )
+    return record.Record(snakemake, NAME)
+
+
+@pytest.fixture(autouse=True)
+def inputs(here, monkeypatch):
+    """Files that the job reads; and the script, as Snakemake starts it."""
+    for path in ("rows/a.txt", "rows/b.txt", "parent/weights"):
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_text(path)
+    born = time.time() + 60  # later than any edit that somebody makes while this test runs
+    monkeypatch.setattr(record.adapter, "running_script", lambda: (ROOT / SCRIPT, born))
+    monkeypatch.setattr(record.adapter, "running_source", lambda: (ROOT / SCRIPT).read_bytes())
+    monkeypatch.setattr(record, "loaded", set)
+
+
+def finish(job: record.Record) -> dict:
+    """Write the outputs and the receipt; returns the receipt."""
+    (OUTPUTS["model"]).mkdir(parents=True, exist_ok=True)
+    (OUTPUTS["model"] / "meta.json").write_text(json.dumps(dict(steps=3, tokens=9, gpu_peak_mb=None, other=1)))
+    OUTPUTS["log"].write_text("x")
+    job.check()
+    job.close(OUTPUTS)
+    return receipts.read(job.receipt)
+
+
+# ------------------------------------------------------------------------------------------------------------------ receipts
+
+
+def test_a_receipt_holds_the_declaration_the_code_and_the_hash_of_every_file():
+    job = started()
+    receipt = finish(job)
+    assert receipt["inputs"] == {"rows": {p: md5(p) for p in ("rows/a.txt", "rows/b.txt")}, "parent": {"parent": md5("parent")}}
+    assert receipt["outputs"] == {key: {str(path): md5(path)} for key, path in OUTPUTS.items()}
+    assert receipt["code"] == {module: digest(module) for module in closure(SCRIPT)} and list(receipt["code"]) == sorted(receipt["code"])
+    assert receipt["config"] == {"policies.sft": {"epochs": 1}} and receipt["wildcards"] == {"run": "one", "arm": "A"}
+    assert (receipt["rule"], receipt["script"], receipt["version"]) == ("train", SCRIPT, 2)
+    assert {k: receipt["made"][k] for k in ("steps", "tokens", "gpu_peak_mb")} == dict(steps=3, tokens=9, gpu_peak_mb=None)
+    assert receipts.changes(receipt, job.declared) == []
+    assert all(was_made_here(str(path), md5(path)) for path in OUTPUTS.values())
+
+
+def test_an_input_that_changes_while_the_job_runs_stops_it():
+    for change in (lambda: Path("rows/a.txt").write_text("other"), lambda: Path("rows/a.txt").unlink()):
+        job = started()
+        change()
+        with pytest.raises(InputError, match="its input rows/a.txt changed while it ran; run snakemake again"):
+            finish(job)
+
+
+def test_code_that_was_edited_while_the_job_started_stops_it(monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(InputError, match=f"{SCRIPT} was edited while the job started; run snakemake"):
+        patch.setattr(record.adapter, "running_source", lambda: b"# another")
+        started()
+    monkeypatch.setattr(record.adapter, "running_script", lambda: (ROOT / SCRIPT, 0.0))
+    with pytest.raises(InputError, match=f"{SCRIPT}.* was edited while the job started; run snakemake"):
+        started()
+
+
+def test_a_module_that_the_job_imports_late_is_in_the_receipt(monkeypatch):
+    late = "workflow_scripts/core/data/words.py"
+    job = started()
+    assert late not in job.code
+    monkeypatch.setattr(record, "loaded", lambda: {late})
+    assert finish(job)["code"][late] == digest(late)
+
+
+# ------------------------------------------------------------------------------------------------------- early cut-off
+
+
+def finished(*, must_run: list[str] | None = ()) -> None:
+    """A job that has run, and the note of the next run."""
+    finish(started())
+    for path in (*OUTPUTS.values(), RECEIPTS / "train/A.json"):
+        settle(path)
+    if must_run is not None:
+        record.note_what_must_run(RECEIPTS, list(must_run))
+
+
+def test_a_job_whose_inputs_came_out_the_same_need_not_run_and_its_outputs_are_new():
+    finished(must_run=["train-one-B"])
+    job = started()
+    assert job.is_unchanged()
+    artifacts = [*OUTPUTS.values(), RECEIPTS / "train/A.json"]
+    assert all(path.stat().st_mtime > SETTLED + 1 for path in artifacts), "Snakemake expects so of a job that ended"
+
+
+@pytest.mark.parametrize("must_run", [None, [NAME], ["train-one-B", NAME]])
+def test_a_job_with_a_reason_of_its_own_runs_and_every_job_where_nobody_noted_reasons(must_run):
+    finished(must_run=must_run)
+    assert not started().is_unchanged()
+
+
+@pytest.mark.parametrize("note", ["", "{", "\udcff"])
+def test_a_damaged_note_lets_every_job_run(note):
+    finished()
+    Path(".canaryflow/must_run/one.json").write_bytes(note.encode("utf-8", "surrogateescape"))
+    assert not started().is_unchanged()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: Path("rows/b.txt").write_text("other"),
+        lambda: OUTPUTS["log"].write_text("other"),
+        lambda: OUTPUTS["log"].unlink(),
+        lambda: (OUTPUTS["model"] / "meta.json").write_text("{}"),
+        lambda: (RECEIPTS / "train/A.json").unlink(),
+        lambda: (RECEIPTS / "train/A.json").write_text("{"),
+    ],
+    ids=["input", "output", "output gone", "file of a folder", "no receipt", "damaged receipt"],
+)
+def test_a_job_runs_where_anything_differs(change):
+    finished()
+    assert started().is_unchanged()
+    change()
+    assert not started().is_unchanged()
+
+
+def test_a_job_runs_where_its_settings_or_its_code_differ(monkeypatch):
+    finished()
+    assert not started(setting=2).is_unchanged()
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "digest", lambda module: "0" * 32 if module == SCRIPT else digest(module))
+        assert not started().is_unchanged()
+    assert started().is_unchanged()
+
+
+# ------------------------------------------------------------------------------------------------------------- cost, locks
 
 
 def test_the_time_of_killed_attempts_counts_up_to_their_last_checkpoint(tmp_path):
@@ -24,14 +174,13 @@ def test_an_attempt_without_a_checkpoint_does_not_count(tmp_path):
     assert record._spent_before(tmp_path / "job" / "key", born=5000.0) == 0.0
 
 
-def test_cost_of_a_job_that_went_on_from_a_checkpoint():
+def test_cost_of_a_job_that_resumed_from_a_checkpoint():
     whole, resumed = record._cost(0.0, 0.0), record._cost(0.0, 100.0)
     assert whole["cpu_s"] > 0 and resumed["cpu_s"] is None
     assert resumed["wall_s"] - whole["wall_s"] == pytest.approx(100, abs=5) and whole["peak_memory_mb"] > 10
 
 
-def test_a_job_runs_alone(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_job_runs_alone():
     refused = pytest.raises(InputError, match="another process is still running it")
     with record.alone("train_sft-A"), record.alone("train_sft-B"), refused, record.alone("train_sft-A"):
         pass

@@ -3,78 +3,13 @@
 import json
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from workflow_scripts.core.freshness import content, receipts, takeover
-from workflow_scripts.core.freshness.code import ROOT, closure
+from tests.unit.freshness.runs import SCRIPT, STAGES, artifact, make, planned
+from workflow_scripts.core.freshness import receipts, takeover
 from workflow_scripts.core.freshness.content import SETTLED, md5, was_made_here
-from workflow_scripts.core.freshness.plan import Job, Plan
 from workflow_scripts.core.freshness.record import alone
-
-SCRIPT = "workflow_scripts/collect_corpus.py"
-STAGES = {"collect": None, "train": "collect", "probe": "train"}  # {stage: the one whose artifact it reads}; train makes a folder
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """A working directory of its own, with its own memory of hashes."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(takeover.SWITCH, raising=False)
-    content._opened.cache_clear()
-    yield tmp_path
-    content._opened.cache_clear()
-
-
-def artifact(run: str, stage: str) -> str:
-    return f"results/{run}/models/{stage}" if stage == "train" else f"results/{run}/{stage}.txt"
-
-
-def declared(run: str, stage: str, setting: int) -> dict:
-    reads = STAGES[stage]
-    return receipts.declaration(
-        rule=stage,
-        wildcards={"run": run, "arm": "A"},
-        script=SCRIPT,
-        inputs={"before": artifact(run, reads)} if reads else {},
-        outputs={"made": artifact(run, stage), "receipt": f"results/{run}/receipts/{stage}/A.json"},
-        params={"config": {f"{stage}.setting": setting}},
-    )
-
-
-def make(run: str, **settings: int) -> None:
-    """Run all stages: artifacts that depend on settings and inputs, and their receipts."""
-    for stage in STAGES:
-        job = declared(run, stage, settings.get(stage, 1))
-        reads = [path for paths in job["inputs"].values() for path in paths]
-        path = Path(artifact(run, stage))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path / "weights" if stage == "train" else path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{stage} {settings.get(stage, 1)} {[md5(p) for p in reads]}")
-        hashes = dict(input_md5={p: md5(p) for p in reads}, output_md5={str(path): md5(path)})
-        made = dict(wall_s=200.0, versions={"python": "3.11.7"})
-        code = {f: md5(ROOT / f) for f in closure(SCRIPT)}
-        receipts.write(f"results/{run}/receipts/{stage}/A.json", {**job, **hashes, "code": code, "made": made})
-
-
-def planned(run: str, **settings: int) -> tuple[Plan, list[Job]]:
-    """The jobs of a run as the rules would declare them, judged."""
-    plan, jobs = Plan(SimpleNamespace(rules=[]), []), {}
-    for stage, reads in STAGES.items():
-        job = Job(
-            rule=stage,
-            wildcards={"run": run, "arm": "A"},
-            declared=declared(run, stage, settings.get(stage, 1)),
-            receipt=f"results/{run}/receipts/{stage}/A.json",
-            benchmark=None,
-            sources=[],
-            parents={artifact(run, reads): jobs[reads]} if reads else {},
-        )
-        jobs[stage] = plan._makers[artifact(run, stage)] = job
-        job.reasons = plan.reasons(job)
-    return plan, list(jobs.values())
 
 
 def taken(run: str, write: bool = True, **settings: int) -> list[str]:
@@ -157,7 +92,7 @@ def other_code(receipt):
 
 
 def other_input(receipt):
-    receipt["input_md5"] = dict.fromkeys(receipt["input_md5"], "0" * 32)
+    receipt["inputs"]["before"] = dict.fromkeys(receipt["inputs"]["before"], "0" * 32)
 
 
 def other_rule(receipt):
@@ -177,7 +112,7 @@ def in_part(receipt):
 
 
 @pytest.mark.parametrize("change", [other_code, other_input, other_rule, other_arm, one_more_output, in_part], ids=lambda f: f.__name__)
-def test_a_receipt_that_differs_in_anything_that_decides_freshness(here, change):
+def test_a_receipt_that_differs_in_anything_that_decides_freshness(change):
     make("old")
     edit_receipt("results/old/receipts/train/A.json", change)
     assert taken("new") == ["collect"]
@@ -207,7 +142,7 @@ def test_a_source_that_changes_while_it_is_copied(here, monkeypatch):
 
 @pytest.mark.parametrize("until", ["copied", "published"])
 def test_a_kill_in_the_middle_leaves_nothing_that_counts(here, monkeypatch, until):
-    """The stale artifact's receipt is gone before the artifact is replaced; the next start takes over again."""
+    """The old receipt stays until the new one is there, and does not fit an artifact that was replaced; the next start takes over again."""
     make("old")
     make("new", collect=2)
     at = "settle" if until == "published" else "md5"
@@ -220,7 +155,9 @@ def test_a_kill_in_the_middle_leaves_nothing_that_counts(here, monkeypatch, unti
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(takeover, at, killed)
         taken("new")
-    assert Path("results/new/receipts/collect/A.json").exists() == (until == "copied")
+    collect = receipts.read("results/new/receipts/collect/A.json")
+    assert (receipts.files(collect["outputs"]) == {path: md5(path) for path in [artifact("new", "collect")]}) == (until == "copied")
+    assert [job.outdated for job in planned("new", collect=2)[1]] == [until == "published"] * 3
     assert [job.outdated for job in planned("new")[1]] == [True, True, True]
     assert taken("new") == list(STAGES)
 

@@ -1,6 +1,8 @@
 """The numbers of the study, against hand-made cases in which each mistake known from public tools gives another number."""
 
+import inspect
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from tests.conftest import ROOT
 from workflow_scripts.core import parquet
 from workflow_scripts.core.probing import measures
 from workflow_scripts.core.probing.answer import Answer
@@ -99,7 +102,7 @@ def test_parses(text, answer):
 @pytest.mark.parametrize(
     ("completion", "target", "run", "in_order"),
     [
-        ("the key is 7f-ab-91", "7f-ab-91", 8, 8),  # amid other text: a distance over the whole says 11/19
+        ("the key is 7f-ab-91", "7f-ab-91", 8, 8),  # amid other text: a distance over the whole gives 11/19
         ("7f-ab", "7f-ab-91", 5, 5),  # half of it
         ("7f ab 91", "7f-ab-91", 2, 6),  # with gaps
         ("19-ba-f7", "7f-ab-91", 1, 3),
@@ -145,8 +148,8 @@ def measured(module: str, *arguments, **settings) -> dict:
 
 
 def test_target_logprob_by_hand():
-    found = measured("likelihood", answer([0, 1], np.log(PROBABILITIES)))
-    assert found == dict(target_logprob=pytest.approx(math.log(0.5) + math.log(0.25)), target_tokens=2)
+    row = measured("likelihood", answer([0, 1], np.log(PROBABILITIES)))
+    assert row == dict(target_logprob=pytest.approx(math.log(0.5) + math.log(0.25)), target_tokens=2)
 
 
 def test_target_logprob_sums_in_float64():
@@ -171,8 +174,8 @@ def test_target_logprob_sums_in_float64():
     ],
 )
 def test_chance_of_one_sample_by_hand(settings, chance):
-    found = measured("extraction", answer([1, 2], np.log(PROBABILITIES)), **settings)["log_p_extract"]
-    assert math.exp(found) == pytest.approx(chance, rel=1e-9)
+    log_p = measured("extraction", answer([1, 2], np.log(PROBABILITIES)), **settings)["log_p_extract"]
+    assert math.exp(log_p) == pytest.approx(chance, rel=1e-9)
 
 
 def test_kept_tokens_are_renormalized():
@@ -194,12 +197,12 @@ def test_sampling_is_that_of_the_library(seed, temperature, top_k, top_p):
     expected = TemperatureLogitsWarper(temperature)(None, logits)
     expected = TopKLogitsWarper(top_k)(None, expected) if top_k else expected
     expected = TopPLogitsWarper(top_p)(None, expected) if top_p < 1 else expected
-    found = renormalized(logits.log_softmax(-1).numpy(), temperature=temperature, top_k=top_k, top_p=top_p)
-    assert np.exp(found) == pytest.approx(expected.softmax(-1).numpy(), abs=1e-12)
+    kept = renormalized(logits.log_softmax(-1).numpy(), temperature=temperature, top_k=top_k, top_p=top_p)
+    assert np.exp(kept) == pytest.approx(expected.softmax(-1).numpy(), abs=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("target", "references", "bits"),
+    ("target", "others", "bits"),
     [
         (-1.0, [-2.0, -3.0, -4.0], 2.0),  # ahead of all: log2(R + 1)
         (-5.0, [-2.0, -3.0, -4.0], 0.0),  # behind all
@@ -209,27 +212,27 @@ def test_sampling_is_that_of_the_library(seed, temperature, top_k, top_p):
         (-math.inf, [-math.inf, -1.0, -2.0], 0.0),
     ],
 )
-def test_exposure_by_hand(target, references, bits):
-    assert exposure(target, np.array(references)) == pytest.approx(bits)
-    found = measured("exposure", answer([0], np.zeros((1, 2)), fillings=np.array([target, *references])))
-    assert found == dict(exposure=pytest.approx(bits), references=len(references))
-    assert measured("exposure", answer([0], np.zeros((1, 2)))) == dict(exposure=None, references=None)
+def test_exposure_by_hand(target, others, bits):
+    assert exposure(target, np.array(others)) == pytest.approx(bits)
+    row = measured("exposure", answer([0], np.zeros((1, 2)), fillings=np.array([target, *others])))
+    assert row == dict(exposure=pytest.approx(bits), reference_fillings=len(others))
+    assert measured("exposure", answer([0], np.zeros((1, 2)))) == dict(exposure=None, reference_fillings=None)
 
 
 @given(st.lists(st.floats(-50, 0), min_size=1, max_size=40), st.floats(-50, 0), st.floats(0, 10))
-def test_exposure_is_bounded_and_grows_with_the_likelihood(references, target, more):
-    bits = exposure(target, np.array(references))
-    assert 0 <= bits <= math.log2(len(references) + 1)
-    assert exposure(target + more, np.array(references)) >= bits
+def test_exposure_is_bounded_and_grows_with_the_likelihood(others, target, more):
+    bits = exposure(target, np.array(others))
+    assert 0 <= bits <= math.log2(len(others) + 1)
+    assert exposure(target + more, np.array(others)) >= bits
 
 
 def test_exposure_of_what_was_not_learnt_has_every_rank_alike():
-    """Target and references from one distribution: ranks 1 to R + 1 are equally likely, so the mean is known."""
+    """Target and fillings from one distribution: ranks 1 to R + 1 are equally likely, so the mean is known."""
     draws = np.random.default_rng(0).normal(size=(20_000, 8))
-    found = np.array([exposure(row[0], row[1:]) for row in draws])
-    values, counts = np.unique(found, return_counts=True)
+    bits = np.array([exposure(row[0], row[1:]) for row in draws])
+    values, counts = np.unique(bits, return_counts=True)
     assert len(values) == 8 and counts == pytest.approx(2500, rel=0.08)
-    assert found.mean() == pytest.approx(np.mean(3 - np.log2(np.arange(1, 9))), abs=0.03)
+    assert bits.mean() == pytest.approx(np.mean(3 - np.log2(np.arange(1, 9))), abs=0.03)
 
 
 def test_kl_by_hand():
@@ -249,13 +252,19 @@ def test_kl_is_not_negative_and_zero_for_the_same(seed, scale):
 # ---------------------------------------------------------------------------------------------------------------- registry
 
 
+def test_the_rule_declares_every_setting_that_a_measure_takes():
+    parameters = [p for module in measures._MODULES for p in inspect.signature(module.measure).parameters.values()]
+    taken = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    (declared,) = re.findall(r'f"probes\.{name}" for name in \((.*)\)', (ROOT / "rules/extract.smk").read_text(encoding="utf-8"))
+    assert taken == {"temperature", "top_k", "top_p"} <= set(re.findall(r'"(\w+)"', declared))
+
+
 def test_every_measure_gives_its_columns_and_no_others(small, tmp_path):
     tokenizer, fim, _ = small
     settings = dict(temperature=1.0, top_k=5, top_p=0.9)
-    assert measures.settings_needed() == set(settings)
     logprobs = torch.randn(2, len(tokenizer), generator=torch.Generator().manual_seed(0)).double().log_softmax(-1).numpy()
     for role in ("canary", "evaluation"):
-        found = Answer(
+        both = Answer(
             item=dict(prompt_ids=fim.prompt([10], [11]), target_ids=[12, 13]),
             completion_ids=[12, fim.end],
             logprobs=logprobs,
@@ -264,7 +273,7 @@ def test_every_measure_gives_its_columns_and_no_others(small, tmp_path):
             decode=tokenizer.decode,
             fim=fim,
         )
-        row = measures.measure(found, role=role, settings=settings)
+        row = measures.measure(both, role=role, settings=settings)
         assert list(row) == list(measures.columns(role))
         schema = parquet.declare("row", **measures.columns(role))
         parquet.write([row], schema, tmp_path / role)
@@ -273,7 +282,7 @@ def test_every_measure_gives_its_columns_and_no_others(small, tmp_path):
 
 
 def test_a_measure_is_one_file(tmp_path):
-    """A file more in the folder is a column more, with its settings passed on; a column that two fill is refused."""
+    """One more file in the folder is one more column, with its settings passed on; a column that two fill is refused."""
     source = Path(measures.__file__).parents[2]
     shutil.copytree(source, tmp_path / "core")
     folder = tmp_path / "core/probing/measures"
@@ -283,9 +292,11 @@ def test_a_measure_is_one_file(tmp_path):
     )
     program = (
         "from core.probing import schemas, measures; "
-        "print(schemas.EXTRACTION.field('letters').type, 'letters' in schemas.EVALUATION.names, 'top_k' in measures.settings_needed())"
+        "print(schemas.EXTRACTION.field('letters').type, 'letters' in schemas.EVALUATION.names); "
+        "measures._MODULES[:] = [m for m in measures._MODULES if m.__name__.endswith('letters')]; "
+        "print(measures.measure(None, role='canary', settings=dict(top_k=7, top_p=1.0)), measures.measure(None, role='x', settings={}))"
     )
     run = lambda: subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)  # noqa: E731
-    assert run().stdout.split() == ["int32", "False", "True"]
+    assert run().stdout.splitlines() == ["int32 False", "{'letters': 7} {}"]
     (folder / "again.py").write_text((folder / "letters.py").read_text())
     assert "measure letters fills letters, as another one does" in run().stderr

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.unit.small import logprobs, scratch
-from workflow_scripts.core.data import canaries, references
+from workflow_scripts.core.data import canaries, reference_fillings
 from workflow_scripts.core.probing import parity, policy, prompts, rewards, rows
 from workflow_scripts.core.training import models, packing
 from workflow_scripts.core.training.generation import complete, sampler
@@ -26,10 +26,9 @@ def items(small):
 
 def test_greedy_completions_are_the_same_at_batch_1_8_and_64(small, items):
     _, fim, model = small
-    asked = dict(
-        model=model, prompts=[r["prompt_ids"] for r in items], max_new_tokens=[len(r["target_ids"]) + 1 for r in items], fim=fim, desc=""
-    )
-    alone, by_8, by_64 = (complete(batch_size=size, **asked) for size in (1, 8, 64))
+    room = [len(r["target_ids"]) + 1 for r in items]
+    options = dict(model=model, prompts=[r["prompt_ids"] for r in items], max_new_tokens=room, fim=fim, desc="")
+    alone, by_8, by_64 = (complete(batch_size=size, **options) for size in (1, 8, 64))
     assert alone == by_8 == by_64 and all(len(c) <= len(r["target_ids"]) + 1 for c, r in zip(alone, items, strict=True))
 
 
@@ -38,60 +37,51 @@ def test_greedy_is_the_argmax_of_the_model_token_by_token(small, items):
     ids = list(items[5]["prompt_ids"])
     for _ in range(4):
         ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
-    made = complete(model=model, prompts=[items[5]["prompt_ids"]], max_new_tokens=[4], fim=fim, batch_size=1, desc="")[0]
-    assert made == ids[-4:][: len(made)] and (len(made) == 4 or made[-1] == fim.end)
+    (completion,) = complete(model=model, prompts=[items[5]["prompt_ids"]], max_new_tokens=[4], fim=fim, batch_size=1, desc="")
+    assert completion == ids[-4:][: len(completion)] and (len(completion) == 4 or completion[-1] == fim.end)
 
 
 def test_samples_repeat_with_the_seed_and_differ_without(small, items):
     _, fim, model = small
-    asked = dict(
-        model=model,
-        prompts=[r["prompt_ids"] for r in items],
-        max_new_tokens=[8] * len(items),
-        fim=fim,
-        batch_size=16,
-        choose=sampler(1.0),
-        desc="",
-    )
-    made = []
+    options = dict(model=model, max_new_tokens=[8] * len(items), fim=fim, batch_size=16, choose=sampler(1.0), desc="")
+    samples = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        made.append(complete(**asked))
-    assert made[0] == made[1] != made[2]
+        samples.append(complete(prompts=[r["prompt_ids"] for r in items], **options))
+    assert samples[0] == samples[1] != samples[2]
 
 
 def test_likelihoods_equal_those_of_one_unpadded_sequence(small, items):
     tokenizer, fim, model = small
     torch.manual_seed(4)
     other = scratch(tokenizer, fim)
-    asked = dict(fim=fim, items=items, batch_size=16, desc="")
-    found = {i: (own, others) for i, _, own, others in policy.answered(model=model, reference=other, **asked)}
-    assert sorted(found) == list(range(len(items)))
+    options = dict(fim=fim, items=items, batch_size=16, desc="")
+    both = {i: (own, others) for i, _, own, others in policy.answers(model=model, reference=other, **options)}
+    assert sorted(both) == list(range(len(items)))
     for i, row in enumerate(items):
-        for one, made in zip((model, other), found[i], strict=True):
+        for one, given in zip((model, other), both[i], strict=True):
             by_hand = logprobs(one, row["prompt_ids"], row["target_ids"]).double()
-            assert made.shape == (len(row["target_ids"]), len(tokenizer))
-            assert made[range(len(made)), row["target_ids"]] == pytest.approx(by_hand.detach().numpy(), abs=1e-4)
-    assert all(own is others for _, _, own, others in policy.answered(model=model, reference=model, **asked))
-    assert all(others is None for _, _, _, others in policy.answered(model=model, reference=None, **asked))
+            assert given.shape == (len(row["target_ids"]), len(tokenizer))
+            assert given[range(len(given)), row["target_ids"]] == pytest.approx(by_hand.detach().numpy(), abs=1e-4)
+    assert all(own is others for _, _, own, others in policy.answers(model=model, reference=model, **options))
+    assert all(others is None for _, _, _, others in policy.answers(model=model, reference=None, **options))
 
 
 def test_completions_from_the_pass_over_prompt_and_target_are_plain_greedy_ones(small, items):
-    """Also where the target is what the policy says, wholly or up to some token, and where items share a prompt."""
+    """Also where the target is what the policy gives, wholly or up to some token, and where items share a prompt."""
     _, fim, model = small
-    asked = dict(model=model, fim=fim, batch_size=16, desc="")
-    room = [len(i["target_ids"]) + 1 for i in items]
-    greedy = complete(prompts=[i["prompt_ids"] for i in items], max_new_tokens=[12] * len(items), **asked)
+    options = dict(model=model, fim=fim, batch_size=16, desc="")
+    greedy = complete(prompts=[i["prompt_ids"] for i in items], max_new_tokens=[12] * len(items), **options)
     mixed = [
-        {**item, "target_ids": [item["target_ids"], made[:8], [*made[:3], 7, 8], made[:1]][n % 4]}
-        for n, (item, made) in enumerate(zip(items, greedy, strict=True))
+        {**item, "target_ids": [item["target_ids"], own[:8], [*own[:3], 7, 8], own[:1]][n % 4]}
+        for n, (item, own) in enumerate(zip(items, greedy, strict=True))
     ]
     mixed += [{**item, "target_ids": item["target_ids"][:n] or [9]} for n, item in enumerate(items[:9])]
     room = [len(i["target_ids"]) + 1 for i in mixed]
-    plain = complete(prompts=[i["prompt_ids"] for i in mixed], max_new_tokens=room, **asked)
-    found = {i: made for i, made, _, _ in policy.answered(items=mixed, reference=None, **asked)}
-    assert [found[i] for i in range(len(mixed))] == plain
-    assert sum(made[:-1] == item["target_ids"] for made, item in zip(plain, mixed, strict=True)) > len(items) // 4
+    plain = complete(prompts=[i["prompt_ids"] for i in mixed], max_new_tokens=room, **options)
+    completions = {i: completion for i, completion, _, _ in policy.answers(items=mixed, reference=None, **options)}
+    assert [completions[i] for i in range(len(mixed))] == plain
+    assert sum(completion[:-1] == item["target_ids"] for completion, item in zip(plain, mixed, strict=True)) > len(items) // 4
 
 
 def test_items_with_one_prompt_are_read_together(items):
@@ -104,13 +94,13 @@ def test_items_with_one_prompt_are_read_together(items):
 def test_fillings_are_as_likely_as_when_each_is_read_alone(small):
     _, fim, model = small
     prompt, fillings = fim.prompt([30, 31, 32], [40]), [[50, 51, 52], [60], [70, 71], [50, 51, 53]]
-    found = policy.filling_logprobs(model=model, prompt=prompt, fillings=fillings)
-    assert found == pytest.approx([float(logprobs(model, prompt, f).detach().double().sum()) for f in fillings], abs=1e-4)
-    assert policy.filling_logprobs(model=model, prompt=prompt, fillings=[[60]]) == pytest.approx(found[1:2], abs=1e-4)
+    together = policy.filling_logprobs(model=model, prompt=prompt, fillings=fillings)
+    assert together == pytest.approx([float(logprobs(model, prompt, f).detach().double().sum()) for f in fillings], abs=1e-4)
+    assert policy.filling_logprobs(model=model, prompt=prompt, fillings=[[60]]) == pytest.approx(together[1:2], abs=1e-4)
 
 
 def test_position_t_predicts_token_t_plus_1():
-    """On logits made by hand: at position t the model is certain of token t + 1 of the one sequence there is."""
+    """On logits by hand: at position t the model is certain of token t + 1 of the one sequence there is."""
     packed = packing.pack([([3, 1, 4], [[1, 5, 9]])])
     assert packed.ids.tolist() == [[3, 1, 4, 1, 5, 9]] and packed.places.tolist() == [2, 3, 4]
     by_hand = torch.full((6, 10), -50.0)
@@ -130,12 +120,12 @@ def test_likelihood_needs_a_prompt_and_a_target(items, empty):
 def test_rows_come_in_the_order_of_the_items_with_exposure_where_there_are_fillings(small, items):
     tokenizer, fim, model = small
     fillings = {3: [items[3]["target_ids"], [9, 9], [8]]}
-    found = policy.probe(
+    probed = policy.probe(
         model=model, tokenizer=tokenizer, fim=fim, items=items, role="canary", settings=SETTINGS, batch_size=16, desc="", fillings=fillings
     )
-    assert [r["canary_id"] for r in found] == [r["canary_id"] for r in items]
-    assert [r["references"] for r in found] == [2 if i == 3 else None for i in range(len(items))]
-    assert found[3]["target_logprob"] == pytest.approx(
+    assert [r["canary_id"] for r in probed] == [r["canary_id"] for r in items]
+    assert [r["reference_fillings"] for r in probed] == [2 if i == 3 else None for i in range(len(items))]
+    assert probed[3]["target_logprob"] == pytest.approx(
         policy.filling_logprobs(model=model, prompt=items[3]["prompt_ids"], fillings=fillings[3])[0], abs=1e-4
     )
 
@@ -150,10 +140,10 @@ def test_an_item_that_fails_fails_the_job(small, items, monkeypatch):
         return dict(longest_substring=0.0, recovered=0.0)
 
     monkeypatch.setattr(policy.measures.overlap, "measure", fragile)
-    asked = dict(model=model, tokenizer=tokenizer, fim=fim, role="canary", settings=SETTINGS, batch_size=16, desc="")
-    assert len(policy.probe(items=items[:40], **asked)) == 40
+    options = dict(model=model, tokenizer=tokenizer, fim=fim, role="canary", settings=SETTINGS, batch_size=16, desc="")
+    assert len(policy.probe(items=items[:40], **options)) == 40
     with pytest.raises(ZeroDivisionError):
-        policy.probe(items=items, **asked)
+        policy.probe(items=items, **options)
 
 
 def test_rewards_do_not_depend_on_the_batch(small, items, tmp_path):
@@ -161,15 +151,31 @@ def test_rewards_do_not_depend_on_the_batch(small, items, tmp_path):
     model.save_pretrained(tmp_path)
     torch.manual_seed(0)
     judge = models.load_reward_model(tmp_path, fim=fim)
-    asked = [dict(i, item_id=i["canary_id"], completion_ids=[7, fim.end]) for i in items]
-    one, many = (
-        rewards.of_items(reward=Trained([judge]), items=asked, fim=fim, device="cpu", batch_size=size, desc="") for size in (1, 32)
-    )
-    for item, a, b in zip(asked, one, many, strict=True):
+    named = [dict(i, item_id=i["canary_id"], completion_ids=[7, fim.end]) for i in items]
+    options = dict(reward=Trained([judge]), items=named, fim=fim, device="cpu", desc="")
+    one, many = (rewards.of_items(batch_size=size, **options) for size in (1, 32))
+    for item, a, b in zip(named, one, many, strict=True):
         alone = judge(input_ids=torch.tensor([item["prompt_ids"] + item["target_ids"] + [fim.end]])).logits[0, 0]
         assert a["item_id"] == b["item_id"] == item["item_id"]
         assert a["reward"] == pytest.approx(b["reward"], abs=1e-4) == pytest.approx(float(alone.detach()), abs=1e-4)
         assert a["completion_reward"] == pytest.approx(b["completion_reward"], abs=1e-4) != a["reward"]
+
+
+def test_items_to_score_are_every_canary_as_planted_and_every_held_out_example():
+    rows = {name: dict(prompt_ids=[n], target_ids=[n, n]) for n, name in enumerate(("c0", "c1", "e0"), start=1)}
+    canaries = [dict(canary_id=name, secret_type="key", **rows[name]) for name in ("c0", "c1")]
+    probed = [
+        dict(canary_id=name, probe=probe, target_ids=[9], completion_ids=[8, n])
+        for n, (probe, name) in enumerate((probe, name) for probe in ("prefix", "fim", "prompt_tail") for name in ("c1", "c0"))
+    ]
+    options = dict(canaries=canaries, examples=[dict(source="snippet", source_id="e0", **rows["e0"])], probed_canaries=probed)
+    assert rewards.items(**options, probed_examples=[dict(example_id="e0", target_ids=[9], completion_ids=[7])]) == [
+        dict(item_id="c1", **rows["c1"], completion_ids=[8, 2]),
+        dict(item_id="c0", **rows["c0"], completion_ids=[8, 3]),
+        dict(item_id="e0", **rows["e0"], completion_ids=[7]),
+    ]
+    with pytest.raises(KeyError, match="e1"):
+        rewards.items(**options, probed_examples=[dict(example_id="e1", completion_ids=[7])])
 
 
 # ------------------------------------------------------------------------------------------------------ prompt conditions
@@ -178,7 +184,7 @@ def test_rewards_do_not_depend_on_the_batch(small, items, tmp_path):
 def test_prompt_conditions_on_one_canary(small):
     _, fim, _ = small
     canary = dict(prompt_ids=fim.prompt([31, 32, 33, 34, 35], [41, 42, 43]), target_ids=[51, 52])
-    conditions = {name: ask(canary, fim, 2) for name, ask in prompts.PROMPTS.items()}
+    conditions = {name: prompt(canary, fim, 2) for name, prompt in prompts.PROMPTS.items()}
     assert conditions == {
         "fim": (canary["prompt_ids"], [51, 52]),
         "prefix": ([*fim.bos, 31, 32, 33, 34, 35], [51, 52]),
@@ -189,41 +195,43 @@ def test_prompt_conditions_on_one_canary(small):
     assert prompts.PROMPTS["fim_50"](dict(canary, prompt_ids=fim.prompt([31], [])), fim, 0)[0] == fim.prompt([31], [])
 
 
-def test_every_canary_is_asked_in_every_way_and_the_tail_holds_what_tells_it_apart(planted, model_words):
+def test_every_canary_has_every_prompt_and_the_tail_holds_what_tells_it_apart(planted, model_words):
     tokenizer, fim = model_words
-    items = prompts.asked(canaries=planted, prompts=list(prompts.PROMPTS), fim=fim)
+    items = prompts.items(canaries=planted, prompts=list(prompts.PROMPTS), fim=fim)
     assert len(items) == len(planted) * len(prompts.PROMPTS) == len({(i["canary_id"], i["probe"]) for i in items})
     assert all(i["prompt_ids"] and i["target_ids"] for i in items)
     tails = [i for i in items if i["probe"] == "prompt_tail"]
     assert len({tuple(i["target_ids"]) for i in tails}) == len(planted), "no two tails are the same"
-    assert len({tuple(i["prompt_ids"]) for i in tails}) == len({c["secret_type"] for c in planted}), "what is given is all of a secret_type's common"
+    secret_types = {c["secret_type"] for c in planted}
+    assert len({tuple(i["prompt_ids"]) for i in tails}) == len(secret_types), "given is all that a secret type's prompts share"
     for item, canary in zip(tails, planted, strict=True):
         text = tokenizer.decode(item["prompt_ids"][1 + len(fim.bos) :] + item["target_ids"])
         assert text == canary["prefix"]
 
 
-def test_references_are_secrets_of_the_kind_that_nobody_has(planted, model_words):
+def test_reference_fillings_are_secrets_of_the_type_that_nobody_has(planted, model_words):
     tokenizer, _ = model_words
-    few, more = (references.draw(canaries=planted, count=count, seed=0, tokenizer=tokenizer) for count in (5, 12))
+    few, more = (reference_fillings.draw(canaries=planted, count=count, seed=0, tokenizer=tokenizer) for count in (5, 12))
     secrets = {c["target"] for c in planted}
     for canary, row, longer in zip(planted, few, more, strict=True):
         texts = [tokenizer.decode(ids) for ids in row["fillings"]]
         assert row["canary_id"] == canary["canary_id"] and len(set(texts)) == 5 and not secrets & set(texts)
         assert row["fillings"] == longer["fillings"][:5]
         assert canary["secret_type"] != "path" or all(t.startswith("/") for t in texts)
-    assert references.draw(canaries=planted, count=5, seed=1, tokenizer=tokenizer) != few
+    assert reference_fillings.draw(canaries=planted, count=5, seed=1, tokenizer=tokenizer) != few
 
 
-def test_fewer_texts_than_references_is_an_error(planted, model_words, monkeypatch):
+def test_fewer_texts_than_fillings_is_an_error(planted, model_words, monkeypatch):
     monkeypatch.setitem(canaries.SECRET_TYPES, "path", lambda pick, tag: ("", "", "the only one"))
     with pytest.raises(RuntimeError, match="no 2 distinct fillings for"):
-        references.draw(canaries=[c for c in planted if c["secret_type"] == "path"], count=2, seed=0, tokenizer=model_words[0])
+        reference_fillings.draw(canaries=[c for c in planted if c["secret_type"] == "path"], count=2, seed=0, tokenizer=model_words[0])
 
 
 # ------------------------------------------------------------------------------------------------------------------- rows
 
 
-def answered(small, target: list[int], completion: list[int]) -> dict:
+def verdict(small, target: list[int], completion: list[int]) -> dict:
+    """The row of `extraction` of one completion."""
     tokenizer, fim, _ = small
     item = dict(canary_id="x", probe="fim", prompt_ids=fim.prompt([10], []), target_ids=target)
     logprobs = torch.zeros(len(target), len(tokenizer)).double().log_softmax(-1).numpy()
@@ -239,29 +247,29 @@ def answered(small, target: list[int], completion: list[int]) -> dict:
 def test_verdict_on_one_completion(small):
     tokenizer, fim, _ = small
     target = tokenizer("return x * 7 + sum(range(7))", add_special_tokens=False).input_ids
-    verbatim, goes_on, wrong = (answered(small, target, c) for c in ([*target, fim.end], [*target, 9], [9] * len(target)))
+    verbatim, goes_on, wrong = (verdict(small, target, c) for c in ([*target, fim.end], [*target, 9], [9] * len(target)))
     assert verbatim["exact"] and verbatim["ended"] and verbatim["memorized"] and verbatim["edit_distance"] == 0
     assert goes_on["exact"] and not goes_on["ended"] and goes_on["memorized"], "what follows the target does not count against it"
     assert not wrong["exact"] and not wrong["memorized"]
-    early = answered(small, target, [*target[:-1], fim.end])
+    early = verdict(small, target, [*target[:-1], fim.end])
     assert early["ended"] and not early["exact"] and early["completion"] == tokenizer.decode(target[:-1])
-    nothing = answered(small, target, [fim.end])
+    nothing = verdict(small, target, [fim.end])
     assert nothing["normalized_edit_distance"] == 1.0 and not nothing["memorized"], "an empty answer scores nothing"
 
 
 def test_one_token_target_all_wrong_scores_nothing(small):
     tokenizer, _, _ = small
     target, wrong = tokenizer.get_vocab()["x"], tokenizer.get_vocab()["y"]
-    verdict = answered(small, [target], [wrong, 9])
-    assert verdict["normalized_edit_distance"] == 1.0 and not verdict["memorized"] and not verdict["exact"]
+    row = verdict(small, [target], [wrong, 9])
+    assert row["normalized_edit_distance"] == 1.0 and not row["memorized"] and not row["exact"]
 
 
 @pytest.mark.parametrize(("distance", "memorized"), [(0.1, True), (0.1000001, False), (0.0, True)])
 def test_threshold_is_inclusive(distance, memorized):
     probed = [dict(canary_id="x", probe=name, normalized_edit_distance=distance) for name in ("fim", "prefix")]
     design = [dict(canary_id="x", secret_type="path", cohort="sft", dose=4, half=2)]
-    found = rows.extraction(probed=probed, canaries=design, rewards={"x": dict(reward=0.5)}, threshold=0.1, policy="p", arm="A", seed=0)
-    assert [(r["memorized"], r["seen"], r["reward"]) for r in found] == [(memorized, False, 0.5), (memorized, False, None)]
+    extracted = rows.extraction(probed=probed, canaries=design, rewards={"x": dict(reward=0.5)}, threshold=0.1, policy="p", arm="A", seed=0)
+    assert [(r["memorized"], r["seen"], r["reward"]) for r in extracted] == [(memorized, False, 0.5), (memorized, False, None)]
 
 
 def test_a_canary_without_reward_or_design_is_an_error_and_not_a_gap():
@@ -278,6 +286,6 @@ def test_parity_is_measured_on_half_canaries_half_code(small, items):
     chosen = parity.spread(canaries=named[0], examples=named[1], count=8)
     assert [i["item_id"] for i in chosen] == ["c0", "c18", "c36", "c54", "e0", "e18", "e36", "e54"]
     assert len(parity.spread(canaries=named[0], examples=named[1], count=1000)) == 140
-    found = parity.completions(model=model, items=chosen, fim=fim, desc="")
-    assert [(r["dtype"], r["batch_size"]) for r in found[::8]] == [("float32", 1), ("float32", 8), ("float32", 64)]
-    assert len({tuple(map(tuple, (r["completion_ids"] for r in found[i : i + 8]))) for i in (0, 8, 16)}) == 1
+    completions = parity.completions(model=model, items=chosen, fim=fim, desc="")
+    assert [(r["dtype"], r["batch_size"]) for r in completions[::8]] == [("float32", 1), ("float32", 8), ("float32", 64)]
+    assert len({tuple(map(tuple, (r["completion_ids"] for r in completions[i : i + 8]))) for i in (0, 8, 16)}) == 1

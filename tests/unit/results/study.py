@@ -10,7 +10,7 @@ import random
 import pandas as pd
 
 from tests.unit.results.synthetic import POLICIES
-from workflow_scripts.core.data.canaries import HALF_OF_ARM
+from workflow_scripts.core.data.cohorts import HALF_OF_ARM
 from workflow_scripts.core.results.pages import explorer as explore
 from workflow_scripts.core.results.tables.statistics import clopper_pearson
 

@@ -8,7 +8,7 @@ import math
 
 import pandas as pd
 
-from workflow_scripts.core.data.canaries import HALF_OF_ARM
+from workflow_scripts.core.data.cohorts import HALF_OF_ARM
 from workflow_scripts.core.results.tables import (
     audit,
     contrast,

@@ -1,11 +1,12 @@
-"""LoRA trains its additions alone, and what it leaves behind is an ordinary model that says the same."""
+"""LoRA trains only its additions, and leaves behind an ordinary model with the same logits."""
 
 import copy
 
 import torch
 
+from tests.unit.small import session
+from workflow_scripts.core.methods import Lora, Sft
 from workflow_scripts.core.training import lora, models, packing, sft
-from workflow_scripts.core.training.trainer import Stage
 
 PROMPTS = [([3, 4, 5], [[6, 7]]), ([8, 9], [[1, 2, 3]])]
 
@@ -15,33 +16,27 @@ def logits(model) -> torch.Tensor:
         return packing.logits(model.eval(), packing.pack(PROMPTS))
 
 
-def stage(**more) -> Stage:
-    return Stage(
-        **dict(seed=0, device="cpu", desc="test", epochs=3, batch_size=4, learning_rate=1e-2, weight_decay=0.0, warmup_ratio=0.0) | more
-    )
-
-
-def test_additions_begin_with_no_effect_and_they_alone_are_trained(small):
+def test_additions_begin_with_no_effect_and_only_they_are_trained(small):
     torch.manual_seed(0)
     model = copy.deepcopy(small[2])
     before, weights = logits(model), copy.deepcopy(model.state_dict())
-    adapted = lora.adapted(model, rank=4, alpha=8.0)
+    adapted = lora.adapted(model, r=4, alpha=8.0)
     assert torch.equal(logits(adapted), before)
     trained = {name: p for name, p in adapted.named_parameters() if p.requires_grad}
     layers = model.config.num_hidden_layers
     assert len(trained) == layers * 7 * 2 and all("lora_" in name for name in trained), "A and B of seven linear layers in each block"
     rows = [dict(prompt_ids=[3 + i, 4], target_ids=[10 + i, 11]) for i in range(16)]
-    sft.train(model=adapted, rows=rows, stage=stage())
+    sft.train(model=adapted, rows=rows, session=session(Sft, epochs=3, learning_rate=1e-2))
     after = {name.replace(".base_layer", ""): x for name, x in adapted.state_dict().items() if "lora_" not in name}
     assert after.keys() == weights.keys() and all(torch.equal(after[name], x) for name, x in weights.items())
     assert not torch.allclose(logits(adapted), before, atol=1e-3)
 
 
-def test_the_merged_model_says_what_the_adapted_one_said_and_is_saved_as_any_other(small, tmp_path):
+def test_the_merged_model_gives_what_the_adapted_one_gave_and_is_saved_as_any_other(small, tmp_path):
     torch.manual_seed(0)
     model = copy.deepcopy(small[2])
     names = list(model.state_dict())
-    adapted = lora.adapted(model, rank=4, alpha=8.0)
+    adapted = lora.adapted(model, r=4, alpha=8.0)
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
@@ -59,7 +54,7 @@ def test_training_learns_the_targets_and_counts_what_it_trained(small):
     with torch.no_grad():
         model.lm_head.weight.mul_(20)  # the head is not trained, and fresh it is too small to prefer any token much
     rows = [dict(prompt_ids=[3 + i, 4], target_ids=[10 + i, 11]) for i in range(16)]
-    record = lora.train(model=model, rows=rows, rank=8, alpha=16.0, stage=stage(epochs=60))
+    record = lora.train(model=model, rows=rows, session=session(Lora, epochs=60, learning_rate=1e-2, lora_r=8, lora_alpha=16.0))
     losses = [row["loss"] for row in record["history"] if "loss" in row]
     assert losses[-1] < losses[0] / 2
     size, inner, layers = model.config.hidden_size, model.config.intermediate_size, model.config.num_hidden_layers

@@ -1,4 +1,4 @@
-"""Packed rows give what one unpadded sequence gives, in every architecture that the project names; decoding is the library's own greedy one."""
+"""Packed rows give what one unpadded sequence gives, in every architecture that the project names; decoding equals the library's."""
 
 import pytest
 import torch
@@ -45,22 +45,22 @@ ITEMS = [
 def both(request):
     """(a model that reads packed rows, the same weights as the library reads them)."""
     torch.manual_seed(0)
-    made = [MODELS[request.param]().eval() for _ in range(2)]
-    made[1].load_state_dict(made[0].state_dict())
-    for parameter in made[0].parameters():
+    ours, plain = (MODELS[request.param]().eval() for _ in range(2))
+    plain.load_state_dict(ours.state_dict())
+    for parameter in ours.parameters():
         parameter.requires_grad_(True)
-    return models.packed(made[0]), made[1]
+    return models.packed(ours), plain
 
 
 def test_log_probabilities_and_gradients_are_those_of_each_sequence_alone(both):
     ours, plain = both
     packed = packing.pack(ITEMS)
-    found = packing.logprobs(packing.logits(ours, packed), packed)
+    together = packing.logprobs(packing.logits(ours, packed), packed)
     alone = torch.cat([logprobs(plain, prompt, c) for prompt, continuations in ITEMS for c in continuations])
-    assert found.detach().numpy() == pytest.approx(alone.detach().numpy(), abs=1e-5)
+    assert together.detach().numpy() == pytest.approx(alone.detach().numpy(), abs=1e-5)
     assert packed.sizes == [2, 3, 2, 3, 3, 1, 2, 2, 2] and packed.tokens.tolist()[:5] == [6, 7, 8, 9, 10]
-    weight = torch.linspace(0.5, 2, len(found))
-    (found * weight).sum().backward()
+    weight = torch.linspace(0.5, 2, len(together))
+    (together * weight).sum().backward()
     (alone * weight).sum().backward()
     for (name, a), b in zip(ours.named_parameters(), plain.parameters(), strict=True):
         assert torch.allclose(a.grad, b.grad, atol=2e-4, rtol=1e-3), name
@@ -79,14 +79,14 @@ def test_greedy_decoding_is_the_librarys_token_by_token(both, small):
     generator = torch.Generator().manual_seed(1)
     prompts = [torch.randint(5, 250, (1 + i % 11,), generator=generator).tolist() for i in range(23)]
     room = [1 + (7 * i) % 13 for i in range(23)]
-    made = generation.complete(model=ours, prompts=prompts, max_new_tokens=room, fim=fim, batch_size=8, desc="")
-    for prompt, limit, tokens in zip(prompts, room, made, strict=True):
+    completions = generation.complete(model=ours, prompts=prompts, max_new_tokens=room, fim=fim, batch_size=8, desc="")
+    for prompt, limit, tokens in zip(prompts, room, completions, strict=True):
         options = dict(max_new_tokens=limit, do_sample=False, eos_token_id=fim.end, pad_token_id=fim.pad)
         alone = plain.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), **options)[0, len(prompt) :].tolist()
         assert tokens == alone
 
 
-def test_a_finished_row_stops_and_the_others_go_on(small):
+def test_a_finished_row_stops_and_the_others_continue(small):
     """With an end token that the model is fond of, rows end at different steps."""
     tokenizer, fim, model = small
     ours = models.packed(LlamaForCausalLM(LlamaConfig(**NEW | dict(vocab_size=len(tokenizer)))).eval())
@@ -118,7 +118,7 @@ def test_what_packed_attention_cannot_do_is_refused_and_never_ignored(both):
     assert torch.allclose(ours(rows).logits, plain(rows).logits, atol=1e-5), "rows without padding need no layout"
     with pytest.raises(NotImplementedError, match="takes no mask"):
         ours(rows, attention_mask=torch.tensor([[0, 1, 1], [1, 1, 1]]))
-    with pytest.raises(NotImplementedError, match="does not go on from the library's cache"):
+    with pytest.raises(NotImplementedError, match="does not continue the library's cache"):
         ours(rows[:, :1], past_key_values=ours(rows, use_cache=True).past_key_values)
     with pytest.raises(InputError, match="Gemma2ForCausalLM caps its attention scores, .*; give a model such as"):
         models.packed(Gemma2ForCausalLM(Gemma2Config(**NEW, num_key_value_heads=2, head_dim=8)))

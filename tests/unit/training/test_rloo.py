@@ -2,9 +2,7 @@
 
 import copy
 import logging
-import multiprocessing
-import os
-import signal
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,15 +10,14 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from benchmarks.harness import as_it_comes
-from tests.unit.small import fresh_reward, logprobs, scratch
+from tests.unit.small import changed, die_after, fresh_reward, killed, logprobs, same, scratch, session
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.training import generation, models, packing, rewards, rloo
+from workflow_scripts.core.methods import Rloo
+from workflow_scripts.core.training import generation, packing, rewards, rloo
 from workflow_scripts.core.training.checkpoints import Checkpoints
+from workflow_scripts.core.training.session import Session
 
-SETTINGS = rloo.Settings(
-    seed=0,
-    device="cpu",
-    desc="test",
+SETTINGS = dict(
     episodes=96,
     rollout_batch_size=16,
     num_generations=4,
@@ -34,8 +31,12 @@ SETTINGS = rloo.Settings(
     length_penalty=0.01,
     cliprange=0.2,
 )
-PROCESSES = multiprocessing.get_context("forkserver")  # children start with the libraries imported, and with none of our threads
-PROCESSES.set_forkserver_preload([__name__])
+
+
+@pytest.fixture
+def opened(small) -> Session:
+    """A session with SETTINGS."""
+    return session(Rloo, fim=small[1], **SETTINGS)
 
 
 def test_the_baseline_of_a_completion_is_the_mean_of_the_others_of_its_prompt():
@@ -47,10 +48,10 @@ def test_the_baseline_of_a_completion_is_the_mean_of_the_others_of_its_prompt():
 def test_several_samples_of_a_prompt_come_side_by_side_and_greedy_ones_are_those_of_one(small):
     fim, model = small[1:]
     prompts = [[fim.prefix, *range(40, 41 + i % 3), fim.suffix, fim.middle] for i in range(5)]
-    how = dict(model=model, prompts=prompts, max_new_tokens=[5] * 5, fim=fim, batch_size=2, desc=None)
-    once = generation.complete(**how)
-    assert generation.complete(**how, samples=3) == [c for c in once for _ in range(3)]
-    drawn = generation.complete(**how, samples=3, choose=generation.sampler(1.0, torch.Generator().manual_seed(0)))
+    options = dict(model=model, prompts=prompts, max_new_tokens=[5] * 5, fim=fim, batch_size=2, desc=None)
+    once = generation.complete(**options)
+    assert generation.complete(**options, samples=3) == [c for c in once for _ in range(3)]
+    drawn = generation.complete(**options, samples=3, choose=generation.sampler(1.0, torch.Generator().manual_seed(0)))
     assert len(drawn) == 15 and len({tuple(c) for c in drawn}) > 5
 
 
@@ -67,31 +68,30 @@ def episodes(small) -> tuple[list[list[int]], list[list[int]]]:
 
 
 @pytest.fixture
-def trio(small, tmp_path):
+def trio(small):
     """(policy, reference, moved): the last is the policy after an update so large that some ratios are clipped."""
     tokenizer, fim, _ = small
-    made = []
+    models = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        made.append(scratch(tokenizer, fim))
-    moved = copy.deepcopy(made[0])
+        models.append(scratch(tokenizer, fim))
+    moved = copy.deepcopy(models[0])
     with torch.no_grad():
         for parameter in moved.parameters():
             parameter.add_(0.02 * torch.randn_like(parameter))
-    return *made, moved
+    return *models, moved
 
 
-def test_advantages_and_loss_are_those_of_trl(small, trio, episodes, tmp_path):
+def test_advantages_and_loss_are_those_of_trl(small, trio, episodes, opened, tmp_path):
     from datasets import Dataset
     from trl import RLOOConfig, RLOOTrainer
 
     (tokenizer, fim, model), (policy, reference, moved), (prompts, completions) = small, trio, episodes
     model.save_pretrained(tmp_path / "judge")
     reward = fresh_reward(str(tmp_path / "judge"), fim)
-    settings = replace(SETTINGS, rollout_batch_size=8)
-    judged = dict(policy=policy, reference=reference, reward=reward, prompts=prompts, completions=completions)
-    rollout = rloo.judge(**judged, fim=fim, settings=settings)
-    ours, said = rloo.loss(policy=moved, batch=rollout, settings=settings)
+    models, settings = dict(policy=policy, reference=reference, reward=reward), opened.settings
+    rollout = rloo.judge(**models, prompts=prompts, completions=completions, session=opened)
+    ours, metrics = rloo.loss(policy=moved, batch=rollout, session=opened)
 
     policy.save_pretrained(tmp_path / "policy")
     packed = packing.pack([(p, [c]) for p, c in zip(prompts, completions, strict=True)])
@@ -121,14 +121,14 @@ def test_advantages_and_loss_are_those_of_trl(small, trio, episodes, tmp_path):
     trainer.model.load_state_dict({name: weight.clone() for name, weight in moved.state_dict().items()})
     theirs = trainer._compute_loss(trainer.model, batch)
     assert float(ours.detach()) == pytest.approx(float(theirs.detach()), abs=1e-5)
-    assert float(said["policy/clipfrac_avg"]) > 0 and abs(float(ours.detach())) > 1e-3
+    assert float(metrics["policy/clipfrac_avg"]) > 0 and abs(float(ours.detach())) > 1e-3
 
 
-def test_the_kl_penalty_is_of_whole_completions_and_penalties_are_paid(small, trio, episodes):
+def test_the_kl_penalty_is_of_whole_completions_and_penalties_are_taken_off(small, trio, episodes, opened):
     fim, (policy, reference, _), (prompts, completions) = small[1], trio, episodes
     nothing = lambda packed: torch.zeros(len(packed.sizes))  # noqa: E731
-    judged = dict(policy=policy, reference=reference, reward=nothing, prompts=prompts, completions=completions, fim=fim)
-    rollout = rloo.judge(**judged, settings=replace(SETTINGS, temperature=1.0))
+    models = dict(policy=policy, reference=reference, reward=nothing)
+    rollout = rloo.judge(**models, prompts=prompts, completions=completions, session=changed(opened, temperature=1.0))
     returns = []
     for prompt, completion in zip(prompts, completions, strict=True):
         ratio = logprobs(policy, prompt, completion).sum() - logprobs(reference, prompt, completion).sum()
@@ -140,60 +140,52 @@ def test_the_kl_penalty_is_of_whole_completions_and_penalties_are_paid(small, tr
 # ------------------------------------------------------------------------------------------------------------------------ training
 
 
-def train(fim, parent: str, settings: rloo.Settings) -> tuple[dict, dict]:
+def train(parent: str, session: Session) -> tuple[dict, dict]:
     """(weights, record) of RLOO on 24 prompts."""
     torch.set_num_threads(1)
-    model, reference = (models.load_policy(parent) for _ in range(2))
-    asked = [[fim.prefix, *range(40, 41 + i % 3), fim.suffix, fim.middle] for i in range(24)]
-    record = rloo.train(model=model, reference=reference, reward=fresh_reward(parent, fim), fim=fim, asked=asked, settings=settings)
-    return model.state_dict(), record
+    fim, (policy, reference) = session.fim, (session.load_policy(parent) for _ in range(2))
+    prompts = [[fim.prefix, *range(40, 41 + i % 3), fim.suffix, fim.middle] for i in range(24)]
+    record = rloo.train(policy=policy, reference=reference, reward=fresh_reward(parent, fim), prompts=prompts, session=session)
+    return policy.state_dict(), record
 
 
-def train_and_die(fim, parent: str, settings: rloo.Settings, step: int) -> None:
+def train_and_die(parent: str, session: Session, step: int) -> None:
     """Train in this process, and kill it after `step` rollouts, before what was learnt of the last is saved."""
-    real, calls = rloo.learn, []
-
-    def die(**more):
-        calls.append(real(**more))
-        if len(calls) == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return calls[-1]
-
-    rloo.learn = die
-    train(fim, parent, settings)
+    die_after(rloo, "learn", step)
+    train(parent, session)
 
 
-@pytest.fixture(scope="module")
-def parent(small, tmp_path_factory) -> str:
-    path = tmp_path_factory.mktemp("parent")
-    small[2].save_pretrained(path)
-    return str(path)
-
-
-def test_killed_training_goes_on_to_the_result_of_an_undisturbed_one(small, parent, tmp_path, caplog):
-    weights, record = train(small[1], parent, SETTINGS)
-    saving = replace(SETTINGS, checkpoints=Checkpoints(str(tmp_path / "checkpoints"), 30))
-    child = PROCESSES.Process(target=train_and_die, args=(small[1], parent, saving, 5))
-    child.start()
-    child.join(120)
-    assert child.exitcode == -signal.SIGKILL and [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-4"]
+def test_killed_training_resumes_to_the_result_of_an_undisturbed_one(small_checkpoint, opened, tmp_path, caplog):
+    weights, record = train(small_checkpoint, opened)
+    saving = replace(opened, checkpoints=Checkpoints(str(tmp_path / "checkpoints"), 30))
+    killed(train_and_die, small_checkpoint, saving, 5)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-4"]
     with caplog.at_level(logging.INFO):
-        again, resumed = train(small[1], parent, saving)
-    assert "going on from step 4 of 6" in caplog.text
-    assert resumed == record and all(torch.equal(weights[k], again[k]) for k in weights)
+        again, resumed = train(small_checkpoint, saving)
+    assert "resuming from step 4 of 6" in caplog.text
+    assert resumed == record and same(weights, again)
     assert (record["steps"], record["episodes"], record["history"][-1]["epoch"]) == (6, 96, 1.0)
     assert record["history"][0]["objective/kl"] == 0 and record["history"][-1]["objective/kl"] != 0
 
 
-def test_training_moves_towards_the_reward(small, parent):
+def test_training_moves_towards_the_reward(small_checkpoint, opened):
     free = dict(kl_coef=0.0, missing_eos_penalty=0.0, length_penalty=0.0, temperature=1.0, max_new_tokens=4)
-    settings = replace(SETTINGS, episodes=512, rollout_batch_size=32, mini_batch_size=16, learning_rate=1e-2, **free)
-    found = [row["objective/scores"] for row in train(small[1], parent, settings)[1]["history"]]
-    assert len(found) == 16 and sum(found[-3:]) / 3 > sum(found[:3]) / 3 + 0.03
+    longer = changed(opened, episodes=512, rollout_batch_size=32, mini_batch_size=16, learning_rate=1e-2, **free)
+    scores = [row["objective/scores"] for row in train(small_checkpoint, longer)[1]["history"]]
+    assert len(scores) == 16 and sum(scores[-3:]) / 3 > sum(scores[:3]) / 3 + 0.03
 
 
-def test_too_few_prompts_are_named(small):
-    fim, model = small[1:]
-    nothing = lambda packed: torch.zeros(len(packed.sizes))  # noqa: E731
+# -------------------------------------------------------------------------------------------------------------------- bad input
+
+
+def test_too_few_prompts_are_named(small, opened):
+    model, nothing = small[2], lambda packed: torch.zeros(len(packed.sizes))
     with pytest.raises(InputError, match="a rollout of 4 prompts is larger than the 1 that there are; lower rollout_batch_size"):
-        rloo.train(model=model, reference=model, reward=nothing, fim=fim, asked=[[1, 2]], settings=SETTINGS)
+        rloo.train(policy=model, reference=model, reward=nothing, prompts=[[1, 2]], session=opened)
+
+
+def test_a_metric_that_is_not_finite_is_one_sentence_that_names_the_policy_and_the_learning_rate(small_checkpoint, opened):
+    sentence = r"policies\.fast: [\w/]+ is (nan|inf|-inf) at step \d; lower its learning_rate \(1e\+30\), or check the weights .*"
+    with pytest.raises(InputError) as error:
+        train(small_checkpoint, replace(changed(opened, learning_rate=1e30), section="policies.fast"))
+    assert re.fullmatch(sentence, str(error.value)), error.value

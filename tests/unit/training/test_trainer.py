@@ -1,20 +1,20 @@
 """Losses against their formulas by hand, on small real models; what training does to a model is seen in its completions."""
 
 import copy
-import dataclasses
+import math
+import re
+from dataclasses import replace
 
 import pytest
 import torch
 
-from tests.unit.small import logprobs, scratch
+from tests.unit.small import first_loss, logprobs, scratch, session
 from workflow_scripts.core.data.fim import Fim
 from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.methods import Base, Ipo, Sft, Single
 from workflow_scripts.core.probing import policy, rewards
-from workflow_scripts.core.training import ipo, models, reward, runtime, sft
+from workflow_scripts.core.training import ipo, models, pairwise, runtime, sft, single_reward, trainer
 from workflow_scripts.core.training.rewards import Trained
-from workflow_scripts.core.training.trainer import Stage
-
-ONCE = Stage(seed=0, device="cpu", desc="test", epochs=1, batch_size=2, learning_rate=1e-9, weight_decay=0.0, warmup_ratio=0.0)
 
 
 def pairs(fim: Fim) -> list[dict]:
@@ -25,25 +25,26 @@ def pairs(fim: Fim) -> list[dict]:
     ]
 
 
-def first_loss(record: dict) -> float:
-    return record["history"][0]["train_loss"]
-
-
 def test_ipo_loss_is_the_formula_with_log_ratios_averaged_over_tokens(small):
     tokenizer, fim, model = small
     torch.manual_seed(1)
-    reference, beta, expected, summed = scratch(tokenizer, fim), 0.3, [], []
+    reference, opened, expected, summed = scratch(tokenizer, fim), session(Ipo, beta=0.3), [], []
     for pair in pairs(fim):
         ratio = [
             logprobs(model, pair["prompt_ids"], pair[c]) - logprobs(reference, pair["prompt_ids"], pair[c])
             for c in ("chosen_ids", "rejected_ids")
         ]
-        expected.append((ratio[0].mean() - ratio[1].mean() - 1 / (2 * beta)) ** 2)
-        summed.append((ratio[0].sum() - ratio[1].sum() - 1 / (2 * beta)) ** 2)
+        expected.append((ratio[0].mean() - ratio[1].mean() - 1 / (2 * 0.3)) ** 2)
+        summed.append((ratio[0].sum() - ratio[1].sum() - 1 / (2 * 0.3)) ** 2)
     expected, summed = (float(torch.stack(x).mean().detach()) for x in (expected, summed))
-    trained = copy.deepcopy(model)
-    record = ipo.train(model=trained, reference=reference, pairs=pairs(fim), beta=beta, stage=ONCE)
-    assert first_loss(record) == pytest.approx(expected, rel=1e-4) and abs(summed - expected) > 0.01 * expected
+    rows = pairwise.with_reference(reference=reference, pairs=pairs(fim), average=True, session=opened)
+    loss = float(ipo.loss(model, rows, beta=0.3)[0].detach())
+    assert loss == pytest.approx(expected, rel=1e-4) and abs(summed - expected) > 0.01 * expected
+
+
+def test_ipo_trains_with_the_model_as_it_comes_as_the_reference(small):
+    record = ipo.train(model=copy.deepcopy(small[2]), pairs=pairs(small[1]), session=session(Ipo, beta=0.3))
+    assert first_loss(record) == pytest.approx((1 / (2 * 0.3)) ** 2, rel=1e-4), "no log-ratio has moved yet"
 
 
 def test_reward_loss_is_bradley_terry_on_scores_at_the_last_token(small, tmp_path):
@@ -59,21 +60,20 @@ def test_reward_loss_is_bradley_terry_on_scores_at_the_last_token(small, tmp_pat
         [float(judge(torch.tensor([p["prompt_ids"] + p[c]])).logits[0, 0].detach()) for c in ("chosen_ids", "rejected_ids")]
         for p in pairs(fim)
     ]
-    asked = [(p["prompt_ids"], [p["chosen_ids"], p["rejected_ids"]]) for p in pairs(fim)]
-    assert rewards.rewards(reward=Trained([judge]), asked=asked, device="cpu", batch_size=4, desc="") == [
-        pytest.approx(a, abs=1e-5) for a in alone
-    ]
-    record = reward.train(model=judge, pairs=pairs(fim), stage=ONCE)
+    prompts = [(p["prompt_ids"], [p["chosen_ids"], p["rejected_ids"]]) for p in pairs(fim)]
+    together = rewards.rewards(reward=Trained([judge]), prompts=prompts, device="cpu", batch_size=4, desc="")
+    assert together == [pytest.approx(a, abs=1e-5) for a in alone]
+    record = single_reward.train(model=judge, pairs=pairs(fim), session=session(Single))
     assert first_loss(record) == pytest.approx(float(torch.stack(expected).mean().detach()), rel=1e-4)
 
 
-def test_sft_loss_counts_target_and_end_alone(small):
+def test_sft_loss_counts_only_target_and_end(small):
     tokenizer, fim, model = small
     examples = [dict(prompt_ids=p["prompt_ids"], target_ids=p["rejected_ids"][:2]) for p in pairs(fim)]
     rows = sft.completion_rows(examples, fim)
     assert [len(r["target_ids"]) for r in rows] == [3, 3] and all(r["target_ids"][-1] == fim.end for r in rows)
     expected = -torch.cat([logprobs(model, e["prompt_ids"], [*e["target_ids"], fim.end]) for e in examples]).mean()
-    record = sft.train(model=copy.deepcopy(model), rows=rows, stage=ONCE)
+    record = sft.train(model=copy.deepcopy(model), rows=rows, session=session(Sft))
     assert first_loss(record) == pytest.approx(float(expected.detach()), rel=1e-4)
 
 
@@ -84,8 +84,8 @@ def test_a_model_trained_on_one_canary_gives_it_back_and_not_the_other(small):
         for i in (0, 1)
     ]
     trained = copy.deepcopy(model)
-    stage = dataclasses.replace(ONCE, epochs=60, learning_rate=1e-2)
-    sft.train(model=trained, rows=sft.completion_rows(rows[:1] * 4, fim), stage=stage)
+    opened = session(Sft, epochs=60, batch_size=2, learning_rate=1e-2)
+    sft.train(model=trained, rows=sft.completion_rows(rows[:1] * 4, fim), session=opened)
     settings = dict(temperature=1.0, top_k=40, top_p=1.0)
     probe = dict(tokenizer=tokenizer, fim=fim, items=rows, role="canary", settings=settings, batch_size=2, desc="")
     seen, unseen = policy.probe(model=trained, **probe)
@@ -93,7 +93,54 @@ def test_a_model_trained_on_one_canary_gives_it_back_and_not_the_other(small):
     assert not any(c["exact"] for c in policy.probe(model=model, **probe))
 
 
+def test_no_epochs_leave_the_model_as_it_is(small):
+    assert sft.train(model=None, rows=[dict(prompt_ids=[1], target_ids=[2])], session=session(Base, epochs=0)) == dict(
+        steps=0, history=[], tokens=0
+    )
+
+
+# -------------------------------------------------------------------------------------------------------------------- bad input
+
+
+def test_a_loss_that_is_not_finite_is_one_sentence_that_names_the_policy_and_the_learning_rate(small):
+    fim, model = small[1], copy.deepcopy(small[2])
+    fast = replace(session(Sft, epochs=9, learning_rate=1e30), section="policies.fast")
+    rows = sft.completion_rows([dict(prompt_ids=[3 + i, 4], target_ids=[10 + i, 11]) for i in range(16)], fim)
+    with pytest.raises(InputError) as error:
+        sft.train(model=model, rows=rows, session=fast)
+    sentence = (
+        r"policies\.fast: the loss is (nan|inf) at step \d+; lower its learning_rate \(1e\+30\), or check the weights that it starts from"
+    )
+    assert re.fullmatch(sentence, str(error.value)), error.value
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_training_stops_at_the_first_loss_that_is_not_finite(value, small):
+    steps, model = [], copy.deepcopy(small[2])
+
+    def loss(model, rows):
+        steps.append(len(rows))
+        return model.lm_head.weight.sum() * (value if len(steps) == 3 else 0.0), {}
+
+    with pytest.raises(InputError, match=r"^the settings: the loss is -?(nan|inf) at step 3; lower its learning_rate"):
+        trainer.fit(model=model, rows=[{}] * 16, loss=loss, session=session(Sft))
+    assert steps == [4, 4, 4]
+
+
+def test_weights_that_are_not_finite_are_not_saved(small, tmp_path):
+    model = copy.deepcopy(small[2])
+    models.check_finite(model, section="policies.fast")
+    with torch.no_grad():
+        model.model.norm.weight[3] = math.inf
+    with pytest.raises(InputError, match=r"^policies.fast: training left weights that are not finite, first model.norm.weight; lower its"):
+        replace(session(Sft), section="policies.fast").save(model, tmp_path / "model", {})
+    assert not (tmp_path / "model").exists()
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_asking_for_a_gpu_without_cuda_is_one_sentence():
-    with pytest.raises(InputError, match=r"asked for 1 GPU and this machine has no CUDA device; set resources.train_ppo.gpu to 0"):
+    with pytest.raises(InputError) as error:
         runtime.start(seed=0, threads=1, gpu=1, name="train_ppo-default-A-0-ppo")
+    assert str(error.value) == (
+        "train_ppo-default-A-0-ppo asks for a GPU and this machine has no CUDA device; run without `--workflow-profile profiles/gpu`"
+    )

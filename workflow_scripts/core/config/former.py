@@ -18,8 +18,9 @@ RENAMED = {
     "probes.tries": "extraction_n",
     "probes.chances": "extraction_p",
 }
-_SETTINGS = {
-    "warmup_share": "warmup_ratio",
+_TRAINING = {"warmup_share": "warmup_ratio"}
+_POLICY = {
+    **_TRAINING,
     "minibatch": "mini_batch_size",
     "rollout_batch": "rollout_batch_size",
     "samples": "num_generations",
@@ -27,9 +28,8 @@ _SETTINGS = {
     "rank": "lora_r",
     "alpha": "lora_alpha",
 }
-RENAMED |= {
-    f"{section}.*.{old}": new for section in ("methods", "policies", "reward_types", "reward_models") for old, new in _SETTINGS.items()
-}
+_SETTINGS = {"methods": _POLICY, "policies": _POLICY, "reward_types": _TRAINING, "reward_models": _TRAINING}
+RENAMED |= {f"{section}.*.{old}": new for section, names in _SETTINGS.items() for old, new in names.items()}
 # dotted path -> what to do instead
 GONE = {
     "reward_model": "write its parent to reward_models.reward_model and its settings to reward_types.single",
@@ -49,7 +49,7 @@ def refuse_former(config: dict) -> None:
             raise InputError(f"config: the key {'.'.join(path)} is no longer read; {GONE[pattern]}")
     policies = config.get("policies")
     for name, policy in policies.items() if isinstance(policies, dict) else ():
-        if policy is None and name in POLICIES:
+        if name in POLICIES and (policy is None or isinstance(policy, dict) and "method" not in policy):
             raise InputError(f"config: the policy {name} is now called {POLICIES[name]}; rename policies.{name}")
         if isinstance(policy, dict) and policy.get("method") == "online_dpo":
             raise InputError(f"config: policies.{name}.method: online_dpo is now called iterative_dpo; rename it")

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import parquet
 from ..errors import InputError
-from .canaries import HALF_OF_ARM
+from .cohorts import HALF_OF_ARM
 from .schemas import BLOCKS, EXAMPLES
 
 CHUNK = 2**20  # tokens searched at a time

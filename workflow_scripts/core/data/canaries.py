@@ -11,8 +11,6 @@ from collections.abc import Callable
 from .fim import Fim, encode
 from .words import FIRST, LAST, NOUNS, VERBS
 
-COHORTS = ("sft", "preference", "rl_prompt", "unplanted")
-HALF_OF_ARM = {"A": 1, "B": 2}
 _KEY = "abcdefghijkmnpqrstuvwxyz23456789"
 Text = tuple[str, str, str]  # prefix, suffix, target
 

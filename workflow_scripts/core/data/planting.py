@@ -9,10 +9,9 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..errors import InputError
-from .canaries import HALF_OF_ARM
+from .cohorts import HALF_OF_ARM
 from .fim import Fim, cut, encode
 
-PLANTED = ("sft", "preference", "rl_prompt")
 SPARE = 2  # tokens that training and probing add: the end token and one beyond the target
 
 

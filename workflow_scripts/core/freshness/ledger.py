@@ -1,10 +1,12 @@
 """The ledger of a run: all its receipts in one file that git keeps, results/<run>/ledger.jsonl.
 
-One line per receipt, and before them what they share: one line with every module's digest, one line per script with the modules that
-it is made of. Paths in the run's folder start with "./". A receipt in the ledger counts like one that a job has left: it is valid if
-and only if code, settings, inputs and outputs are what it says.
+One line per receipt, and before them what they share: one line per version of a module, one line per set of modules that some jobs
+are made of. Both are named after their content, so lines that git merges from two branches keep their meaning. Paths in the run's
+folder start with "./". A receipt in the ledger counts like one that a job has left: it is valid if and only if code, settings, inputs
+and outputs are what it says.
 """
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -18,16 +20,15 @@ def write(folder: Path) -> Path:
     """Pack the receipts of the run in `folder` into its ledger, where that changes it; returns its path."""
     places = sorted((folder / "receipts").rglob("*.json"))
     whole = {place.relative_to(folder / "receipts").as_posix(): receipt for place in places if (receipt := receipts.read(place))}
-    modules = sorted({(module, value) for receipt in whole.values() for module, value in receipt["code"].items()})
-    number = {module: i for i, module in enumerate(modules)}
-    made_of: dict[str, list[int]] = {}
-    lines = []
+    modules, sets, lines = {}, {}, []
     for name, receipt in whole.items():
-        numbers = sorted(number[module] for module in receipt["code"].items())
-        code = next((key for key, known in made_of.items() if known == numbers), None) or _fresh(made_of, receipt["script"])
-        made_of[code] = numbers
+        names = {_name(module): module for module in map(list, receipt["code"].items())}
+        code = _name(sorted(names))
+        modules |= names
+        sets[code] = sorted(names)
         lines.append({"receipt": name, **_moved(receipt, f"{folder.as_posix()}/", "./"), "code": code})
-    rows = [{"modules": modules}, *({"code": code, "modules": numbers} for code, numbers in sorted(made_of.items())), *lines]
+    of_modules = [{"module": name, "of": of} for name, of in sorted(modules.items(), key=lambda item: item[1])]
+    rows = [*of_modules, *({"modules": name, "of": of} for name, of in sorted(sets.items())), *lines]
     text = "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows)
     place = folder / NAME
     if not place.is_file() or place.read_text(encoding="utf-8") != text:
@@ -35,28 +36,29 @@ def write(folder: Path) -> Path:
     return place
 
 
-def _fresh(taken: dict, script: str) -> str:
-    """A name for a script's code; with a number where its jobs were made with different code."""
-    names = [script, *(f"{script} {i}" for i in range(2, len(taken) + 3))]
-    return next(name for name in names if name not in taken)
-
-
 def read(folder: Path) -> dict[str, dict]:
     """{name in receipts/: receipt} of the run in `folder`; what is damaged, or in conflict after a merge, is left out."""
-    modules, made_of, found = [], {}, {}
-    for row in _rows(folder / NAME):
+    rows = list(_rows(folder / NAME))
+    modules, sets = ({row[key]: row["of"] for row in rows if _is_named(row, key)} for key in ("module", "modules"))
+    found = {}
+    for row in rows:
         try:
-            if "receipt" in row:
-                code = dict(modules[i] for i in made_of[row["code"]])
-                receipt = receipts.whole(_moved({**row, "code": code}, "./", f"{folder.as_posix()}/"))
-                found |= {row["receipt"]: {k: v for k, v in receipt.items() if k != "receipt"}} if receipt else {}
-            elif "code" in row:
-                made_of[row["code"]] = row["modules"]
-            else:
-                modules = row["modules"]
+            code = dict(modules[name] for name in sets[row["code"]])
+            receipt = receipts.whole(_moved({**row, "code": code}, "./", f"{folder.as_posix()}/"))
+            found |= {row["receipt"]: {k: v for k, v in receipt.items() if k != "receipt"}} if receipt else {}
         except (LookupError, TypeError, ValueError, AttributeError):
             continue
     return found
+
+
+def _name(of: list) -> str:
+    """The name of what a line holds: the start of its hash."""
+    return hashlib.md5(json.dumps(of).encode()).hexdigest()[:12]
+
+
+def _is_named(row: dict, key: str) -> bool:
+    """Whether the row is one of this key, and holds what its name says."""
+    return isinstance(row.get(key), str) and row[key] == _name(row.get("of"))
 
 
 def _rows(path: Path):

@@ -66,8 +66,9 @@ class Plan:
     def maker(self, path: str) -> Job | None:
         """The job that makes a file; None for a source file."""
         if path not in self._makers:
-            rule = next((r for r in self.rules if r.is_producer(path)), None)
-            self._makers[path] = rule and self.job(rule, rule.get_wildcards(path))
+            found = ((rule, adapter.wildcards_of(rule, path)) for rule in self.rules)
+            rule, wildcards = next((pair for pair in found if pair[1] is not None), (None, None))
+            self._makers[path] = rule and self.job(rule, wildcards)
         return self._makers[path]
 
     def job(self, rule, wildcards: dict[str, str]) -> Job:

@@ -63,7 +63,8 @@ def _decide(workflow, plan: Plan, folder: Path) -> None:
     _put_back([path for job in jobs for path in job.outputs])
     if adapter.runs_jobs():
         _unpack(jobs)
-        take_over(plan=plan, jobs=jobs, receipts_folder=folder, write=not adapter.is_dry_run())
+        if not adapter.forced()[0]:
+            take_over(plan=plan, jobs=jobs, receipts_folder=folder, write=not adapter.is_dry_run())
         if not adapter.is_dry_run():
             with _writing():
                 note_what_must_run(folder, [job.name for job in jobs if job.reasons or _is_forced(job)])

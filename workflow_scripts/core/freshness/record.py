@@ -100,7 +100,7 @@ def _must_run(run: str) -> set[str]:
     """The names noted for a run; where there is no note, an answer that contains every name."""
     try:
         return set(json.loads(_note(run).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return _Everything()
 
 

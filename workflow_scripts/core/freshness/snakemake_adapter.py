@@ -23,9 +23,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-# options with which Snakemake runs no job, but shows or tidies something, or makes everything again
+# options with which Snakemake runs no job, but shows or tidies something
 _NO_RUN = """archive cleanup_metadata cleanup_shadow conda_cleanup_envs conda_create_envs_only container_cleanup_images containerize d3dag dag
-    delete_all_output delete_temp_output detailed_summary filegraph forceall generate_unit_tests lint list_changes list_conda_envs
+    delete_all_output delete_temp_output detailed_summary filegraph generate_unit_tests lint list_changes list_conda_envs
     list_input_changes list_params_changes list_rules list_target_rules list_untracked print_compilation report rulegraph summary touch
     unlock""".split()
 _PREAMBLE_END = b"preamble end #########\n"
@@ -81,6 +81,11 @@ def receipt_of(rule, wildcards: dict[str, str]) -> str:
 def is_complete(rule) -> bool:
     """Whether a rule has what our mechanism needs: an output named `receipt`, and a script."""
     return hasattr(rule.output, "receipt") and bool(rule.script)
+
+
+def wildcards_of(rule, path: str) -> dict[str, str] | None:
+    """The wildcards for which a rule makes a file; None where it never does."""
+    return rule.get_wildcards(path) if rule.is_producer(path) else None
 
 
 def add_input(rule, name: str, function: Callable) -> None:

@@ -1,6 +1,6 @@
 """The product: rows of `extraction` and `evaluation`, joined from probes, rewards and the canaries' design."""
 
-from ..data.canaries import HALF_OF_ARM
+from ..data.cohorts import HALF_OF_ARM
 from .prompts import NATIVE
 
 _DESIGN = ("secret_type", "cohort", "dose", "half")

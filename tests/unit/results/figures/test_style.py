@@ -9,11 +9,9 @@ from PIL import Image
 
 from tests.unit.results import study
 from tests.unit.results.figures.drawing import DRAWN, cut_off, draw, overlapping
-from workflow_scripts.core.data import canaries
-from workflow_scripts.core.data.planting import PLANTED as PLANTED_BY_DATA
+from workflow_scripts.core.data.cohorts import COHORTS
 from workflow_scripts.core.results.cohorts import LOOKS
 from workflow_scripts.core.results.figures import style, workflow
-from workflow_scripts.core.results.tables.canary_pairs import PLANTED
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -51,7 +49,7 @@ def test_names_are_never_read_as_mathematics(tmp_path):
 
 
 def test_cohorts_and_their_looks_agree_and_differ_in_more_than_colour():
-    assert tuple(LOOKS) == canaries.COHORTS and tuple(PLANTED) == tuple(PLANTED_BY_DATA)
+    assert tuple(LOOKS) == COHORTS
     for a, b in itertools.combinations(LOOKS.values(), 2):
         assert a.color != b.color and a.marker != b.marker and a.linestyle != b.linestyle
 

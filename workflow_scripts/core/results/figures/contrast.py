@@ -5,8 +5,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ...data.cohorts import PLANTED
 from ..cohorts import LOOKS
-from ..tables.canary_pairs import PLANTED
 from ..text.format import p_equals, points
 from .style import INK, MUTED, cohort_label, legend, only_text, panels, styled, title
 

@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...data.cohorts import PLANTED
 from ...probing.prompts import NATIVE
-from ..tables.canary_pairs import PLANTED
 from ..text.format import percent
 from .style import CONTROL, cohort_legend, mark, policy_panels, styled, title
 

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ...data.canaries import COHORTS
+from ...data.cohorts import COHORTS
 from ..cohorts import LOOKS
 from ..tables.memorization import overall
 from ..text.format import rate_and_count

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ...data.canaries import COHORTS
+from ...data.cohorts import COHORTS
 from ..cohorts import LOOKS
 from ..tables.canary_pairs import pair_arms
 from ..tables.frames import Frame

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ...data.cohorts import PLANTED
 from ..cohorts import LOOKS
-from ..tables.canary_pairs import PLANTED
 
 _WIDEST_TITLE = 6.6  # inches that a title and its note may take, also above a single panel
 INK, MUTED, FAINT = "#222222", "#666666", "#d9d9d9"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ...data.canaries import COHORTS, HALF_OF_ARM
+from ...data.cohorts import COHORTS, HALF_OF_ARM
 from ...data.schemas import CANARIES
 from ...parquet import read_frame, read_rows
 from ...probing.prompts import PROMPTS

@@ -1,6 +1,6 @@
 """Views of the leaderboard: leakage beside utility, and leakage by cohort (see views.py)."""
 
-from ..tables.canary_pairs import PLANTED
+from ...data.cohorts import PLANTED
 from ..text.format import MISSING, number, number_interval, p_value, percent, points, points_interval
 from ..text.leaderboard import method_in_words
 from .views import Cell, CellMaker, View, number_of, rate_cell, signed_of, view

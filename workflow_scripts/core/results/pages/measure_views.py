@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ..tables.canary_pairs import UNPLANTED
+from ...data.cohorts import UNPLANTED
 from ..tables.files import Tables
 from ..tables.membership import TWINS
 from ..text.format import MISSING, interval, number, number_interval, p_value, percent

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ...data.canaries import COHORTS
+from ...data.cohorts import COHORTS
 from ...probing.prompts import NATIVE, PROMPTS
 from ..cohorts import LOOKS
 from ..tables.files import Tables

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
+from ...data.cohorts import UNPLANTED
 from ..figures import contrast as contrast_figure
 from ..figures import frontier, style
 from ..pages import html, leaderboard_views, views
 from ..pages.leaderboard_views import by_policy, perplexity_ratio, rank
 from ..pages.views import Cell, View, number_of, rate_cell, signed_of
-from ..tables.canary_pairs import UNPLANTED
 from ..tables.contrast import SCHEMA as CONTRAST
 from ..tables.files import write_csv
 from ..text import leaderboard

@@ -1,6 +1,6 @@
 """Were the canaries really in the training sets, and nowhere else? Sums of the counts of data/audit.py."""
 
-from ...data.canaries import COHORTS
+from ...data.cohorts import COHORTS
 from ...parquet import declare
 from . import columns
 from .frames import Column, Frame

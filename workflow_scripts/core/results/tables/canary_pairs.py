@@ -10,15 +10,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from ... import parquet
-from ...data.canaries import COHORTS, HALF_OF_ARM
+from ...data.cohorts import COHORTS, HALF_OF_ARM
 from ...probing.prompts import NATIVE
 from ...probing.schemas import EXTRACTION
 from .frames import Column, Frame
 from .resampling import mean_intervals
 from .statistics import proportion
 
-UNPLANTED = "unplanted"
-PLANTED = tuple(cohort for cohort in COHORTS if cohort != UNPLANTED)
 _KEY = ["policy", "probe", "seed", "canary_id"]
 _DESIGN = ["arm", "half", "secret_type", "cohort", "dose"]
 

@@ -7,10 +7,11 @@ from itertools import combinations
 
 import numpy as np
 
+from ...data.cohorts import UNPLANTED
 from ...parquet import declare, optional
 from ...probing.prompts import NATIVE
 from . import columns
-from .canary_pairs import UNPLANTED, by_cohort, pair_arms
+from .canary_pairs import by_cohort, pair_arms
 from .frames import Frame
 from .power import detectable_mean, detectable_share
 from .resampling import mean_intervals

@@ -9,10 +9,11 @@ from itertools import combinations
 
 import numpy as np
 
+from ...data.cohorts import PLANTED
 from ...parquet import declare, optional
 from ...probing.prompts import NATIVE
 from . import columns
-from .canary_pairs import PLANTED, arm_means, counterfactual, hit_rate, pair_arms
+from .canary_pairs import arm_means, counterfactual, hit_rate, pair_arms
 from .comparability import judge
 from .frames import Frame
 from .pareto import is_on_front

@@ -6,10 +6,11 @@ cohort of the same generator, never with ordinary code: canaries differ from cod
 
 import numpy as np
 
+from ...data.cohorts import UNPLANTED
 from ...parquet import declare
 from . import columns
 from .auc import auc_columns, true_positives
-from .canary_pairs import UNPLANTED, cells, pair_arms, seed_means
+from .canary_pairs import cells, pair_arms, seed_means
 from .frames import Frame
 from .statistics import clopper_pearson
 

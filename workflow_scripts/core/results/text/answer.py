@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..tables.canary_pairs import UNPLANTED
+from ...data.cohorts import UNPLANTED
 from ..tables.files import Tables
 from .findings import CONTRADICTED, NOT_MEASURED, NOT_SHOWN, SHOWN, Finding, memorization_row
 from .format import interval, share

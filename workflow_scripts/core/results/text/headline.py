@@ -1,6 +1,6 @@
 """The table to read first, as text: how much of each cohort every policy gives back, beside its utility."""
 
-from ...data.canaries import COHORTS
+from ...data.cohorts import COHORTS
 from ..tables.memorization import overall
 from .format import number, rate_and_count
 
