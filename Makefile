@@ -20,10 +20,10 @@ run: env overlays
 	$(USING) snakemake --cores all $(OVERLAYS)
 
 test: env
-	$(USING) python -m pytest -m "not slow"
+	$(USING) python -m pytest -n auto -m "not slow"
 
 test-all: env
-	$(USING) python -m pytest
+	$(USING) python -m pytest -n auto
 
 bench: run
 	$(USING) python -m benchmarks

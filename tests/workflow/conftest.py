@@ -4,12 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from tests.workflow.repository import Repository
 
@@ -47,13 +48,33 @@ class Workflow:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Repository:
+def once(tmp_path_factory, worker_id) -> Callable[[str, Callable[[Path], object]], Path]:
+    """once(name, make): a folder that `make` has filled, in one of the processes that share the tests; the others wait for it."""
+    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+
+    def folder(name: str, make) -> Path:
+        place, done = shared / name, shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                place.mkdir()
+                make(place)
+                done.touch()
+        return place
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(once) -> Repository:
     """The tiny run, really done once in a session. Tests work on copies of it."""
-    repository = Repository.create(tmp_path_factory.mktemp("finished") / "canaryflow")
-    run = repository.run()
-    assert run.status == 0, run.said[-6000:]
-    repository.commit("finished")
-    return repository
+
+    def make(folder: Path) -> None:
+        repository = Repository.create(folder / "canaryflow")
+        run = repository.run()
+        assert run.status == 0, run.said[-6000:]
+        repository.commit("finished")
+
+    return Repository(once("finished", make) / "canaryflow")
 
 
 @pytest.fixture

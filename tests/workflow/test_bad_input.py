@@ -46,7 +46,7 @@ CASES = {
     without_column: ("collect_corpus", "has no column 'code', only content"),
     small_corpus: ("extract_snippets", "snippets are needed"),
     unknown_hub_model: ("train_tokenizer", "'nobody/no-such-model' could not be loaded"),
-    short_context: ("tokenize_code", "raise model.context"),
+    short_context: ("plant_canaries", "raise model.context"),
 }
 
 

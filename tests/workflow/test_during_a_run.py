@@ -191,4 +191,6 @@ def test_nothing_follows_a_stage_that_failed(repository):
     assert repository.receipts() == before
     assert repository.plan() == stages.behind(stages.dag(), "summarize_memorization")
     repository.edit(script, failing, INSIDE)
+    assert repository.execute() == set(), "the outputs of before are still there"
+    repository.edit(script, INSIDE, f"{INSIDE}    j.repaired = True\n")
     assert repository.execute() == stages.behind(stages.dag(), "summarize_memorization")

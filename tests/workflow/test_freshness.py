@@ -7,7 +7,6 @@ that depend on them. Tables of scenarios: title: (what it makes stale itself, wh
 import os
 import re
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -28,27 +27,15 @@ PROBING = ("answer", "schemas", "policy", *(f"measures/{name}" for name in MEASU
 DAG = stages.dag()
 
 
-@pytest.fixture(scope="module")
-def outcomes(request, finished, tmp_path_factory):
-    """{what the user does: a future of what a run says then}, for the chosen tests; as many at a time as there are cores."""
-    folder = tmp_path_factory.mktemp("scenarios")
-    chosen = [item.callspec.params["change"] for item in request.session.items if asks(item)]
-    pool = ThreadPoolExecutor(os.cpu_count())
-    yield {change: pool.submit(outcome, finished, folder / str(number), change) for number, change in enumerate(chosen)}
-    pool.shutdown(cancel_futures=True)
+@pytest.fixture
+def outcome(repository):
+    """What a dry run says after a change in a copy of the finished repository."""
 
+    def of(change):
+        change(repository)
+        return repository.run("--dry-run")
 
-def asks(item) -> bool:
-    return "outcomes" in item.fixturenames and item.module.__name__ == __name__
-
-
-def outcome(finished, folder, change):
-    """What a dry run says after the change in a copy of the finished repository."""
-    repository = finished.fork(folder)
-    change(repository)
-    run = repository.run("--dry-run")
-    shutil.rmtree(repository.folder)
-    return run
+    return of
 
 
 def expect(run, jobs, says=""):
@@ -166,8 +153,8 @@ def other_python(repository):
 
 
 @pytest.mark.parametrize(("stale", "says", "change"), rows(SETTINGS, always=6))
-def test_setting(outcomes, stale, says, change):
-    expect(outcomes[change].result(), stages.behind(DAG, stale), says)
+def test_setting(outcome, stale, says, change):
+    expect(outcome(change), stages.behind(DAG, stale), says)
 
 
 # ------------------------------------------------------------------------------------------------------------------------ code
@@ -247,8 +234,8 @@ CODE = {
 
 
 @pytest.mark.parametrize(("stale", "says", "change"), rows(CODE, always=7))
-def test_code(outcomes, stale, says, change):
-    expect(outcomes[change].result(), stages.behind(DAG, stale), says)
+def test_code(outcome, stale, says, change):
+    expect(outcome(change), stages.behind(DAG, stale), says)
 
 
 # ----------------------------------------------------------------------------------------------------------------------- rules
@@ -306,8 +293,8 @@ RULES = {
 
 
 @pytest.mark.parametrize(("stale", "says", "change"), rows(RULES, always=5))
-def test_rule(outcomes, stale, says, change):
-    expect(outcomes[change].result(), stages.behind(DAG, stale), says)
+def test_rule(outcome, stale, says, change):
+    expect(outcome(change), stages.behind(DAG, stale), says)
 
 
 # ------------------------------------------------------------------------------------------------------------------- artifacts
@@ -408,8 +395,8 @@ ARTIFACTS = {
 
 
 @pytest.mark.parametrize(("stale", "says", "change"), rows(ARTIFACTS, always=5))
-def test_artifact(outcomes, stale, says, change):
-    expect(outcomes[change].result(), stages.behind(DAG, stale), says)
+def test_artifact(outcome, stale, says, change):
+    expect(outcome(change), stages.behind(DAG, stale), says)
 
 
 DELETED = {
@@ -421,8 +408,8 @@ DELETED = {
 
 
 @pytest.mark.parametrize(("stale", "change"), rows(DELETED, always=4))
-def test_deleted_result(outcomes, stale, change):
-    expect(outcomes[change].result(), stages.behind(DAG, stale))
+def test_deleted_result(outcome, stale, change):
+    expect(outcome(change), stages.behind(DAG, stale))
 
 
 # -------------------------------------------------------------------------------------------------------------------- policies
@@ -489,8 +476,8 @@ POLICIES = {
 
 
 @pytest.mark.parametrize(("reads", "stale", "change"), rows(POLICIES, always=4))
-def test_policy(outcomes, reads, stale, change):
-    expect(outcomes[change].result(), stages.behind(reads, stale))
+def test_policy(outcome, reads, stale, change):
+    expect(outcome(change), stages.behind(reads, stale))
 
 
 def test_overlay_adds_a_policy(repository):

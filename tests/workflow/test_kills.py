@@ -74,8 +74,8 @@ def cases(chain: str, numbers: range):
         yield pytest.param(chain, list(KILLS)[number % 3], dice.uniform(0.1, 1.0), id=f"{chain}-{number}")
 
 
-ALWAYS = [*cases("tables", range(3))]
-SLOW = [*cases("tables", range(3, 18)), *cases("ipo", range(12))]
+ALWAYS = [*cases("tables", range(2))]
+SLOW = [*cases("tables", range(2, 18)), *cases("ipo", range(12))]
 
 
 @pytest.mark.parametrize(("chain", "kill", "share"), [*ALWAYS, *(pytest.param(*c.values, id=c.id, marks=pytest.mark.slow) for c in SLOW)])

@@ -19,4 +19,4 @@ def test_a_base_policy_of_another_size_has_a_chain_of_its_own(repository):
     assert [s["hidden_size"] for s in shapes.values()] == [32, 16, 16, 32]
     assert [s["num_hidden_layers"] for s in shapes.values()] == [2, 1, 1, 2]
     meta = json.loads((repository.folder / "results/tiny/models/shared/0/base_s/meta.json").read_text())
-    assert meta["settings"]["model"]["hidden"] == 16 and meta["settings"]["model"]["vocabulary"] == 512
+    assert meta["model"]["hidden"] == 16 and meta["model"]["vocabulary"] == 512

@@ -86,10 +86,16 @@ class Shelf:
 
 
 @pytest.fixture(scope="session")
-def saved(finished, tmp_path_factory) -> Shelf:
+def saved(finished, once) -> Shelf:
     """The finished tiny run as the default of its repository, saved to a folder; tests must not change it."""
-    home, store = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("store")
-    folder = tmp_path_factory.mktemp("saved") / "repository"
+    place = once("saved", lambda place: save(finished, place))
+    return Shelf(place / "repository", place / "home")
+
+
+def save(finished: Repository, place: Path) -> None:
+    home, store, folder = place / "home", place / "store", place / "repository"
+    home.mkdir()
+    store.mkdir()
     finished.fork(folder)
     config, tiny = (yaml.safe_load((folder / name).read_text()) for name in ("config.yaml", "tests/config/tiny.yaml"))
     update_config(config, tiny)
@@ -100,7 +106,6 @@ def saved(finished, tmp_path_factory) -> Shelf:
     shelf("git", "commit", "--quiet", "--message", "tiny is the default")
     shelf.remote(url=str(store))
     shelf.make("save")
-    return shelf
 
 
 @pytest.fixture

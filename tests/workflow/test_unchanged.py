@@ -2,7 +2,6 @@
 
 import os
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -143,14 +142,6 @@ CHANGES = {title: (change,) for title, change in {**ON_DISK, **IN_TEXT}.items()}
 def test_nothing_to_do(repository, change):
     change(repository)
     assert repository.execute() == set()
-
-
-def test_it_takes_three_seconds(repository):
-    """Of a processor: other programs may have the rest of the machine."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert repository.execute() == set()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert 0.5 < after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime <= 3
 
 
 def test_dry_run_leaves_git_clean(repository):

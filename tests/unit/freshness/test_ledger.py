@@ -45,6 +45,8 @@ def written() -> dict[str, dict]:
 
 def test_receipts_come_back_as_they_were_written(written):
     assert all(written.values()) and ledger.read(RUN) == written
+    back = ledger.read(RUN)
+    assert [json.dumps(back[name]) for name in written] == [json.dumps(row) for row in written.values()], "bytes too, which jobs hash"
     modules = {module for row in written.values() for module in row["code"]}
     assert len(lines()) == len(modules) + 1 + len(STAGES), "the modules, the one set of them, and the receipts"
     assert "results/one" not in (RUN / ledger.NAME).read_text() and "é" in (RUN / ledger.NAME).read_text(encoding="utf-8")

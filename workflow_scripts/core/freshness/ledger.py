@@ -43,7 +43,7 @@ def read(folder: Path) -> dict[str, dict]:
     found = {}
     for row in rows:
         try:
-            code = dict(modules[name] for name in sets[row["code"]])
+            code = dict(sorted(modules[name] for name in sets[row["code"]]))
             receipt = receipts.whole(_moved({**row, "code": code}, "./", f"{folder.as_posix()}/"))
             found |= {row["receipt"]: {k: v for k, v in receipt.items() if k != "receipt"}} if receipt else {}
         except (LookupError, TypeError, ValueError, AttributeError):

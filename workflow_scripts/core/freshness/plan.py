@@ -1,6 +1,7 @@
 """The jobs of a workflow as its rules declare them, and why each of them is stale."""
 
 import functools
+import hashlib
 import sys
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -25,6 +26,7 @@ class Job:
     sources: list[str]  # inputs that no rule makes
     parents: dict[str, "Job"]  # {input: the job that makes it}
     reasons: list[str] = field(default_factory=list)  # why it is stale itself
+    packed: bool = False  # its receipt is the ledger's, which is not yet in its place
     taken: bool = False  # its artifacts are another run's (takeover.py); in a dry run they would be
 
     @property
@@ -127,7 +129,7 @@ class Plan:
         own, kept = receipts.read(job.receipt), self.known.get(job.receipt, {})
         reasons = self._against(job, own) if own else ["it has no valid receipt"]
         if reasons and kept and kept != own and not ((others := self._against(job, kept)) and own):
-            reasons, own = others, kept
+            reasons, own, job.packed = others, kept, True
         job.recorded = own
         return reasons
 
@@ -175,6 +177,8 @@ def _without_lost_sources(receipt: dict, job: Job, plan: Plan) -> dict:
 
 def _content(path: str, maker: Job | None) -> str | None:
     """MD5 of an input; of one that was not pulled or is not yet taken over, what its maker's receipt says."""
+    if maker and maker.packed and path == maker.receipt:
+        return hashlib.md5(receipts.text(maker.recorded).encode()).hexdigest()
     if Path(path).exists() and not (maker and maker.taken):
         return md5(path)
     return maker.recorded_outputs.get(path) if maker else None

@@ -69,7 +69,12 @@ def whole(receipt) -> dict:
 
 def write(path, receipt: dict) -> None:
     """Write a receipt, atomically."""
-    write_whole(Path(path), json.dumps({**receipt, "version": VERSION}, indent=1) + "\n")
+    write_whole(Path(path), text(receipt))
+
+
+def text(receipt: dict) -> str:
+    """A receipt as it is written."""
+    return json.dumps({**receipt, "version": VERSION}, indent=1) + "\n"
 
 
 def changes(old: dict, new: dict) -> list[str]:

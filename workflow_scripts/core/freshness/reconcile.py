@@ -110,7 +110,7 @@ def _unpack(jobs: list[Job]) -> None:
     """Write the receipts that count and are not on disk: those of the ledger, on a fresh clone or after a change of branch."""
     with _writing():
         for job in jobs:
-            if job.recorded and not job.reasons and job.recorded != receipts.read(job.receipt):
+            if job.packed and not job.reasons:
                 receipts.write(job.receipt, job.recorded)
                 _settle_all([job.receipt, *job.outputs])
 
