@@ -4,16 +4,20 @@ Needs: config.yaml and overlays.  Makes: nothing.  Steps: check the config, cons
 """
 
 import re
+from functools import partial
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from workflow_scripts.core.config.references import memory_reference
 from workflow_scripts.core.config.resolve import resolve
+from workflow_scripts.core.data.sources import check_source, counting_endings
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.freshness.reconcile import reconcile
 from workflow_scripts.core.job import select
 from workflow_scripts.core.methods import REWARD_TYPES, learning_from
+from workflow_scripts.core.training.model_files import check_model
+from workflow_scripts.core.user_files import user_path
 
 
 def or_stop(function, *arguments, **options):
@@ -68,10 +72,9 @@ def reward_threads(wildcards):
     return config["reward_models"][wildcards.reward]["threads"]
 
 
-def own_source(path):
-    """A file or folder of the user's as an input whose content counts and whose time does not; nothing where it is not on this machine."""
-    place = Path(path or "").expanduser()
-    return ancient(str(place)) if path and place.exists() else []
+def own_files(key, path, endings=None):
+    """Files of the user's, for the param `own`: where they are and which of them count. No input: Snakemake reads paths as patterns."""
+    return [str(or_stop(user_path, path, key)), endings] if path else None
 
 
 def policy_checkpoint(policy, arm="{arm}", seed="{seed}"):

@@ -5,7 +5,12 @@ Needs: `corpus.source`.  Makes: results/{run}/corpus, tokenizer, planted.  Steps
 
 # settings of reading the source; the others say what is taken from it
 COLLECTED = ("source", "path", "suffix", "column", "name", "split", "revision", "streaming", "max_documents", "licence")
-OWN_MODEL = None if config["model"]["base"] == "scratch" else config["model"]["base"]
+SOURCE = {key: config["corpus"][key] for key in COLLECTED}
+OWN_CODE = own_files("corpus.path", SOURCE["path"], counting_endings(**SOURCE))
+OWN_MODEL = own_files("model.base", None if config["model"]["base"] == "scratch" else config["model"]["base"])
+MODEL_CHECK = partial(check_model, **{key: config["model"][key] for key in ("base", "revision", "trust_remote_code")})
+# what is checked of things from outside, before the first job where one that reads them will run
+CHECKS = {"collect_corpus": partial(check_source, **SOURCE), "train_tokenizer": MODEL_CHECK, "train_base": MODEL_CHECK}
 
 
 rule collect_corpus:
@@ -13,14 +18,13 @@ rule collect_corpus:
 
     The collected corpus stands on a machine that lacks the source; `snakemake --forcerun collect_corpus` reads it again.
     """
-    input:
-        source=own_source(config["corpus"]["path"]),
     output:
         documents="results/{run}/corpus/documents.parquet",
         manifest="results/{run}/corpus/source.json",
         receipt="results/{run}/receipts/collect_corpus.json",
     params:
         config=config_params(*(f"corpus.{key}" for key in COLLECTED)),
+        own={"source": OWN_CODE},
     log:
         "logs/{run}/collect_corpus.log",
     benchmark:
@@ -56,12 +60,12 @@ rule train_tokenizer:
     """A tokenizer trained on the base pool, or the one of the hub or local model, with its FIM tokens."""
     input:
         snippets="results/{run}/corpus/snippets.parquet",
-        model=own_source(OWN_MODEL),
     output:
         tokenizer=directory("results/{run}/tokenizer"),
         receipt="results/{run}/receipts/train_tokenizer.json",
     params:
         config=config_params(*(f"model.{key}" for key in ("base", "revision", "trust_remote_code", "vocabulary", "context"))),
+        own={"model": OWN_MODEL},
     log:
         "logs/{run}/train_tokenizer.log",
     benchmark:

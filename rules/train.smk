@@ -14,12 +14,12 @@ rule train_base:
     input:
         blocks="results/{run}/planted/base.parquet",
         tokenizer="results/{run}/tokenizer",
-        model=own_source(OWN_MODEL),
     output:
         model=directory("results/{run}/models/shared/{seed}/{policy}"),
         receipt="results/{run}/receipts/train_base/{seed}/{policy}.json",
     params:
         config=config_params("model", "policies.{policy}"),
+        own={"model": OWN_MODEL},
     log:
         "logs/{run}/train_base/{seed}/{policy}.log",
     benchmark:

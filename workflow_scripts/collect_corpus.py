@@ -10,4 +10,6 @@ from workflow_scripts.core.job import job
 with job(snakemake) as j:
     documents, manifest = corpus.collect(**{key.removeprefix("corpus."): value for key, value in j.config.items()})
     parquet.write(documents, schemas.DOCUMENTS, j.output.documents)  # reads them; the manifest is complete after it
+    if skipped := corpus.said_of_skipped(manifest):
+        j.say(skipped)
     Path(j.output.manifest).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

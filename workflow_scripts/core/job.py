@@ -39,7 +39,7 @@ def select(config: dict, paths: tuple[str, ...], wildcards: dict[str, str]) -> d
 
 @contextlib.contextmanager
 def job(snakemake) -> Iterator[SimpleNamespace]:
-    """Run a script's work: yields name, input, output (temporary paths), params, config, wildcards (a dict) and gpu.
+    """Run a script's work: yields name, input, output (temporary paths), params, config, wildcards (a dict), gpu and say(sentence).
 
     `config` holds what the rule declared as `params: config=config_params(...)` and nothing else, by dotted path. Parquet files that
     are written inside carry the job's name and config in their metadata; the name without the run, so that runs that do the same
@@ -73,6 +73,7 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
             config=config,
             wildcards=wildcards,
             gpu=int(snakemake.resources.get("gpu", 0)),
+            say=lambda sentence: _say(f"{name}: {sentence}"),
             checkpoint_folder=str(record.checkpoints) if record else None,
             checkpoint_percent=int(snakemake.resources.get("checkpoint_percent", 0)),
         )
@@ -92,7 +93,7 @@ def _record(snakemake, name: str, stack: contextlib.ExitStack):
     stack.enter_context(alone(name))
     record = Record(snakemake, name)
     if record.is_unchanged():
-        print(f"canaryflow: {name}: {SAME}", file=sys.__stderr__, flush=True)
+        _say(f"{name}: {SAME}")
         sys.exit(0)
     return record
 
@@ -124,8 +125,12 @@ def _sentence(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
-def _stop(sentence: str) -> None:
+def _say(sentence: str) -> None:
     print(f"canaryflow: {sentence}", file=sys.__stderr__, flush=True)
+
+
+def _stop(sentence: str) -> None:
+    _say(sentence)
     sys.exit(1)
 
 

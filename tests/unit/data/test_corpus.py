@@ -63,7 +63,7 @@ def test_directory_reads_what_is_text_and_names_the_rest(source_folder):
     assert [d["path"] for d in documents] == ["a.py", "pkg/b.py"]
     assert documents[1]["text"] == (source_folder / "pkg/b.py").read_text(encoding="utf-8")
     assert {s["path"]: s["reason"] for s in manifest["skipped"]} == SKIPPED
-    assert manifest["counts"] == dict(documents=2, characters=sum(len(d["text"]) for d in documents), skipped=3)
+    assert manifest["counts"] == dict(documents=2, characters=sum(len(d["text"]) for d in documents), skipped=3, skipped_because={"binary or not UTF-8": 2, "empty": 1})
     assert all(d["sha256"] == hashlib.sha256((source_folder / d["path"]).read_bytes()).hexdigest() for d in manifest["documents"])
     assert "not stated" in manifest["licence"]
 
@@ -78,7 +78,7 @@ def test_documents_are_read_as_they_are_asked_for(source_folder):
 def test_manifest_names_the_first_and_counts_all(make, monkeypatch):
     monkeypatch.setattr(corpus, "LISTED", 1)
     documents, manifest = collected(source="jsonl", path=make("jsonl"))
-    assert manifest["counts"] == dict(documents=2, characters=sum(map(len, CODE[:2])), skipped=1)
+    assert manifest["counts"] == dict(documents=2, characters=sum(map(len, CODE[:2])), skipped=1, skipped_because={"empty": 1})
     assert manifest["documents"] == [{"path": "a.jsonl:1", "sha256": documents[0]["sha256"]}]
     assert manifest["skipped"] == [{"path": "a.jsonl:3", "reason": "empty"}]
 
@@ -144,7 +144,7 @@ def test_data_set_out_of_reach(monkeypatch, streaming):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     message = refusal(source="huggingface", path="some-org/no-such-code", streaming=streaming)
     assert message.startswith("corpus.path: the data set 'some-org/no-such-code' could not be loaded (")
-    assert "; check its name, config, split and revision, the network, or save it to disk" in message
+    assert "; HF_HUB_OFFLINE is set: take it off, or check its name, config, split and revision, the network, or save" in message
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -215,15 +215,15 @@ def test_damaged_parquet(tmp_path, make):
             "UTF-8 text",
         ),
         (dict(source="jsonl", path="none.jsonl"), "corpus.path: none.jsonl cannot be read (No such file", "name an existing file"),
-        (dict(source="jsonl", path="."), "corpus.path: . cannot be read (Is a directory)", "name an existing file"),
+        (dict(source="jsonl", path="bare"), "corpus.path: no file below bare ends in .jsonl, ", "or a file"),
         (
             dict(source="jsonl", path="list.jsonl"),
-            "corpus.column: line 1 of list.jsonl has no 'text' (it has no keys)",
+            "corpus.column: element 1 of list.jsonl has no 'text' (it has no keys)",
             "set corpus.column",
         ),
         (dict(source="jsonl", path="void"), "corpus.source jsonl: nothing to read in void (no documents)", "UTF-8 text"),
         (dict(source="parquet", path="none.parquet"), "corpus.path: none.parquet cannot be read (No such file", "name an existing file"),
-        (dict(source="parquet", path="list.jsonl"), "corpus.path: list.jsonl is not a parquet file", "or corpus.source to what it is"),
+        (dict(source="parquet", path="list.jsonl"), "corpus.path: list.jsonl is a json array file, not parquet", "set corpus.source to jsonl"),
         (dict(source="parquet", path="void"), "corpus.path: void is not a parquet file", "set corpus.path to one"),
     ],
 )
@@ -232,6 +232,7 @@ def test_bad_source_is_one_sentence(tmp_path, monkeypatch, settings, problem, re
     (tmp_path / "a.bin").write_bytes(b"\0")
     (tmp_path / "list.jsonl").write_text("[1, 2]\n", encoding="utf-8")
     (tmp_path / "void").touch()
+    (tmp_path / "bare").mkdir()
     message = refusal(**settings)
     assert message.startswith(problem)
     assert remedy in message.rpartition("; ")[2]

@@ -79,7 +79,7 @@ def test_a_receipt_comes_back_as_it_was_written(tmp_path):
     assert receipts.changes(whole(), declared()) == [], "hashes are compared elsewhere"
 
 
-@pytest.mark.parametrize("field", sorted(whole()))
+@pytest.mark.parametrize("field", sorted(whole().keys() - {"own"}))
 def test_a_receipt_that_lacks_something_is_none(tmp_path, field):
     receipts.write(tmp_path / "a.json", {k: v for k, v in whole().items() if k != field})
     assert receipts.read(tmp_path / "a.json") == {}

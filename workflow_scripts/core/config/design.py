@@ -1,5 +1,6 @@
 """What a schema cannot say of the numbers: what must divide what, and what must fit into what. One sentence per problem."""
 
+from ..data.sources import SOURCES
 from ..errors import InputError
 from ..probing.prompts import NATIVE, PROMPTS
 
@@ -39,7 +40,7 @@ def _check_prompts(prompts: list[str]) -> None:
 def _check_corpus(corpus: dict) -> None:
     if corpus["min_lines"] > corpus["max_lines"]:
         raise InputError(f"config: corpus.min_lines {corpus['min_lines']} is more than corpus.max_lines {corpus['max_lines']}; swap them")
-    if corpus["source"] != "python_stdlib" and not corpus["path"]:
+    if SOURCES[corpus["source"]].needs_path and not corpus["path"]:
         raise InputError(f"config: corpus.source {corpus['source']} needs corpus.path; name the folder, file or data set")
 
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from ..errors import InputError
 from ..progress import track
-from .sources import Skipped, open_source
+from .sources import open_source
+from .sources.documents import Skipped
 
 log = logging.getLogger(__name__)
 LISTED = 10_000  # documents that a manifest names; documents.parquet has all of them, with their hashes
@@ -39,7 +40,7 @@ def collect(
         "settings": {**settings, "max_documents": max_documents},
         "licence": licence or (STDLIB_LICENCE if source == "python_stdlib" else "not stated: set corpus.licence"),
         "versions": {"python": platform.python_version(), "pyarrow": pa.__version__},
-        "counts": {"documents": 0, "characters": 0, "skipped": 0},
+        "counts": {"documents": 0, "characters": 0, "skipped": 0, "skipped_because": {}},
         "skipped": [],
         "documents": [],
     }
@@ -53,7 +54,7 @@ def with_snippets(manifest: dict, *, distinct: int, removed: dict[str, int], ski
 
 
 def _documents(settings: dict, max_documents: int | None, manifest: dict) -> Iterator[dict]:
-    counts, reasons = manifest["counts"], set()
+    counts = manifest["counts"]
     for item in track(open_source(**settings), desc="collect", unit="doc"):
         if max_documents is not None and counts["documents"] >= max_documents:
             break
@@ -62,7 +63,7 @@ def _documents(settings: dict, max_documents: int | None, manifest: dict) -> Ite
         if isinstance(item, Skipped):
             log.warning("skipped %s: %s", item.path, item.reason)
             counts["skipped"] += 1
-            reasons.add(item.reason)
+            counts["skipped_because"][item.reason] = counts["skipped_because"].get(item.reason, 0) + 1
             _list(manifest["skipped"], vars(item))
         else:
             path, text = item
@@ -72,11 +73,22 @@ def _documents(settings: dict, max_documents: int | None, manifest: dict) -> Ite
             _list(manifest["documents"], {key: document[key] for key in ("path", "sha256")})
             yield document
     if not counts["documents"]:
-        why = "; ".join(sorted(reasons)) or "no documents"
+        why = "; ".join(sorted(counts["skipped_because"])) or "no documents"
         raise InputError(
             f"corpus.source {settings['source']}: nothing to read in {settings['path'] or 'the library'} ({why}); "
             "name a source that holds code as UTF-8 text"
         )
+
+
+def said_of_skipped(manifest: dict) -> str | None:
+    """One sentence on what was not read, with the reasons by frequency; None where all was."""
+    counts = manifest["counts"]
+    if not counts["skipped"]:
+        return None
+    by_number = sorted(counts["skipped_because"].items(), key=lambda item: (-item[1], item[0]))
+    rest = f", {len(by_number) - 4} other reasons" if len(by_number) > 4 else ""
+    why = ", ".join(f"{number} {reason}" for reason, number in by_number[:4]) + rest
+    return f"{counts['skipped']} of {counts['skipped'] + counts['documents']} documents were skipped ({why}); the manifest names them"
 
 
 def _list(names: list[dict], name: dict) -> None:

@@ -31,6 +31,17 @@ def md5(path) -> str:
     return hashlib.md5(listing.encode()).hexdigest() + ".dir"
 
 
+def md5_of_files(folder: Path, files: list[tuple[str, ...]]) -> str:
+    """The same of a folder of which only these files count, given as parts of their paths; one that cannot be read counts by its name."""
+    listing = []
+    for parts in files:
+        value = None
+        with contextlib.suppress(OSError):
+            value = _file_md5(folder.joinpath(*parts))
+        listing.append({"md5": value, "relpath": "/".join(parts)})
+    return hashlib.md5(json.dumps(listing).encode()).hexdigest() + ".dir"
+
+
 def _file_md5(path: Path) -> str:
     def read() -> str:
         with open(path, "rb") as stream:
@@ -42,6 +53,7 @@ def _file_md5(path: Path) -> str:
 def remembered(path: Path, what: str, compute: Callable[[], str]) -> str:
     """A value that depends only on a file's content (`what` names it), computed once for each content."""
     stat, key = path.stat(), f"{path}|{what}" if what else str(path)
+    key = key.encode("utf-8", "backslashreplace").decode()  # a name may be in any encoding
     if known := _database().first("select md5 from hashes where path = ? and signature = ?", key, _signature(stat)):
         return known[0]
     value = compute()

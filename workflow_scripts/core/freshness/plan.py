@@ -35,6 +35,11 @@ class Job:
         return receipts.name_of(self.rule, self.wildcards.values())
 
     @property
+    def own(self) -> list[str]:
+        """The user's files among its inputs, which Snakemake does not see, as its receipt names them."""
+        return list(self.declared["own"])
+
+    @property
     def outputs(self) -> list[str]:
         """Paths of its artifacts, without the receipt."""
         return list(receipts.files(self.declared["outputs"]))
@@ -157,31 +162,32 @@ class Plan:
             elif digest(file) != receipt["code"].get(file):
                 differences.append(f"{'script' if file == job.declared['script'] else 'module'} {_short(file)}")
         before = receipts.files(receipt["inputs"])
-        now = {portable(path): path for path in [*job.sources, *job.parents]}
+        now = {portable(path): path for path in [*job.sources, *job.parents]} | {path: path for path in job.own}
         for path in now.keys() & before.keys():
-            if _content(now[path], job.parents.get(now[path])) != before[path]:
+            if self._content(job, now[path]) != before[path]:
                 differences.append(f"input {path} has other content")
         for package, was in receipt["made"]["versions"].items():
             if package in self.strict and (after := _version(package)) != was:
                 differences.append(f"version of {package}: {was} -> {after}")
         return differences
 
+    def _content(self, job: Job, path: str) -> str | None:
+        """MD5 of an input; of one that was not pulled or is not yet taken over, what its maker's receipt says."""
+        maker = job.parents.get(path)
+        if maker and maker.packed and path == maker.receipt:
+            return hashlib.md5(receipts.text(maker.recorded).encode()).hexdigest()
+        place = Path(path).expanduser()
+        if place.exists() and not (maker and maker.taken):
+            return receipts.md5_of(path, place, job.declared["own"])
+        return maker.recorded_outputs.get(path) if maker else None
+
 
 def _without_lost_sources(receipt: dict, job: Job, plan: Plan) -> dict:
     """The receipt without source files that are not on this machine: what was made of them stands."""
-    now = {portable(path) for path in [*job.sources, *job.parents]}
+    now = {*map(portable, [*job.sources, *job.parents]), *job.own}
     kept = lambda path: path in now or Path(path).expanduser().exists() or plan.maker(path)  # noqa: E731
     inputs = {key: {p: v for p, v in paths.items() if kept(p)} for key, paths in receipt["inputs"].items()}
     return {**receipt, "inputs": inputs}
-
-
-def _content(path: str, maker: Job | None) -> str | None:
-    """MD5 of an input; of one that was not pulled or is not yet taken over, what its maker's receipt says."""
-    if maker and maker.packed and path == maker.receipt:
-        return hashlib.md5(receipts.text(maker.recorded).encode()).hexdigest()
-    if Path(path).exists() and not (maker and maker.taken):
-        return md5(path)
-    return maker.recorded_outputs.get(path) if maker else None
 
 
 def _short(file: str) -> str:

@@ -8,8 +8,9 @@
 import json
 from pathlib import Path
 
+from ..user_files import counting_files
 from .code import portable
-from .content import write_whole
+from .content import md5, md5_of_files, write_whole
 
 VERSION = 2
 HIDDEN = "freshness"  # the input that reconcile adds to every rule
@@ -20,16 +21,19 @@ _MAPS = ("wildcards", "inputs", "outputs", "params", "config", "code", "made")
 def declaration(*, rule: str, wildcards, script: str, inputs, outputs, params) -> dict:
     """What defines a job, in JSON's types; equal from the rule in the Snakefile and from the `snakemake` object in the job.
 
-    `inputs`, `outputs` and `params` are Snakemake's named lists, expanded. Files have no MD5 yet: {name: {path: None}}.
+    `inputs`, `outputs` and `params` are Snakemake's named lists, expanded. Files have no MD5 yet: {name: {path: None}}. A param `own` names
+    files of the user's, which Snakemake never sees: {name: [path, endings that count]}; those that are here are inputs, too.
     """
+    own = {name: pair for name, pair in (params.get("own") or {}).items() if pair and Path(pair[0]).exists()}
     declared = dict(
         rule=rule,
         wildcards={k: str(v) for k, v in wildcards.items()},
         script=script,
-        inputs={k: _paths(v) for k, v in inputs.items() if k != HIDDEN},
+        inputs={k: _paths(v) for k, v in inputs.items() if k != HIDDEN} | {name: _paths(str(path)) for name, (path, _) in own.items()},
         outputs={k: _paths(v) for k, v in outputs.items() if k != "receipt"},
-        params={k: v for k, v in params.items() if k != "config"},
+        params={k: v for k, v in params.items() if k not in ("config", "own")},
         config=params.get("config", {}),
+        own={portable(str(path)): endings for path, endings in own.values()},
     )
     return json.loads(json.dumps(declared, default=str))
 
@@ -41,6 +45,13 @@ def _paths(value) -> dict[str, None]:
 def files(named: dict[str, dict]) -> dict:
     """{path: MD5} of all inputs, or of all outputs, of a declaration or receipt."""
     return {path: value for paths in named.values() for path, value in paths.items()}
+
+
+def md5_of(path: str, place: Path, own: dict) -> str:
+    """MD5 of an input that a receipt calls `path` and that lies at `place`; of a folder in `own`, of the files that count."""
+    if path in own and place.is_dir():
+        return md5_of_files(place, counting_files(place, own[path]))
+    return md5(place)
 
 
 def name_of(rule: str, wildcards) -> str:

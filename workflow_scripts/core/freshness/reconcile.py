@@ -12,7 +12,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import yaml
@@ -31,11 +31,12 @@ REBUILD = "CANARYFLOW_REBUILD"
 SHOWN = 8  # changes of one job that a run names: after an update of the whole project nobody reads them all
 
 
-def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str]) -> Plan | None:
+def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str], checks: dict[str, Callable[[], None]]) -> Plan | None:
     """Give every rule its hidden input; the Snakefile's last line. Returns the plan.
 
     In the main process this says on stderr why each stale job is stale, and raises InputError where something that is needed was not
-    pulled. In the process of a single job (also on a cluster) it only names the flag that is there, writes nothing and returns None.
+    pulled, or where one of the `checks` does, which are called for the rules of which a job will run. In the process of a single job
+    (also on a cluster) it only names the flag that is there, writes nothing and returns None.
     """
     plan, folder = None, Path(receipts_folder)
     if adapter.is_main(workflow):
@@ -48,7 +49,7 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str]) -> 
         kept = {(folder / name).as_posix(): receipt for name, receipt in ledger.read(folder.parent).items()}
         plan = Plan(workflow, strict_versions, kept)
         _prepare(folder)
-        _decide(workflow, plan, folder)
+        _decide(workflow, plan, folder, checks)
         adapter.before_first_job(workflow, _check_before_first_job)
         adapter.skip(functools.partial(_stands, plan))
     for rule in adapter.rules_with_outputs(workflow):
@@ -56,7 +57,7 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str]) -> 
     return plan
 
 
-def _decide(workflow, plan: Plan, folder: Path) -> None:
+def _decide(workflow, plan: Plan, folder: Path, checks: dict[str, Callable[[], None]]) -> None:
     """Judge the jobs behind this run's targets, take over what other runs have, and say what is stale."""
     targets = adapter.targets(workflow)
     jobs = plan.reachable(targets)
@@ -71,7 +72,10 @@ def _decide(workflow, plan: Plan, folder: Path) -> None:
     _settle_the_rest(jobs)
     _now_at_the_latest({path for job in jobs for path in job.sources})
     _explain(jobs)
-    _ask_for_lost_sources(jobs)
+    if adapter.runs_jobs():
+        _ask_for_lost_sources(jobs)
+        for check in {checks[job.rule]: None for job in jobs if job.rule in checks and (job.outdated or _is_forced(job))}:
+            check()
     _ask_for_what_was_not_pulled(plan, targets, jobs)
 
 

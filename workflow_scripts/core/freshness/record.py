@@ -47,7 +47,7 @@ class Record:
             outputs=snakemake.output,
             params=snakemake.params,
         )
-        self.inputs = {path: md5(_here(path)) for path in receipts.files(self.declared["inputs"])}
+        self.inputs = {path: self._md5(path) for path in receipts.files(self.declared["inputs"])}
         key = json.dumps([self.declared, self.code, self.inputs], sort_keys=True)
         self.checkpoints = SCRATCH / "checkpoints" / name / hashlib.md5(key.encode()).hexdigest()[:16]
         _keep_only(self.checkpoints)
@@ -72,7 +72,7 @@ class Record:
         late = loaded() - self.imported  # imported while the job ran, so perhaps after an edit that has been taken back since
         self._check_code(late)
         self.code |= {module: digest(module) for module in late}
-        if changed := [path for path, before in self.inputs.items() if not _here(path).exists() or md5(_here(path)) != before]:
+        if changed := [path for path, before in self.inputs.items() if not _here(path).exists() or self._md5(path) != before]:
             raise InputError(f"its input {', '.join(changed)} changed while it ran; {AGAIN}")
 
     def close(self, outputs: dict[str, Path]) -> None:
@@ -84,6 +84,9 @@ class Record:
         receipts.write(self.receipt, {**self.declared, **files, "code": dict(sorted(self.code.items())), "made": made})
         remember_made(hashes)
         shutil.rmtree(self.checkpoints.parent, ignore_errors=True)
+
+    def _md5(self, path: str) -> str:
+        return receipts.md5_of(path, _here(path), self.declared["own"])
 
     def _check_code(self, files) -> None:
         """What was edited after this process started may have been imported before or after the edit."""

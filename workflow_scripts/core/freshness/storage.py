@@ -48,7 +48,7 @@ def stage_name(job: Job) -> str:
 def _stage(job: Job, config_files: dict[str, dict], methods: dict[str, str]) -> dict:
     overlays = list(config_files)[1:]
     command = ["snakemake", "--quiet", "rules", "--cores", "all", job.receipt, *(["--configfile", *overlays] if overlays else [])]
-    deps = {job.declared["script"], *(str(Path(portable(path)).expanduser()) for path in [*job.sources, *job.parents])}
+    deps = {job.declared["script"], *(str(Path(portable(path)).expanduser()) for path in [*job.sources, *job.own, *job.parents])}
     metrics = [path for path in job.outputs if path.endswith("/metrics.json")]
     stage = dict(
         cmd=shlex.join(command),

@@ -1,0 +1,53 @@
+"""Where code comes from: each source is a module that checks its settings before any work, and yields documents.
+
+A source yields (path, text), or what it skips and why; skipped documents are counted and named, and encodings are never guessed.
+Sources are read in a fixed order, so that the corpus is a function of its files. A new source is one module here and one entry.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...user_files import user_path
+from . import folder, hub, json_lines, parquet_rows
+from .documents import Skipped
+
+
+@dataclass(frozen=True)
+class Source:
+    """How code is read from a place of one form."""
+
+    read: object  # function of the config's corpus settings (path as a Path): an iterator of documents
+    check: object = None  # function of the same: raises InputError for what can be known without reading it all
+    needs_path: bool = True
+    counts: object = None  # function of the settings: endings of the files that count; None for every data file
+
+
+SOURCES = {
+    "python_stdlib": Source(folder.read_stdlib, needs_path=False),
+    "directory": Source(folder.read, folder.check, counts=lambda suffix, **_: (suffix,)),
+    "jsonl": Source(json_lines.read, json_lines.check, counts=lambda **_: json_lines.SUFFIXES),
+    "parquet": Source(parquet_rows.read, parquet_rows.check, counts=lambda **_: parquet_rows.SUFFIXES),
+    "huggingface": Source(hub.read, hub.check),
+}
+
+
+def open_source(*, source: str, path: str | None, **settings) -> Iterator[tuple[str, str] | Skipped]:
+    """The documents of `corpus.source`."""
+    return SOURCES[source].read(path=_place(path), **settings)
+
+
+def check_source(*, source: str, path: str | None, **settings) -> None:
+    """Raise InputError, before any work, for what can be known of a source without reading it all."""
+    if check := SOURCES[source].check:
+        check(path=_place(path), **settings)
+
+
+def counting_endings(*, source: str, **settings) -> list[str] | None:
+    """How the names of a source's files end that count; None where all of them do."""
+    counts = SOURCES[source].counts
+    return list(counts(**settings)) if counts else None
+
+
+def _place(path: str | None) -> Path | None:
+    return None if path is None else user_path(path, "corpus.path")

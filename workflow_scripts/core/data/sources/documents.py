@@ -1,0 +1,44 @@
+"""What a source yields: (path, text), or what it skips and why."""
+
+import codecs
+import io
+import tokenize
+from dataclasses import dataclass
+
+NO_TEXT = "binary or not UTF-8"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A document that was not read, and why."""
+
+    path: str
+    reason: str
+
+
+def decode(data: bytes) -> str | None:
+    """UTF-8 text, or None for binary data and other encodings."""
+    try:
+        return None if b"\0" in data else data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def decode_python(data: bytes) -> str | None:
+    """Python source in the encoding that it declares (PEP 263), else UTF-8; None where it is not that."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return decode(data) if encoding.startswith("utf-8") else data.decode(encoding) if b"\0" not in data else None
+    except (SyntaxError, UnicodeDecodeError, LookupError):
+        return None
+
+
+def row(name: str, value) -> tuple[str, str] | Skipped:
+    """A document from a value of a table or a JSON object."""
+    if not isinstance(value, str):
+        return Skipped(name, f"not text but {type(value).__name__}")
+    try:
+        codecs.utf_8_encode(value)
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can spell
+        return Skipped(name, NO_TEXT)
+    return name, value

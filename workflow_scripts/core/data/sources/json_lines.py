@@ -1,0 +1,104 @@
+"""JSON Lines (plain or compressed), and arrays of JSON objects: one document each."""
+
+import bz2
+import codecs
+import gzip
+import json
+import lzma
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...errors import InputError
+from ...user_files import kind_of
+from .documents import Skipped, row
+from .shards import check_shards, each
+
+SUFFIXES = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".jsonl.bz2", ".jsonl.xz")
+_PIECE = 2**20  # bytes that are read at a time
+_BETWEEN = re.compile(r"[,\s]*")  # what may stand between two elements of an array
+_OPENERS = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
+
+
+def check(*, path: Path, **_) -> None:
+    """Raise InputError where a file cannot be read, or is something else."""
+    check_shards(path, SUFFIXES, ("text", "json array", "gzip", "zstd", "bz2", "xz"), "JSON Lines")
+
+
+def read(*, path: Path, column: str, **_) -> Iterator[tuple[str, str] | Skipped]:
+    """The string under `column` of every object."""
+    check(path=path)
+    return each(path, SUFFIXES, lambda file, name: _documents(file, name, column))
+
+
+def _documents(file: Path, name: str, column: str) -> Iterator[tuple[str, str] | Skipped]:
+    try:
+        for place, value in _elements(file) if _is_array(file) else _lines(file):
+            if isinstance(value, Skipped):
+                yield Skipped(f"{name}:{place}", value.reason)
+            elif isinstance(value, dict) and column in value:
+                yield row(f"{name}:{place}", value[column])
+            else:
+                keys = ", ".join(sorted(value)) if isinstance(value, dict) else "no keys"
+                what = "element" if _is_array(file) else "line"
+                raise InputError(
+                    f"corpus.column: {what} {place} of {file} has no {column!r} (it has {keys}); "
+                    "set corpus.column to the key that holds the code"
+                )
+    except (EOFError, OSError, lzma.LZMAError) as e:
+        raise InputError(f"corpus.path: {file} is damaged ({e}); fetch or write it again") from e
+
+
+def _open(file: Path):
+    kind = kind_of(file)
+    if kind == "zstd":
+        import pyarrow as pa
+
+        return pa.CompressedInputStream(pa.OSFile(str(file)), "zstd")
+    return _OPENERS.get(kind, open)(file, "rb")
+
+
+def _is_array(file: Path) -> bool:
+    with _open(file) as stream:
+        return stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+
+
+def _lines(file: Path) -> Iterator[tuple[int, object]]:
+    rest, number = b"", 0
+    with _open(file) as stream:
+        while piece := stream.read(_PIECE):
+            *whole, rest = (rest + piece).split(b"\n")
+            for number, line in enumerate(whole, number + 1):
+                yield number, _parsed(line)
+    if rest:
+        yield number + 1, _parsed(rest)
+
+
+def _parsed(line: bytes):
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return Skipped("", "not a line of JSON in UTF-8")
+
+
+def _elements(file: Path) -> Iterator[tuple[int, object]]:
+    """The elements of an array, of which a piece is in memory at a time. Raises InputError where it breaks off, or more follows it."""
+    decode, parse = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode, json.JSONDecoder().raw_decode
+    number, at = 0, 1
+    with _open(file) as stream:
+        text = decode(stream.read(_PIECE)).lstrip("\ufeff \t\r\n")
+        while True:
+            at = _BETWEEN.match(text, at).end()
+            if text.startswith("]", at):
+                break
+            try:
+                value, at = parse(text, at)
+            except (ValueError, RecursionError):
+                if not (piece := stream.read(_PIECE)):
+                    raise InputError(f"corpus.path: the JSON array in {file} breaks off after element {number}; write it again") from None
+                text, at = text[at:] + decode(piece), 0
+                continue
+            number += 1
+            yield number, value
+        if (text[at + 1 :] + decode(stream.read(_PIECE))).strip():
+            raise InputError(f"corpus.path: {file} goes on after its JSON array; write one array, or one object per line")

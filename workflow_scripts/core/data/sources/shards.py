@@ -1,0 +1,46 @@
+"""A source that is one file, or a folder of them: shards, read in the order of their names."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...errors import InputError
+from ...user_files import check_readable, code_files, kind_of
+
+_REMEDY = {
+    "parquet": "set corpus.source to parquet",
+    "zip": "unpack it, and name the folder",
+    "json array": "set corpus.source to jsonl, which reads it",
+    "gzip": "unpack it, or set corpus.source to jsonl where it holds JSON Lines",
+    "zstd": "unpack it, or set corpus.source to jsonl where it holds JSON Lines",
+    "arrow": "set corpus.source to huggingface and corpus.path to the folder that holds it",
+}
+
+
+def shards(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """The file itself, or the files of a folder that end in one of `suffixes`. Raises InputError where there is none."""
+    if not path.is_dir():
+        return [path]
+    files, _ = code_files(path, suffixes)
+    if not files:
+        raise InputError(f"corpus.path: no file below {path} ends in {', '.join(suffixes)}; name a folder that holds such files, or a file")
+    return [path.joinpath(*parts) for parts in files]
+
+
+def check_shards(path: Path, suffixes: tuple[str, ...], kinds: tuple[str, ...], what: str) -> None:
+    """Raise InputError where a file cannot be read, or is of none of these kinds (user_files.kind_of), of which `what` is the name."""
+    for file in shards(path, suffixes):
+        check_readable(file, "corpus.path")
+        if file.stat().st_size and (kind := kind_of(file)) not in kinds:
+            remedy = _REMEDY.get(kind, "set corpus.path to such a file, or corpus.source to what it is")
+            raise InputError(f"corpus.path: {file} is {'an' if kind[0] in 'ao' else 'a'} {kind} file, not {what}; {remedy}")
+
+
+def names(path: Path, file: Path) -> str:
+    """How a shard is called in the manifest: its name, or its path within the folder."""
+    return file.relative_to(path).as_posix() if path.is_dir() else file.name
+
+
+def each(path: Path, suffixes: tuple[str, ...], read) -> Iterator:
+    """The documents of every shard; `read(file, name)` gives those of one."""
+    for file in shards(path, suffixes):
+        yield from read(file, names(path, file))

@@ -1,0 +1,143 @@
+"""Files and folders that users bring (code, a model): which of their files count, and what each is.
+
+Paths are taken literally but for a leading `~`. In a folder of code only what the source reads counts; in any other folder every file
+but hidden ones and documentation. So a `git fetch`, a test run or a README beside the code changes nothing.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+from .errors import InputError
+
+# folders in which no code of the user's own lies: version control, environments, dependencies, caches
+LEFT_OUT = {
+    *(".git", ".hg", ".svn", ".dvc", ".venv", "venv", ".tox", ".nox", "node_modules", "site-packages", "dist-packages", "__pycache__"),
+    *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints", ".cache", ".snakemake", ".canaryflow"),
+}
+LARGEST = 64 * 2**20  # bytes of a file that may be code
+_DOCUMENTATION = ("readme", "license", "licence", "notice", "changelog")
+_MAGIC = {  # first bytes of a file -> what it is
+    b"PAR1": "parquet",
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bz2",
+    b"\xfd7zXZ": "xz",
+    b"PK\x03\x04": "zip",
+    b"ARROW1": "arrow",
+    b"SQLite format 3": "sqlite",
+    b"GGUF": "gguf",
+    b"\x80\x04": "pickle",
+    b"\x80\x05": "pickle",
+    b"%PDF": "pdf",
+}
+
+
+def user_path(path: str, key: str) -> Path:
+    """The path with `~` filled in; raises InputError, which names the config's `key`, where there is no such home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(f"{key}: the home folder in {path!r} is not known on this machine; write the whole path") from None
+
+
+def code_files(root: Path, suffixes: tuple[str, ...]) -> tuple[list[tuple[str, ...]], list[tuple[str, str]]]:
+    """The files below `root` that end in one of `suffixes`, as sorted parts of their paths, and (path, reason) of what is passed over.
+
+    Links that lead out of the folder are not followed, as what they point at may not be meant to be read; nor are links to folders
+    within it, which are read under their own name. Folders in LEFT_OUT, environments and this workflow's own results are left out.
+    """
+    whole = root.resolve()
+    ours = {Path.cwd() / name for name in ("results", "logs")}
+    found, passed = [], []
+
+    def passed_over(path: str, reason: str) -> None:
+        name = os.path.relpath(path, root)
+        passed.append((name.encode("utf-8", "backslashreplace").decode(), reason))
+
+    def unreadable(error: OSError) -> None:
+        passed_over(error.filename, f"unreadable: {error.strerror}")
+
+    for folder, folders, names in os.walk(root, onerror=unreadable):
+        parts = Path(folder).relative_to(root).parts
+        kept = []
+        for name in sorted(folders):
+            path = os.path.join(folder, name)  # noqa: PTH118  # a Path for each of a million files takes three times as long
+            if os.path.islink(path):
+                passed_over(path, _of_link(path, whole) or "a link to a folder that is read under its own name")
+            elif name in LEFT_OUT or Path(path) in ours or os.path.exists(os.path.join(path, "pyvenv.cfg")):  # noqa: PTH110, PTH118
+                if name != "__pycache__":
+                    passed_over(path, "left out: version control, an environment, dependencies, a cache or results")
+            else:
+                kept.append(name)
+        folders[:] = kept
+        for name in names:
+            if name.endswith(suffixes):
+                path = os.path.join(folder, name)  # noqa: PTH118
+                reason = _of_link(path, whole) if os.path.islink(path) else None
+                if reason := reason or _of_file(path):
+                    passed_over(path, reason)
+                else:
+                    found.append((*parts, name))
+    return sorted(found), sorted(passed)
+
+
+def _of_link(path: str, root: Path) -> str | None:
+    """Why a link is not followed; None where it may be."""
+    target = Path(os.path.realpath(path))
+    if not os.path.lexists(target):
+        return "a broken link"
+    return None if target.is_relative_to(root) else "a link to outside the folder"
+
+
+def _of_file(path: str) -> str | None:
+    """Why a file is not read; None where it may be."""
+    try:
+        about = os.stat(path)  # noqa: PTH116
+    except OSError as e:
+        return f"unreadable: {e.strerror}"
+    if not stat.S_ISREG(about.st_mode):
+        return "not a regular file"
+    return f"larger than {LARGEST >> 20} MiB" if about.st_size > LARGEST else None
+
+
+def data_files(root: Path) -> list[tuple[str, ...]]:
+    """Every regular file below a folder but hidden ones and documentation, links followed: what a model or a data set is made of."""
+    found, seen = [], set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real, parts = os.path.realpath(folder), Path(folder).relative_to(root).parts
+        folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))  # links may form a circle
+        seen.add(real)
+        for name in names:
+            is_about = name.startswith(".") or name.lower().startswith(_DOCUMENTATION) or name.lower().endswith(".md")
+            if not is_about and Path(folder, name).is_file():
+                found.append((*parts, name))
+    return sorted(found)
+
+
+def counting_files(root: Path, endings: tuple[str, ...] | None) -> list[tuple[str, ...]]:
+    """What counts of a folder: its code files where there are `endings`, else its data files."""
+    return code_files(root, tuple(endings))[0] if endings else data_files(root)
+
+
+def check_readable(path: Path, key: str) -> None:
+    """Raise InputError where a file cannot be opened, or reading it might never end."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{key}: {path} is a {'folder' if path.is_dir() else 'pipe or device'}, not a file; name a file")
+        with open(path, "rb"):
+            pass
+    except OSError as e:
+        raise InputError(f"{key}: {path} cannot be read ({e.strerror}); name an existing file that you may read") from e
+
+
+def kind_of(path: Path) -> str:
+    """What a file is by its first bytes: parquet, gzip, zip, ..., "json array", "text" or "binary"."""
+    with open(path, "rb") as stream:
+        start = stream.read(4096)
+    for magic, kind in _MAGIC.items():
+        if start.startswith(magic):
+            return kind
+    if b"\0" in start:
+        return "binary"
+    return "json array" if start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[" else "text"
