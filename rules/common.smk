@@ -33,7 +33,7 @@ config = or_stop(resolve, config, f"{workflow.basedir}/rules/schemas/config.sche
 RUN, SEEDS, ARMS = config["run"], config["seeds"], ["A", "B"]
 POLICIES = list(config["policies"])
 REFERENCE = config["report"]["reference_policy"]
-REWARDS = [name for name, reward in config["reward_models"].items() if REWARD_TYPES[reward["type"]].checkpoint]  # with one of their own
+REWARDS = [name for name, r in config["reward_models"].items() if REWARD_TYPES[r["type"]].checkpoint in ("weights", "fitted")]
 DATA, MODELS = "../envs/data.yaml", "../envs/train.yaml"  # conda environments
 
 
@@ -95,9 +95,17 @@ def parent_checkpoint(wildcards):
 
 
 def reward_checkpoints(name, arm="{arm}", seed="{seed}"):
-    """Checkpoints of a reward model; those of its members where it is an ensemble."""
+    """Checkpoints of a reward model, or of its members where it is an ensemble; of those of them that have one."""
     members = config["reward_models"][name].get("members", [name])
-    return [f"results/{RUN}/models/{arm}/{seed}/{member}" for member in members]
+    return [f"results/{RUN}/models/{arm}/{seed}/{member}" for member in members if member in REWARDS]
+
+
+def reward_truths(name, arm="{arm}"):
+    """Where the true continuations stand, for a reward model that knows them; nothing for any other."""
+    members = [config["reward_models"][member] for member in config["reward_models"][name].get("members", [name])]
+    planted = f"results/{RUN}/planted"
+    files = [f"{planted}/canaries.parquet", f"{planted}/clean.parquet", f"{planted}/evaluation.parquet", f"{planted}/{arm}/preference.parquet"]
+    return files if any(REWARD_TYPES[member["type"]].knows_truth for member in members) else []
 
 
 def policy_reward(wildcards):
@@ -105,9 +113,37 @@ def policy_reward(wildcards):
     return reward_checkpoints(config["policies"][wildcards.policy]["reward_model"], wildcards.arm, wildcards.seed)
 
 
+def completion_budgets():
+    """{setting: tokens that completions may have} of all that sample them."""
+    policies = {f"policies.{name}": policy for name, policy in config["policies"].items() if "max_new_tokens" in policy}
+    return {f"{where}.max_new_tokens": s["max_new_tokens"] for where, s in {"preferences": config["preferences"], **policies}.items()}
+
+
+def policy_truths(wildcards):
+    """The truths that this reward model knows."""
+    return reward_truths(config["policies"][wildcards.policy]["reward_model"], wildcards.arm)
+
+
+def judged_checkpoints(wildcards):
+    """Checkpoints of the reward model that the job judges."""
+    return reward_checkpoints(wildcards.judged, wildcards.arm, wildcards.seed)
+
+
+def judged_truths(wildcards):
+    """The truths that it knows."""
+    return reward_truths(wildcards.judged, wildcards.arm)
+
+
+def judged_spec(wildcards):
+    """What its users need to know of it."""
+    return reward_spec(wildcards.judged)
+
+
 def reward_spec(name):
-    """What the users of a reward model need to know of it, besides its checkpoints."""
-    return {k: v for k, v in config["reward_models"][name].items() if k in ("type", "aggregate", "uncertainty_coef")}
+    """What the users of a reward model need to know of it, besides its checkpoints: nothing of how it was trained."""
+    reward = config["reward_models"][name]
+    spec = {k: v for k, v in reward.items() if k in ("type", "aggregate", "uncertainty_coef")}
+    return spec | ({"members": [config["reward_models"][member]["type"] for member in reward["members"]]} if "members" in reward else {})
 
 
 def policy_reward_spec(wildcards):
@@ -116,8 +152,9 @@ def policy_reward_spec(wildcards):
 
 
 def training_set(wildcards):
-    """The examples that the job's SFT or LoRA policy learns from."""
-    return f"results/{RUN}/planted/{wildcards.arm}/{config['policies'][wildcards.policy]['data']}.parquet"
+    """The examples that the job's SFT or LoRA policy learns from; clean code is the same in both arms."""
+    data = config["policies"][wildcards.policy]["data"]
+    return f"results/{RUN}/planted/{'' if data == 'clean' else wildcards.arm + '/'}{data}.parquet"
 
 
 def table_csv(name):
@@ -140,6 +177,7 @@ def receipts_of_costs():
         jobs += [f"train_{settings['method']}/{chain}/{policy}" for chain in (SEEDS if settings["method"] == "base" else chains)]
     for chain in chains:
         jobs += [f"train_reward_{config['reward_models'][name]['type']}/{chain}/{name}" for name in REWARDS]
+        jobs += [f"judge_pairs/{chain}/{name}" for name in config["reward_models"]]
         jobs += [f"sample_preferences/{chain}", *(f"{step}/{chain}/{p}" for step in ("probe_policy", "score_rewards") for p in POLICIES)]
     return [f"results/{RUN}/receipts/{job}.json" for job in [*jobs, f"probe_parity/{ARMS[0]}/{SEEDS[0]}/{REFERENCE}"]]
 

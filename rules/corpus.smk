@@ -77,13 +77,14 @@ rule train_tokenizer:
 
 
 rule tokenize_code:
-    """The base pool in blocks and the held-out examples, as token ids. Nothing here knows of canaries, so no edit of them retrains base."""
+    """The base pool in blocks, held-out examples and the truth of RL prompts, as token ids. Nothing here knows of canaries, so no edit of them retrains base."""
     input:
         snippets="results/{run}/corpus/snippets.parquet",
         tokenizer="results/{run}/tokenizer",
     output:
         base="results/{run}/planted/base.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",
+        clean="results/{run}/planted/clean.parquet",
         receipt="results/{run}/receipts/tokenize_code.json",
     params:
         config=config_params("examples", "corpus.seed"),
@@ -140,7 +141,9 @@ rule plant_arm:
 
 
 rule audit_canaries:
-    """Count every canary in every tokenised training set; stop before any training with canaries if one differs from its dose."""
+    """Count every canary in every tokenised training set; stop before any training with canaries if one differs from its dose, or if
+    completions of it are cut.
+    """
     input:
         canaries="results/{run}/planted/canaries.parquet",
         base="results/{run}/planted/base.parquet",
@@ -152,6 +155,7 @@ rule audit_canaries:
         receipt="results/{run}/receipts/audit_canaries.json",
     params:
         arms=ARMS,
+        budgets=completion_budgets(),
     log:
         "logs/{run}/audit_canaries.log",
     benchmark:

@@ -57,6 +57,7 @@ rule score_rewards:
     """Scores of the report's reward model for every target and for the policy's own completions."""
     input:
         reward_model=reward_checkpoints(config["report"]["reward_model"]),
+        truths=reward_truths(config["report"]["reward_model"]),
         tokenizer="results/{run}/tokenizer",
         canaries="results/{run}/planted/canaries.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",
@@ -79,6 +80,34 @@ rule score_rewards:
         MODELS
     script:
         "../workflow_scripts/score_rewards.py"
+
+
+rule judge_pairs:
+    """A reward model on pairs of held-out code: does it prefer the truth for its content, or for its length and end?"""
+    input:
+        pairs="results/{run}/preferences/{arm}/{seed}.heldout.parquet",
+        reward_model=judged_checkpoints,
+        truths=judged_truths,
+        tokenizer="results/{run}/tokenizer",
+    output:
+        rewards="results/{run}/preferences/{arm}/{seed}.judged/{judged}.parquet",
+        receipt="results/{run}/receipts/judge_pairs/{arm}/{seed}/{judged}.json",
+    params:
+        config=config_params("probes.batch_size", "probes.threads"),
+        reward=judged_spec,
+    log:
+        "logs/{run}/judge_pairs/{arm}/{seed}/{judged}.log",
+    benchmark:
+        "results/{run}/benchmarks/judge_pairs/{arm}/{seed}/{judged}.tsv"
+    threads: config["probes"]["threads"]
+    resources:
+        **resources_of(accelerator=True),
+    wildcard_constraints:
+        judged=any_of(config["reward_models"]),
+    conda:
+        MODELS
+    script:
+        "../workflow_scripts/judge_pairs.py"
 
 
 rule collect_extraction:

@@ -3,7 +3,7 @@
 Needs: results/{run}/extraction, evaluation, planted/audit, probes (parity), receipts.  Makes: results/{run}/tables.
 Steps: summarize_utility (it flags collapsed policies), summarize_memorization with the headline; the other tables over extraction rows:
 summarize_persistence, _contrast, _exposure, _extraction_probability, _membership, _recovery, _secret_types; then summarize_leaderboard,
-_reward_gap, _audit, _parity, _cost.
+_reward_accuracy, _reward_gap, _audit, _parity, _cost.
 """
 
 # each policy with the earlier one whose memorized canaries it may keep; and the policies behind the reference
@@ -21,7 +21,8 @@ EXTRACTION_TABLES = {
     "recovery": ([], {}),
     "secret_types": ([], {}),
 }
-TABLES = ["memorization", *EXTRACTION_TABLES, "reward_gap", "utility", "leaderboard", "audit", "parity", "cost"]
+JUDGED = [[reward, arm, seed] for reward in config["reward_models"] for arm in ARMS for seed in SEEDS]
+TABLES = ["memorization", *EXTRACTION_TABLES, "reward_accuracy", "reward_gap", "utility", "leaderboard", "audit", "parity", "cost"]
 
 
 rule summarize_utility:
@@ -116,6 +117,27 @@ rule summarize_leaderboard:
         DATA
     script:
         "../workflow_scripts/summarize_leaderboard.py"
+
+
+rule summarize_reward_accuracy:
+    """Do the reward models prefer the truth of held-out code for its content? The gate that verdicts pass through."""
+    input:
+        judged=[f"results/{{run}}/preferences/{arm}/{seed}.judged/{reward}.parquet" for reward, arm, seed in JUDGED],
+    output:
+        parquet="results/{run}/tables/reward_accuracy.parquet",
+        csv=table_csv("reward_accuracy"),
+        receipt="results/{run}/receipts/summarize_reward_accuracy.json",
+    params:
+        config=config_params("report.confidence"),
+        chains=JUDGED,
+    log:
+        "logs/{run}/summarize_reward_accuracy.log",
+    benchmark:
+        "results/{run}/benchmarks/summarize_reward_accuracy.tsv"
+    conda:
+        DATA
+    script:
+        "../workflow_scripts/summarize_reward_accuracy.py"
 
 
 rule summarize_reward_gap:

@@ -69,14 +69,16 @@ for method in learning_from("examples"):
 
 
 rule sample_preferences:
-    """Preference pairs: the true continuation (for canaries the target) is chosen, a sample of the sampler rejected."""
+    """Preference pairs, and pairs of held-out code to judge reward models on: the truth is chosen, of several others that of its length rejected."""
     input:
         sampler=policy_checkpoint(config["preferences"]["sampler"]),
         tokenizer="results/{run}/tokenizer",
         examples="results/{run}/planted/{arm}/preference.parquet",
+        evaluation="results/{run}/planted/evaluation.parquet",
         canaries="results/{run}/planted/canaries.parquet",
     output:
         pairs="results/{run}/preferences/{arm}/{seed}.parquet",
+        heldout="results/{run}/preferences/{arm}/{seed}.heldout.parquet",
         receipt="results/{run}/receipts/sample_preferences/{arm}/{seed}.json",
     params:
         config=config_params("preferences"),
@@ -189,6 +191,7 @@ for method in learning_from("rewards", "samples"):
         input:
             parent=parent_checkpoint,
             reward_model=policy_reward,
+            truths=policy_truths,
             tokenizer="results/{run}/tokenizer",
             rl_prompt="results/{run}/planted/{arm}/rl_prompt.parquet",
             preference="results/{run}/planted/{arm}/preference.parquet",

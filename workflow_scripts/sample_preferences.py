@@ -1,4 +1,4 @@
-"""Preference pairs of one arm; the canaries in them are counted once more, as the trainers will get them."""
+"""Preference pairs of one arm, and pairs of held-out code; the canaries are counted once more, as the trainers will get them."""
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import audit, schemas
@@ -7,11 +7,11 @@ from workflow_scripts.core.training import preferences, session
 from workflow_scripts.core.training.schemas import PREFERENCES
 
 with job(snakemake) as j:
-    settings = {k: v for k, v in j.config["preferences"].items() if k not in ("sampler", "threads")}
     s = session.start_without_training(j, threads=j.config["preferences"]["threads"])
-    model, examples = s.load_policy(j.input.sampler), parquet.read_rows(j.input.examples, schemas.EXAMPLES)
-    pairs = preferences.sample(model=model, examples=examples, fim=s.fim, desc=j.name, **settings)
+    make = preferences.maker(settings=j.config["preferences"], sampler=j.input.sampler, session=s)
+    pairs = make(parquet.read_rows(j.input.examples, schemas.EXAMPLES))
     canaries = parquet.read_rows(j.input.canaries, schemas.CANARIES)
     chosen = {"preference": [p["prompt_ids"] + p["chosen_ids"] for p in pairs]}
     audit.check(audit.audit(canaries=canaries, arm=j.wildcards["arm"], training_sets=chosen), remedy="delete the pairs and run again")
     parquet.write(pairs, PREFERENCES, j.output.pairs)
+    parquet.write(make(parquet.read_rows(j.input.evaluation, schemas.EXAMPLES)), PREFERENCES, j.output.heldout)

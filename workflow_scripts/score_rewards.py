@@ -15,6 +15,6 @@ with job(snakemake) as j:
         probed_canaries=parquet.read_rows(j.input.probed_canaries, schemas.PROBED_CANARIES),
         probed_examples=parquet.read_rows(j.input.probed_examples, schemas.PROBED_EXAMPLES),
     )
-    reward = reward_models.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], session=s)
+    reward = reward_models.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], truths=[*j.input.truths], session=s)
     rows = rewards.of_items(reward=reward, items=items, fim=s.fim, device=s.device, batch_size=j.config["probes.batch_size"], desc=j.name)
     parquet.write(rows, schemas.REWARDS, j.output.rewards)

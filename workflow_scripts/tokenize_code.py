@@ -1,4 +1,4 @@
-"""What both arms train and are evaluated on without canaries: the base pool in blocks and the held-out examples, as token ids."""
+"""What both arms share, without canaries, as token ids: the base pool in blocks, held-out examples, and the truth of RL prompts."""
 
 from pathlib import Path
 
@@ -12,7 +12,8 @@ with job(snakemake) as j:
     words, fim, context = tokenizer.load(j.input.tokenizer)
     snippets = parquet.iterate(j.input.snippets, schemas.SNIPPETS, ["snippet_id", "text", "pool"])
     snippets = Spool(snippets, folder=Path(j.output.base).parent)
-    evaluation = planting.examples(snippets=snippets, pool="evaluation", tokenizer=words, fim=fim, seed=seed, **shape)
-    parquet.write(planting.checked(evaluation, context=context), schemas.EXAMPLES, j.output.evaluation)
+    for output, pool in {"evaluation": "evaluation", "clean": "rl_prompt"}.items():
+        examples = planting.examples(snippets=snippets, pool=pool, tokenizer=words, fim=fim, seed=seed, **shape)
+        parquet.write(planting.checked(examples, context=context), schemas.EXAMPLES, j.output[output])
     blocks = planting.blocks(snippets=snippets, tokenizer=words, fim=fim, seed=seed, context=context, **shape)
     parquet.write(planting.checked_blocks(blocks, vocabulary=len(words)), schemas.BLOCKS, j.output.base)

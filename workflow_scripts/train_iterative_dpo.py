@@ -7,7 +7,7 @@ from workflow_scripts.core.training import candidates, iterative_dpo, rewards, r
 with job(snakemake) as j:
     s = session.start(j, IterativeDpo)
     model = s.load_policy(j.input.parent)
-    reward = rewards.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], session=s)
+    reward = rewards.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], truths=[*j.input.truths], session=s)
     prompts = rl_prompts.read(rl_prompt=j.input.rl_prompt, preference=j.input.preference, repeats=s.settings.preference_prompts)
     rows = candidates.sample(model=model, reward=reward, prompts=prompts, session=s)
     record = iterative_dpo.train(model=model, rows=rows, session=s)

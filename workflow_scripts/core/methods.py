@@ -44,9 +44,9 @@ class Base(Training):
 
 @dataclass(frozen=True, kw_only=True)
 class Sft(Training):
-    """Supervised fine-tuning on the sft set, or on the chosen completions of the preference set."""
+    """Supervised fine-tuning on the sft set, on the chosen completions of the preference set, or on clean code without canaries."""
 
-    data: Literal["sft", "preference"]
+    data: Literal["sft", "preference", "clean"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,23 +207,40 @@ class LengthOnly:
     """A control: a function of the completion's length."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Parses:
+    """1 where the code parses with the completion in its hole, else 0. Nothing is learnt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Similarity:
+    """Edit similarity to the true continuation, from 0 to 1. Nothing is learnt; the reward knows the truth of every prompt."""
+
+
 @dataclass(frozen=True)
 class RewardType:
-    """One type of reward model. `checkpoint`: what it has on disk: trained "weights", "fitted" numbers, or its members' ("")."""
+    """One type of reward model. `checkpoint`: what it has on disk: trained "weights", "fitted" numbers, its "members'", or "none".
+
+    `is_member`: whether an ensemble may hold it. `knows_truth`: whether it is given the true continuation of every prompt.
+    """
 
     name: str
     label: str
-    checkpoint: Literal["weights", "fitted", ""]
+    checkpoint: Literal["weights", "fitted", "members", "none"]
     settings: type
+    is_member: bool = False
+    knows_truth: bool = False
 
 
 REWARD_TYPES = {
     reward.name: reward
     for reward in (
-        RewardType("single", "reward from pairs", "weights", Single),
-        RewardType("smoothed", "reward, soft labels", "weights", Smoothed),
-        RewardType("ensemble", "rewards as one", "", Ensemble),
+        RewardType("single", "reward from pairs", "weights", Single, is_member=True),
+        RewardType("smoothed", "reward, soft labels", "weights", Smoothed, is_member=True),
+        RewardType("ensemble", "rewards as one", "members", Ensemble),
         RewardType("length_only", "reward of length", "fitted", LengthOnly),
+        RewardType("parses", "reward: it parses", "none", Parses, is_member=True),
+        RewardType("similarity", "reward: the truth", "none", Similarity, is_member=True, knows_truth=True),
     )
 }
 

@@ -10,7 +10,7 @@ from workflow_scripts.core.data import canaries
 from workflow_scripts.core.data.canaries import SECRET_TYPES, assign, make
 from workflow_scripts.core.data.cohorts import COHORTS
 from workflow_scripts.core.data.fim import encode
-from workflow_scripts.core.probing.measures.code import parses
+from workflow_scripts.core.data.python_source import parses
 from workflow_scripts.core.probing.measures.completion import edit_distance
 
 SECRET_SCANNERS = {

@@ -17,9 +17,10 @@ from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWa
 
 from tests.conftest import ROOT
 from workflow_scripts.core import parquet
+from workflow_scripts.core.data.python_source import parses
 from workflow_scripts.core.probing import measures
 from workflow_scripts.core.probing.answer import Answer
-from workflow_scripts.core.probing.measures.code import first_line, parses
+from workflow_scripts.core.probing.measures.code import first_line
 from workflow_scripts.core.probing.measures.completion import edit_distance
 from workflow_scripts.core.probing.measures.divergence import kl_divergence
 from workflow_scripts.core.probing.measures.exposure import exposure

@@ -50,6 +50,11 @@ def _check_context(config: dict) -> None:
     samplers = {f"policies.{name}": policy for name, policy in config["policies"].items() if "max_new_tokens" in policy}
     longest = examples["max_target_tokens"] + 2
     for user, settings in {"preferences": config["preferences"], **samplers}.items():
+        if settings["max_new_tokens"] <= examples["max_target_tokens"]:
+            raise InputError(
+                f"config: {user}.max_new_tokens {settings['max_new_tokens']} leaves no room for examples.max_target_tokens "
+                f"{examples['max_target_tokens']} and the end token, so that ending early would pay; raise it"
+            )
         longest = max(longest, settings["max_new_tokens"])
         if examples["max_prompt_tokens"] + longest > context:
             raise InputError(

@@ -3,7 +3,8 @@
 from ..errors import InputError
 from ..methods import FINE_TUNED, METHODS, REWARD_TYPES
 
-TRAINED = tuple(name for name, reward in REWARD_TYPES.items() if reward.checkpoint == "weights")  # they have a parent and fit an ensemble
+TRAINED = tuple(name for name, reward in REWARD_TYPES.items() if reward.checkpoint == "weights")  # they have a parent
+MEMBERS = tuple(name for name, reward in REWARD_TYPES.items() if reward.is_member)
 
 
 def lineage(policies: dict, name: str) -> list[str]:
@@ -73,7 +74,7 @@ def check_reward_models(reward_models: dict, policies: dict, *, judge: str) -> N
             raise InputError(f"config: {where}: the name is taken by a policy; rename one of them")
         if reward["type"] in TRAINED:
             _check_reward_parent(where, reward.get("parent"), policies)
-        if reward["type"] == "ensemble":
+        if REWARD_TYPES[reward["type"]].checkpoint == "members":
             _check_members(where, reward.get("members"), reward_models)
     used = {f"policies.{name}.reward_model": policy["reward_model"] for name, policy in policies.items() if "reward_model" in policy}
     for key, name in {**used, "report.reward_model": judge}.items():
@@ -92,8 +93,8 @@ def _check_reward_parent(where: str, parent: str | None, policies: dict) -> None
 
 
 def _check_members(where: str, members: list[str] | None, reward_models: dict) -> None:
-    choices = [name for name, reward in reward_models.items() if reward["type"] in TRAINED]
-    remedy = f"name two or more reward models of type {' or '.join(TRAINED)}"
+    choices = [name for name, reward in reward_models.items() if reward["type"] in MEMBERS]
+    remedy = f"name two or more reward models of type {', '.join(MEMBERS[:-1])} or {MEMBERS[-1]}"
     if not members:
         raise InputError(f"config: {where} has no members; {remedy}")
     for member in members:

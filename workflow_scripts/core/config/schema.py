@@ -43,7 +43,11 @@ def of_entry(entry: Method | RewardType) -> dict:
     settings = schema_of(entry.settings)
     own = {"method": {"const": entry.name}} if isinstance(entry, Method) else {"type": {"const": entry.name}}
     refers = {"parent": {"type": "string"}} if _has_parent(entry) else {}
-    refers |= {"members": {"type": "array", "items": {"type": "string"}}} if entry.name == "ensemble" else {}
+    refers |= (
+        {"members": {"type": "array", "items": {"type": "string"}}}
+        if not isinstance(entry, Method) and entry.checkpoint == "members"
+        else {}
+    )
     return _object({**own, **refers, **settings["properties"]}, required=settings["required"])
 
 

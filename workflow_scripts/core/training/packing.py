@@ -6,6 +6,7 @@ Models are loaded with `attn_implementation=packing.NAME`, which is `attend` bel
 """
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -50,6 +51,16 @@ class Pack:
     def inputs(self) -> dict:
         """Keyword arguments of a model's forward pass."""
         return dict(input_ids=self.ids, position_ids=self.positions, layout=self.layout, use_cache=False)
+
+    def continuations(self) -> Iterator[tuple[list[int], list[int]]]:
+        """(ids of the prompt, ids of the continuation), in the order given; no continuation may be empty."""
+        ids, sizes = self.ids[0].tolist(), iter(self.sizes)
+        for start, size, stop in zip(self.starts, self.prompts, [*self.starts[1:], len(ids)], strict=True):
+            prompt, at = ids[start : start + size], start + size
+            while at < stop:
+                length = next(sizes)
+                yield prompt, ids[at : at + length]
+                at += length
 
 
 def pack(items: list[tuple[list[int], list[list[int]]]], *, device="cpu") -> Pack:

@@ -1,19 +1,21 @@
 """Rewards: callables that score each prompt with its continuation, whatever type of reward model stands behind.
 
 `reward(packed)` -> (continuations,) in fp32. `reward.models` are the networks that it reads: the one of a single or smoothed reward
-model, those of an ensemble's members in their order, none of length_only.
+model, those of an ensemble's members in their order, none of rewards that are computed.
 """
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from . import length_reward, packing
+from . import content_rewards, length_reward, packing
 from .session import Session
+
+CENTRE_OF_COMPUTED = 0.5  # of rewards from 0 to 1, in an ensemble
 
 
 @dataclass(frozen=True)
@@ -27,32 +29,37 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class Computed:
+    """A function of the ids of prompt and continuation; no network reads anything."""
+
+    function: Callable[[list[int], list[int]], float]
+    models: tuple = ()
+
+    def __call__(self, packed: packing.Pack) -> torch.Tensor:
+        values = [self.function(prompt, continuation) for prompt, continuation in packed.continuations()]
+        return torch.tensor(values, dtype=torch.float32, device=packed.ids.device)
+
+
+@dataclass(frozen=True)
 class Ensemble:
-    """Several trained reward models as one (Coste et al. 2023, arXiv 2310.02743, section 3).
+    """Several reward models as one (Coste et al. 2023, arXiv 2310.02743, section 3).
 
     Each member's mean score over training completions, its centre, is subtracted: pairs leave a reward's zero open, and otherwise the
-    worst member would always be the same one.
+    worst member would always be the same one. Of a computed reward it is the middle of its range.
     """
 
-    models: list[torch.nn.Module]
+    members: list["Reward"]
     centres: list[float]
     aggregate: str
     uncertainty_coef: float
 
+    @property
+    def models(self) -> list[torch.nn.Module]:
+        return [model for member in self.members for model in member.models]
+
     def __call__(self, packed: packing.Pack) -> torch.Tensor:
-        scores = torch.stack([packing.scores(m, packed).float() - c for m, c in zip(self.models, self.centres, strict=True)])
+        scores = torch.stack([member(packed) - centre for member, centre in zip(self.members, self.centres, strict=True)])
         return aggregated(scores, aggregate=self.aggregate, uncertainty_coef=self.uncertainty_coef)
-
-
-@dataclass(frozen=True)
-class LengthOnly:
-    """A fitted function of the continuation's length; no network reads anything."""
-
-    fitted: dict
-    models: tuple = ()
-
-    def __call__(self, packed: packing.Pack) -> torch.Tensor:
-        return torch.tensor(length_reward.rewards(packed.sizes, fitted=self.fitted), dtype=torch.float32, device=packed.ids.device)
 
 
 Reward = Callable[[packing.Pack], torch.Tensor]
@@ -68,21 +75,29 @@ def aggregated(scores: torch.Tensor, *, aggregate: str, uncertainty_coef: float)
     return mean - uncertainty_coef * scores.var(0, correction=0) if aggregate == "uncertainty" else mean
 
 
-def load(*, spec: dict, checkpoints: list[str], session: Session) -> Reward:
-    """The reward of a resolved entry of reward_models (`type`; of an ensemble `aggregate` and `uncertainty_coef`) from its checkpoints, an
-    ensemble's in the order of its members.
+def load(*, spec: dict, checkpoints: list[str], truths: list[str] = (), session: Session) -> Reward:
+    """The reward of a resolved entry of reward_models: `type`, and of an ensemble `members` (their types), `aggregate` and
+    `uncertainty_coef`. `checkpoints` are those of the members that have one, in their order; `truths` are files of examples and
+    canaries whose targets a reward of type similarity knows.
     """
-    if spec["type"] == "length_only":
-        return LengthOnly(_about(checkpoints[0])["fitted"])
-    models = [session.load_reward_model(path).eval() for path in checkpoints]
+    left = iter(checkpoints)
     if spec["type"] != "ensemble":
-        return Trained(models)
-    centres = [_about(path)["centre"] for path in checkpoints]
-    return Ensemble(models, centres, spec["aggregate"], spec["uncertainty_coef"])
+        return _one(spec["type"], left, truths, session)[0]
+    members, centres = zip(*(_one(member, left, truths, session) for member in spec["members"]), strict=True)
+    return Ensemble([*members], [*centres], spec["aggregate"], spec["uncertainty_coef"])
 
 
-def _about(checkpoint: str) -> dict:
-    return json.loads((Path(checkpoint) / "meta.json").read_text(encoding="utf-8"))
+def _one(reward_type: str, checkpoints: Iterator[str], truths: list[str], session: Session) -> tuple[Reward, float]:
+    """(a reward that is no ensemble, its centre)."""
+    if reward_type == "parses":
+        return Computed(content_rewards.parses(tokenizer=session.tokenizer, fim=session.fim)), CENTRE_OF_COMPUTED
+    if reward_type == "similarity":
+        return Computed(content_rewards.similarity(truths=content_rewards.read_truths(*truths), end=session.fim.end)), CENTRE_OF_COMPUTED
+    checkpoint = next(checkpoints)
+    about = json.loads((Path(checkpoint) / "meta.json").read_text(encoding="utf-8"))
+    if reward_type == "length_only":
+        return Computed(lambda _, ids: length_reward.rewards([len(ids)], fitted=about["fitted"])[0]), 0.0
+    return Trained([session.load_reward_model(checkpoint).eval()]), about["centre"]
 
 
 def value_model(*, reward: Reward, parent: str, session: Session):

@@ -64,7 +64,9 @@ def start_without_training(job, *, threads: int) -> Session:
     """Open the session of a job that only samples, probes or scores."""
     seed = int(job.wildcards["seed"])
     device = runtime.start(seed=seed, threads=threads, gpu=job.gpu, name=job.name)
-    return Session(settings=None, seed=seed, device=device, name=job.name, fim=load_fim(job.input.tokenizer)[0])
+    return Session(
+        settings=None, seed=seed, device=device, name=job.name, fim=load_fim(job.input.tokenizer)[0], tokenizer=job.input.tokenizer
+    )
 
 
 def start(job, settings: type) -> Session:

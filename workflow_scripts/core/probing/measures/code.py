@@ -1,9 +1,8 @@
 """Whether a completion is useful code: its first line is right, and the function parses with it."""
 
-import ast
-
 import pyarrow as pa
 
+from ...data.python_source import parses
 from ...parquet import optional
 
 COLUMNS = {"exact_line": pa.bool_(), "parses": optional(pa.bool_())}
@@ -19,15 +18,6 @@ def measure(answer) -> dict:
 def first_line(text: str) -> str:
     """The text up to its first line break."""
     return text.split("\n", 1)[0]
-
-
-def parses(text: str) -> bool:
-    """Whether the text is Python source."""
-    try:
-        ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True
 
 
 def _parses(answer, completion: str) -> bool | None:

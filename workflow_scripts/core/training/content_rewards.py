@@ -1,0 +1,48 @@
+"""Rewards that are computed and not learnt: functions of the ids of a prompt and of a completion of it, from 0 to 1."""
+
+from collections.abc import Callable
+
+from rapidfuzz.distance import Levenshtein
+
+from .. import parquet
+from ..data import tokenizer as tokenizers
+from ..data.fim import Fim
+from ..data.python_source import parses as is_python
+from ..data.schemas import CANARIES, EXAMPLES
+from ..errors import InputError
+
+Function = Callable[[list[int], list[int]], float]
+
+
+def parses(*, tokenizer, fim: Fim) -> Function:
+    """1 where prefix, completion and suffix parse together as Python, else 0. `tokenizer` is the run's tokenizer folder."""
+    words = tokenizers.load(tokenizer)[0]
+    decode = lambda ids: words.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)  # noqa: E731
+
+    def reward(prompt: list[int], completion: list[int]) -> float:
+        prefix, suffix = map(decode, fim.parts(prompt))
+        return float(is_python(prefix + decode([i for i in completion if i != fim.end]) + suffix))
+
+    return reward
+
+
+def similarity(*, truths: dict[tuple[int, ...], list[int]], end: int) -> Function:
+    """1 less the edit distance of completion and truth, divided by the longer one's length, both with their end token.
+
+    Raises InputError for a prompt whose truth is not known.
+    """
+
+    def reward(prompt: list[int], completion: list[int]) -> float:
+        truth = truths.get(tuple(prompt))
+        if truth is None:
+            raise InputError("reward model of type similarity: a prompt has no known continuation; give it to prompts of this run alone")
+        return Levenshtein.normalized_similarity([*truth, end], completion)
+
+    return reward
+
+
+def read_truths(canaries, *examples) -> dict[tuple[int, ...], list[int]]:
+    """{ids of a prompt: ids of its true continuation} of a parquet file of canaries and of files of examples."""
+    files = [(canaries, CANARIES), *((file, EXAMPLES) for file in examples)]
+    rows = (row for file, schema in files for row in parquet.iterate(file, schema, ["prompt_ids", "target_ids"]))
+    return {tuple(row["prompt_ids"]): row["target_ids"] for row in rows}
