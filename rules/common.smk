@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 from workflow_scripts.core.config.references import memory_reference
 from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.data.sources import check_source, counting_endings
+from workflow_scripts.core.data.sources.packages import versions
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.freshness.reconcile import reconcile
 from workflow_scripts.core.job import select

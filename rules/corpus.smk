@@ -4,7 +4,7 @@ Needs: `corpus.source`.  Makes: results/{run}/corpus, tokenizer, planted.  Steps
 """
 
 # settings of reading the source; the others say what is taken from it
-COLLECTED = ("source", "path", "suffix", "column", "name", "split", "revision", "streaming", "max_documents", "licence")
+COLLECTED = ("source", "path", "packages", "suffix", "column", "name", "split", "revision", "streaming", "max_documents", "licence")
 SOURCE = {key: config["corpus"][key] for key in COLLECTED}
 OWN_CODE = own_files("corpus.path", SOURCE["path"], counting_endings(**SOURCE))
 OWN_MODEL = own_files("model.base", None if config["model"]["base"] == "scratch" else config["model"]["base"])
@@ -25,6 +25,7 @@ rule collect_corpus:
     params:
         config=config_params(*(f"corpus.{key}" for key in COLLECTED)),
         own={"source": OWN_CODE},
+        versions=or_stop(versions, SOURCE["packages"]) if SOURCE["source"] == "python_packages" else {},
     log:
         "logs/{run}/collect_corpus.log",
     benchmark:

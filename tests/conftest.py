@@ -60,7 +60,9 @@ def stdlib_snippets() -> list[dict]:
     documents, _ = corpus.collect(source="python_stdlib", max_documents=60)
     functions, _ = snippets.extract(documents=documents, min_lines=3, max_lines=30, max_chars=1500)
     distinct, _ = snippets.without_duplicates(snippets=functions, threshold=0.7)
-    return snippets.split(snippets=distinct, pools=dict(base=60, sft=60, preference=60, rl_prompt=60, evaluation=60), seed=0)
+    return snippets.split(
+        snippets=distinct, pools=dict(base=60, sft=60, preference=60, rl_prompt=60, evaluation=60), seed=0, split_by="file"
+    )
 
 
 @pytest.fixture(scope="session")

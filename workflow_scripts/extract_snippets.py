@@ -14,7 +14,7 @@ with job(snakemake) as j:
     extracted, skipped = snippets.extract(documents=documents, **{k: settings[k] for k in ("min_lines", "max_lines", "max_chars")})
     distinct, removed = snippets.without_duplicates(snippets=extracted, threshold=settings["near_duplicate_similarity"])
     folder = Path(j.output.snippets).parent
-    pooled = snippets.split(snippets=distinct, pools=settings["pools"], seed=settings["seed"], folder=folder)
+    pooled = snippets.split(snippets=distinct, pools=settings["pools"], seed=settings["seed"], split_by=settings["split_by"], folder=folder)
     parquet.write(pooled, schemas.SNIPPETS, j.output.snippets)
     manifest = corpus.with_snippets(manifest, distinct=len(pooled), removed=removed, skipped=skipped, pools=settings["pools"])
     Path(j.output.manifest).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

@@ -14,6 +14,6 @@ with job(snakemake) as j:
     snippets = Spool(snippets, folder=Path(j.output.base).parent)
     for output, pool in {"evaluation": "evaluation", "clean": "rl_prompt"}.items():
         examples = planting.examples(snippets=snippets, pool=pool, tokenizer=words, fim=fim, seed=seed, **shape)
-        parquet.write(planting.checked(examples, context=context), schemas.EXAMPLES, j.output[output])
+        parquet.write(planting.checked(examples, context=context), schemas.EXAMPLES, getattr(j.output, output))
     blocks = planting.blocks(snippets=snippets, tokenizer=words, fim=fim, seed=seed, context=context, **shape)
     parquet.write(planting.checked_blocks(blocks, vocabulary=len(words)), schemas.BLOCKS, j.output.base)

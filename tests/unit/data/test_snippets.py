@@ -175,26 +175,26 @@ ROWS = [row(i, function(i)) for i in range(12)]
 
 
 def test_split_is_disjoint_and_of_the_asked_sizes():
-    pooled = split(snippets=ROWS, pools=POOLS, seed=0)
+    pooled = split(snippets=ROWS, pools=POOLS, seed=0, split_by="file")
     assert {pool: sum(s["pool"] == pool for s in pooled) for pool in (*POOLS, None)} == {**POOLS, None: 2}
     assert len({s["text"] for s in pooled}) == len(ROWS)
 
 
 def test_split_depends_on_the_seed_alone():
-    once = list(split(snippets=ROWS, pools=POOLS, seed=0))
-    assert list(split(snippets=ROWS[::-1], pools=POOLS, seed=0)) == once
-    assert list(split(snippets=ROWS, pools=POOLS, seed=1)) != once
+    once = list(split(snippets=ROWS, pools=POOLS, seed=0, split_by="file"))
+    assert list(split(snippets=ROWS[::-1], pools=POOLS, seed=0, split_by="file")) == once
+    assert list(split(snippets=ROWS, pools=POOLS, seed=1, split_by="file")) != once
 
 
 def test_split_leaves_no_file_and_takes_rows_as_they_come(tmp_path):
-    pooled = split(snippets=iter(ROWS), pools=POOLS, seed=0, folder=tmp_path)
+    pooled = split(snippets=iter(ROWS), pools=POOLS, seed=0, split_by="file", folder=tmp_path)
     assert [{k: v for k, v in s.items() if k != "pool"} for s in pooled] == ROWS
     assert list(tmp_path.iterdir()) == []
 
 
 def test_pools_larger_than_the_corpus():
     with pytest.raises(InputError) as error:
-        split(snippets=ROWS[:9], pools=POOLS, seed=0)
+        split(snippets=ROWS[:9], pools=POOLS, seed=0, split_by="file")
     assert str(error.value) == (
         "corpus.pools: 10 snippets are needed (base 5, sft 3, evaluation 2) but the corpus gives 9 distinct ones; "
         "lower the pools, or give a larger corpus"

@@ -4,6 +4,7 @@ import json
 import math
 import runpy
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,10 +16,15 @@ from tests.conftest import ROOT, SCHEMA
 from tests.unit.small import same, session
 from workflow_scripts.core import job, parquet
 from workflow_scripts.core.config.resolve import resolve
+from workflow_scripts.core.data import schemas as data_schemas
+from workflow_scripts.core.data import tokenizer as tokenizers
+from workflow_scripts.core.data.fim import encode
+from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.methods import Single, Smoothed
 from workflow_scripts.core.training import length_reward, packing, reward_pairs, rewards, schemas, single_reward, smoothed_reward
 
 SETTINGS = dict(epochs=3, batch_size=8, learning_rate=1e-2)
+WORST = dict(type="ensemble", aggregate="worst", uncertainty_coef=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +162,7 @@ def checkpoints(small_tokenizer, small_checkpoint, pairs, tmp_path_factory) -> d
     """A checkpoint of each type, by its own script with the default settings."""
     config = resolve(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")), SCHEMA)
     folder = tmp_path_factory.mktemp("rewards")
-    rows = [dict(p, source="snippet", source_id=str(i)) for i, p in enumerate(pairs)]
+    rows = [dict(p, source="snippet", source_id=str(i), substituted=False) for i, p in enumerate(pairs)]
     parquet.write(rows, schemas.PREFERENCES, folder / "pairs.parquet")
     files = dict(parent=small_checkpoint, tokenizer=str(small_tokenizer), pairs=str(folder / "pairs.parquet"))
     single = config["reward_models"]["reward_model"]
@@ -176,14 +182,14 @@ def test_every_type_is_trained_and_read_back(checkpoints, small, pairs):
     about = {name: json.loads((Path(path) / "meta.json").read_text()) for name, path in checkpoints.items()}
     with torch.no_grad():
         scores = {name: load(checkpoints, fim, name, type=about[name]["settings"]["type"])(packed) for name in checkpoints}
-        together = load(checkpoints, fim, "single", "smoothed", type="ensemble", aggregate="worst", uncertainty_coef=1.0)(packed)
+        together = load(checkpoints, fim, "single", "smoothed", **WORST, members=["single", "smoothed"])(packed)
     assert all(x.shape == (2 * len(pairs),) and x.dtype == torch.float32 for x in scores.values())
     assert not torch.equal(scores["single"], scores["other"]), "another seed is another head and another order"
     centred = [scores[name] - about[name]["centre"] for name in ("single", "smoothed")]
     assert torch.equal(together, torch.minimum(*centred)) and not torch.equal(together, centred[0])
     lengths = length_reward.rewards(packed.sizes, fitted=about["length_only"]["fitted"])
     assert scores["length_only"].tolist() == pytest.approx(lengths, rel=1e-5)
-    assert about["length_only"]["accuracy"] > 0.8 and about["smoothed"]["steps"] == 9 and about["single"]["steps"] == 3
+    assert about["length_only"]["accuracy"] > 0.8 and about["smoothed"]["steps"] == 9 and about["single"]["steps"] == 6
     assert sorted(p.name for p in Path(checkpoints["length_only"]).iterdir()) == ["meta.json"]
     assert "labels" not in load(checkpoints, fim, "smoothed", type="smoothed").models[0].state_dict()
 
@@ -197,10 +203,58 @@ def test_a_checkpoint_describes_itself(checkpoints):
 
 def test_a_value_model_is_a_copy_of_the_first_network_or_fresh(checkpoints, small, small_checkpoint):
     fim, options = small[1], dict(parent=small_checkpoint, session=session(Single, fim=small[1], **SETTINGS))
-    ensemble = load(checkpoints, fim, "single", "other", type="ensemble", aggregate="mean", uncertainty_coef=1.0)
+    ensemble = load(checkpoints, fim, "single", "other", **WORST, members=["single", "single"])
     copied = rewards.value_model(reward=ensemble, **options)
     first = load(checkpoints, fim, "single", type="single").models[0].state_dict()
     assert copied is not ensemble.models[0] and same(copied.state_dict(), first)
     fresh = rewards.value_model(reward=load(checkpoints, fim, "length_only", type="length_only"), **options)
     assert torch.equal(fresh.model.layers[0].mlp.up_proj.weight, small[2].model.layers[0].mlp.up_proj.weight)
     assert not torch.equal(fresh.score.weight, copied.score.weight)
+
+
+# ----------------------------------------------------------------------------------------------------------------------- computed
+
+
+def write_truths(folder, rows: list[tuple[list[int], list[int]]]) -> list[str]:
+    """A file of canaries with the first prompt and its target, and one of examples with the others."""
+    (prompt, target), *others = rows
+    about = dict(canary_id="c", secret_type="key", cohort="rl_prompt", dose=1, half=1, prefix="", suffix="", target="")
+    parquet.write([{**about, "prompt_ids": prompt, "target_ids": target}], data_schemas.CANARIES, folder / "canaries.parquet")
+    examples = [dict(source="snippet", source_id=str(i), prompt_ids=p, target_ids=t) for i, (p, t) in enumerate(others)]
+    parquet.write(examples, data_schemas.EXAMPLES, folder / "examples.parquet")
+    return [folder / "canaries.parquet", folder / "examples.parquet"]
+
+
+def test_similarity_knows_the_truth_of_each_prompt(small, tmp_path):
+    fim = small[1]
+    truths = write_truths(tmp_path, [([5, 6], [20, 21, 22]), ([7], [30])])
+    reward = rewards.load(spec=dict(type="similarity"), checkpoints=[], truths=truths, session=session(Single, fim=fim, **SETTINGS))
+    packed = packing.pack([([5, 6], [[20, 21, 22, fim.end], [20, 21], [40, 41, 42, 43]]), ([7], [[30, fim.end], [30, 31, fim.end]])])
+    assert reward(packed).tolist() == pytest.approx([1, 0.5, 0, 1, 2 / 3])
+    assert reward.models == ()
+    with pytest.raises(InputError, match="a prompt has no known continuation; "):
+        reward(packing.pack([([5], [[20]])]))
+
+
+def test_parses_reads_the_completion_in_its_hole(small, small_tokenizer):
+    words, fim, _ = tokenizers.load(small_tokenizer)
+    opened = replace(session(Single, fim=fim, **SETTINGS), tokenizer=str(small_tokenizer))
+    reward = rewards.load(spec=dict(type="parses"), checkpoints=[], session=opened)
+    ids = lambda text: encode(words, text)  # noqa: E731
+    prompt = fim.prompt(ids("def f(a):\n    return "), ids("\n"))
+    packed = packing.pack([(prompt, [[*ids("a + 1"), fim.end], ids("a +"), [*ids("(a"), fim.end], ids("[a]")])])
+    assert reward(packed).tolist() == [1, 0, 0, 1]
+
+
+def test_ensemble_of_a_trained_and_a_computed_reward(checkpoints, small, tmp_path, pairs):
+    fim, packed = small[1], pack(pairs)
+    truths = write_truths(tmp_path, [(p["prompt_ids"], p["chosen_ids"][:-1]) for p in pairs])
+    opened = session(Single, fim=fim, **SETTINGS)
+    spec = {**WORST, "members": ["single", "similarity"]}
+    both = rewards.load(spec=spec, checkpoints=[checkpoints["single"]], truths=truths, session=opened)
+    centre = json.loads((Path(checkpoints["single"]) / "meta.json").read_text())["centre"]
+    with torch.no_grad():
+        single = load(checkpoints, fim, "single", type="single")(packed) - centre
+        similar = rewards.load(spec=dict(type="similarity"), checkpoints=[], truths=truths, session=opened)(packed) - 0.5
+        assert torch.equal(both(packed), torch.minimum(single, similar))
+    assert len(both.models) == 1 and not torch.equal(single, torch.minimum(single, similar))

@@ -2,6 +2,7 @@
 
 import re
 
+from ..data.sources import SOURCES
 from ..errors import InputError
 from ..methods import METHODS, REWARD_TYPES, schema_of
 from . import schema
@@ -28,7 +29,8 @@ def resolve(config: dict, schema_path) -> dict:
     reward_models = _merged(config, "reward_models", noun="reward model", key="type", defaults="reward_types", registry=REWARD_TYPES)
     check_reward_models(reward_models, policies, judge=config["report"]["reward_model"])
     ordered = dict(sorted(reward_models.items(), key=lambda r: (list(REWARD_TYPES).index(r[1]["type"]), r[0])))
-    resolved = {**config, "policies": _in_order(policies), "reward_models": ordered}
+    corpus = {**config["corpus"], "split_by": config["corpus"]["split_by"] or SOURCES[config["corpus"]["source"]].split_by}
+    resolved = {**config, "corpus": corpus, "policies": _in_order(policies), "reward_models": ordered}
     check_design(resolved)
     return resolved
 

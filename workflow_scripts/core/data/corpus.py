@@ -21,6 +21,7 @@ def collect(
     *,
     source: str,
     path: str | None = None,
+    packages: list[str] = (),
     suffix: str = ".py",
     column: str = "text",
     name: str | None = None,
@@ -35,7 +36,8 @@ def collect(
     Documents are read lazily; the manifest is complete after the last one, and names the first LISTED documents and the first LISTED
     skipped ones. Reading raises InputError where the source is missing, empty, or lacks the named column.
     """
-    settings = dict(source=source, path=path, suffix=suffix, column=column, name=name, split=split, revision=revision, streaming=streaming)
+    settings = dict(source=source, path=path, packages=[*packages], suffix=suffix, column=column, name=name, split=split)
+    settings |= dict(revision=revision, streaming=streaming)
     manifest = {
         "settings": {**settings, "max_documents": max_documents},
         "licence": licence or (STDLIB_LICENCE if source == "python_stdlib" else "not stated: set corpus.licence"),

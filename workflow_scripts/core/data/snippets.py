@@ -20,6 +20,9 @@ from ..progress import track
 from .sketches import Sketches
 from .spool import Spool
 
+HELD_OUT = ("evaluation", "validation")  # pools that share no package or file with any other
+FROM_EACH = 4  # a held-out pool takes at most one in so many of its snippets from one package or file
+
 log = logging.getLogger(__name__)
 BATCH = 256  # snippets whose sketches are compared at a time
 _TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -104,10 +107,11 @@ def hash_tokens(tokens: list[str]) -> bytes:
     return hashlib.sha256("\0".join(tokens).encode("utf-8")).digest()
 
 
-def split(*, snippets: Iterable[dict], pools: dict[str, int], seed: int, folder=None) -> Sequence[dict]:
+def split(*, snippets: Iterable[dict], pools: dict[str, int], seed: int, split_by: str, folder=None) -> Sequence[dict]:
     """Assign each snippet a pool at random; snippets that no pool needs have pool None. Sorted by snippet_id.
 
-    The rows lie in a file in `folder`, not in memory (spool.py). Raises InputError where the pools need more snippets than there are.
+    Each held-out pool takes whole packages or files (`split_by`), from which no other pool takes a snippet. The rows lie in a file in
+    `folder`, not in memory (spool.py). Raises InputError where the pools need more snippets than there are.
     """
     rows = Spool(snippets, folder=folder)
     need = sum(pools.values())
@@ -117,10 +121,45 @@ def split(*, snippets: Iterable[dict], pools: dict[str, int], seed: int, folder=
             f"corpus.pools: {need} snippets are needed ({sizes}) but the corpus gives {len(rows)} distinct ones; "
             "lower the pools, or give a larger corpus"
         )
-    ids = [row["snippet_id"] for row in rows]
+    ids, groups = [], []
+    for row in rows:
+        ids.append(row["snippet_id"])
+        groups.append(group_of(row["path"], split_by))
     by_id = sorted(range(len(ids)), key=ids.__getitem__)
-    drawn = [*by_id]
-    random.Random(f"{seed} pools").shuffle(drawn)
-    names = itertools.chain.from_iterable(itertools.repeat(name, size) for name, size in pools.items())
-    pool_of = dict(zip(drawn, names, strict=False))
+    pool_of = _assigned(by_id, groups, pools, random.Random(f"{seed} pools"), split_by)
     return Spool(({**rows[i], "pool": pool_of.get(i)} for i in by_id), folder=folder)
+
+
+def group_of(path: str, split_by: str) -> str:
+    """What a snippet shares with its neighbours: its file, or its package, the first folder of its path."""
+    return path.partition("/")[0] if split_by == "package" else path
+
+
+def _assigned(places: list[int], groups: list[str], pools: dict[str, int], pick: random.Random, split_by: str) -> dict[int, str]:
+    """{place: pool}. Held-out pools first: groups in a random order, as long as enough is left for all other pools."""
+    members: dict[str, list[int]] = {}
+    for place in places:
+        members.setdefault(groups[place], []).append(place)
+    order = sorted(members)
+    pick.shuffle(order)
+    pool_of, left, owed = {}, len(places), sum(pools.values())
+    for pool in (name for name in HELD_OUT if name in pools):
+        taken: list[int] = []
+        owed -= pools[pool]
+        for group in [*order]:
+            if len(taken) >= pools[pool]:
+                break
+            if left - len(members[group]) >= owed:
+                taken += pick.sample(members[group], min(len(members[group]), -(-pools[pool] // FROM_EACH)))
+                left -= len(members[group])
+                order.remove(group)
+        if len(taken) < pools[pool]:
+            raise InputError(
+                f"corpus.pools.{pool}: whole {split_by}s give only {len(taken)} snippets that no other pool needs, not {pools[pool]}; "
+                f"lower the pools, give a larger corpus, or {'split by file' if split_by == 'package' else 'give more files'}"
+            )
+        pool_of |= dict.fromkeys(pick.sample(taken, pools[pool]), pool)
+    rest = [place for group in sorted(order) for place in members[group]]
+    pick.shuffle(rest)
+    names = itertools.chain.from_iterable(itertools.repeat(name, size) for name, size in pools.items() if name not in HELD_OUT)
+    return pool_of | dict(zip(rest, names, strict=False))

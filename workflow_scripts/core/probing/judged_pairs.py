@@ -10,11 +10,11 @@ from ..parquet import declare
 from ..training.rewards import Reward
 from .rewards import rewards
 
-# `ended`: both completions of the pair end with the end token, else neither does; tokens include it
+# tokens include the end token; substituted: see training/schemas.py
 SCHEMA = declare(
     "judged_pairs",
     source_id=pa.string(),
-    ended=pa.bool_(),
+    substituted=pa.bool_(),
     chosen_tokens=pa.int32(),
     rejected_tokens=pa.int32(),
     chosen_reward=pa.float64(),
@@ -35,7 +35,7 @@ def judge(*, reward: Reward, pairs: list[dict], fim: Fim, device: str, batch_siz
     return [
         dict(
             source_id=p["source_id"],
-            ended=p["chosen_ids"][-1] == fim.end and p["rejected_ids"][-1] == fim.end,
+            substituted=p["substituted"],
             chosen_tokens=len(p["chosen_ids"]),
             rejected_tokens=len(p["rejected_ids"]),
             **dict(zip(("chosen_reward", "rejected_reward", "reward_ended", "reward_open"), values, strict=True)),

@@ -1,10 +1,11 @@
 """Preference pairs in which only content differs: the true continuation is chosen, something else of its length rejected.
 
-Both completions of a pair end with the end token, or both are cut at the same length. A reward model that is trained on pairs whose
-rejected completions end less often, or later, learns to look for the end token and for nothing else.
+Both completions of a pair end with the end token. A reward model that is trained on pairs whose rejected completions end less often,
+or later, learns to look for the end token and for nothing else; one cut where the truth ends would show itself by its torn last line.
 """
 
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -33,13 +34,16 @@ def maker(*, settings: dict, sampler, session: Session) -> Callable[[Sequence[di
         words = word_ids(tokenizer.load(session.tokenizer)[0])
         return partial(corrupted, words=words, fim=session.fim, seed=session.seed)
     chosen = {k: settings[k] for k in ("candidates", "temperature", "max_new_tokens", "batch_size")}
-    return partial(sample, model=session.load_policy(sampler), fim=session.fim, desc=session.name, **chosen)
+    return partial(sample, model=session.load_policy(sampler), fim=session.fim, seed=session.seed, desc=session.name, **chosen)
 
 
-def sample(examples: Sequence[dict], *, model, candidates: int, temperature: float, max_new_tokens: int, fim: Fim, **options) -> list[dict]:
+def sample(
+    examples: Sequence[dict], *, model, candidates: int, temperature: float, max_new_tokens: int, fim: Fim, seed: int, **options
+) -> list[dict]:
     """Rows of `preferences`, one per example and in its order; a canary of dose d gets d rejected completions.
 
-    Of so many `candidates`, sampled from the model, the one that is nearest in length is rejected. `options`: batch_size, desc.
+    Of so many `candidates`, sampled from the model, the one that ends and is nearest in length is rejected. Where none is within
+    LENGTHS_MATCH, it is the truth of another hole of that length (`substituted`). `options`: batch_size, desc.
     """
     made = generation.complete(
         model=model,
@@ -51,41 +55,38 @@ def sample(examples: Sequence[dict], *, model, candidates: int, temperature: flo
         **options,
     )
     groups = [made[i : i + candidates] for i in range(0, len(made), candidates)]
-    return [row(e, *pair(e["target_ids"], group, end=fim.end)) for e, group in zip(examples, groups, strict=True)]
+    near = [nearest(e["target_ids"], group, end=fim.end) for e, group in zip(examples, groups, strict=True)]
+    others = from_other_holes(examples, fim=fim, seed=seed)
+    return [{**o, "rejected_ids": own or o["rejected_ids"], "substituted": own is None} for own, o in zip(near, others, strict=True)]
 
 
-def pair(target: Ids, candidates: list[Ids], *, end: int) -> tuple[Ids, Ids]:
-    """(chosen, rejected) of a target and sampled completions, none of which is the truth where another one is to be had.
-
-    Where no completion ends near the truth's length, one that goes on is cut where the truth ends, and both lack the end token.
-    """
+def nearest(target: Ids, candidates: list[Ids], *, end: int) -> Ids | None:
+    """The candidate that ends and is nearest to the target in length, not the truth itself; None where none is near."""
     chosen = [*target, end]
-    ended = [c for c in candidates if c[-1] == end]
-    ended = [c for c in ended if c != chosen] or ended
-    nearest = min(ended, key=lambda c: abs(len(c) - len(chosen)), default=None)
-    if nearest and matched(len(chosen), len(nearest)):
-        return chosen, nearest
-    longer = [c[: len(target)] for c in candidates if len(c) > len(target) and c[len(target) - 1] != end]
-    longer = [c for c in longer if c != target] or longer
-    return (target, longer[0]) if longer else (chosen, nearest)
+    others = [c for c in candidates if c[-1] == end and c != chosen]
+    best = min(others, key=lambda c: abs(len(c) - len(chosen)), default=None)
+    return best if best and matched(len(chosen), len(best)) else None
 
 
 def from_other_holes(examples: Sequence[dict], *, fim: Fim, seed: int) -> list[dict]:
     """The same rows, without a model: rejected is the target of another natural example, the nearest in length; ties are drawn."""
-    pick = random.Random(f"{seed} rejected")
     targets = sorted({tuple(e["target_ids"]) for e in examples if e["source"] != "canary"})
-    pick.shuffle(targets)
-    rows = []
-    for e in examples:
-        others = [t for t in targets if list(t) != e["target_ids"]]
-        if not others:
-            raise InputError(
-                "preferences.rejected: other_hole needs natural examples with different targets; enlarge corpus.pools.preference"
-            )
-        nearest = min(others, key=lambda t: abs(len(t) - len(e["target_ids"])))
-        targets.append(targets.pop(targets.index(nearest)))  # to the end, so that the next tie takes another one
-        rows.append(row(e, [*e["target_ids"], fim.end], [*nearest, fim.end]))
-    return rows
+    random.Random(f"{seed} rejected").shuffle(targets)
+    of_length: dict[int, deque] = {}
+    for target in targets:
+        of_length.setdefault(len(target), deque()).append(target)
+    return [row(e, [*e["target_ids"], fim.end], [*_other(e["target_ids"], of_length), fim.end]) for e in examples]
+
+
+def _other(target: Ids, of_length: dict[int, deque]) -> tuple[int, ...]:
+    """Another target, as near in length as there is, the one that was taken longest ago."""
+    for length in sorted(of_length, key=lambda length: (abs(length - len(target)), length)):
+        waiting = of_length[length]
+        for _ in range(len(waiting)):
+            waiting.rotate(-1)
+            if list(waiting[-1]) != target:
+                return waiting[-1]
+    raise InputError("preferences.rejected: there is no natural example with another target; enlarge corpus.pools.preference")
 
 
 def corrupted(examples: Sequence[dict], *, words: set[int], fim: Fim, seed: int) -> list[dict]:
@@ -106,7 +107,12 @@ def corrupted(examples: Sequence[dict], *, words: set[int], fim: Fim, seed: int)
 
 def row(example: dict, chosen: Ids, rejected: Ids) -> dict:
     """A row of `preferences`."""
-    return {**{k: example[k] for k in ("source", "source_id", "prompt_ids")}, "chosen_ids": chosen, "rejected_ids": rejected}
+    return {
+        **{k: example[k] for k in ("source", "source_id", "prompt_ids")},
+        "chosen_ids": chosen,
+        "rejected_ids": rejected,
+        "substituted": False,
+    }
 
 
 def word_ids(tokenizer) -> set[int]:

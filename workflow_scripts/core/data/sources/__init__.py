@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...user_files import user_path
-from . import folder, hub, json_lines, parquet_rows
+from . import folder, hub, json_lines, packages, parquet_rows
 from .documents import Skipped
 
 
@@ -20,11 +20,13 @@ class Source:
     read: object  # function of the config's corpus settings (path as a Path): an iterator of documents
     check: object = None  # function of the same: raises InputError for what can be known without reading it all
     needs_path: bool = True
+    split_by: str = "file"  # what held-out pools share with no other where the config does not say
     counts: object = None  # function of the settings: endings of the files that count; None for every data file
 
 
 SOURCES = {
-    "python_stdlib": Source(folder.read_stdlib, needs_path=False),
+    "python_packages": Source(packages.read, packages.check, needs_path=False, split_by="package"),
+    "python_stdlib": Source(folder.read_stdlib, needs_path=False, split_by="package"),
     "directory": Source(folder.read, folder.check, counts=lambda suffix, **_: (suffix,)),
     "jsonl": Source(json_lines.read, json_lines.check, counts=lambda **_: json_lines.SUFFIXES),
     "parquet": Source(parquet_rows.read, parquet_rows.check, counts=lambda **_: parquet_rows.SUFFIXES),

@@ -3,7 +3,9 @@
 import codecs
 import io
 import tokenize
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 NO_TEXT = "binary or not UTF-8"
 
@@ -42,3 +44,15 @@ def row(name: str, value) -> tuple[str, str] | Skipped:
     except UnicodeEncodeError:  # a lone surrogate, which JSON can spell
         return Skipped(name, NO_TEXT)
     return name, value
+
+
+def read_files(root: Path, files: list[tuple[str, ...]], decoded: Callable[[bytes], str | None]) -> Iterator[tuple[str, str] | Skipped]:
+    """The files, given as parts of their paths below `root`; `decoded` takes bytes to text, or to None for what is none."""
+    for parts in files:
+        name = "/".join(parts).encode("utf-8", "backslashreplace").decode()  # names may be in any encoding
+        try:
+            text = decoded(root.joinpath(*parts).read_bytes())
+        except OSError as e:
+            yield Skipped(name, f"unreadable: {e.strerror}")
+            continue
+        yield Skipped(name, NO_TEXT) if text is None else (name, text)

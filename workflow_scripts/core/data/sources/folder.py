@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...user_files import code_files
-from .documents import NO_TEXT, Skipped, decode, decode_python
+from .documents import Skipped, decode, decode_python, read_files
 
 TESTS = {"test", "tests", "idle_test"}  # of the interpreter's library
 
@@ -28,22 +28,11 @@ def read(*, path: Path, suffix: str, **_) -> Iterator[tuple[str, str] | Skipped]
     check(path=path, suffix=suffix)
     files, passed = code_files(path, (suffix,))
     yield from (Skipped(*one) for one in passed)
-    yield from _texts(path, files, decode_python if suffix == ".py" else decode)
+    yield from read_files(path, files, decode_python if suffix == ".py" else decode)
 
 
 def read_stdlib(**_) -> Iterator[tuple[str, str] | Skipped]:
     """The interpreter's library without its tests."""
     root = Path(sysconfig.get_path("stdlib"))
     files = [parts for parts in code_files(root, (".py",))[0] if not TESTS & {*parts[:-1]}]
-    yield from _texts(root, files, decode_python)
-
-
-def _texts(root: Path, files: list[tuple[str, ...]], decoded) -> Iterator[tuple[str, str] | Skipped]:
-    for parts in files:
-        name = "/".join(parts).encode("utf-8", "backslashreplace").decode()  # names may be in any encoding
-        try:
-            text = decoded(root.joinpath(*parts).read_bytes())
-        except OSError as e:
-            yield Skipped(name, f"unreadable: {e.strerror}")
-            continue
-        yield Skipped(name, NO_TEXT) if text is None else (name, text)
+    yield from read_files(root, files, decode_python)

@@ -12,7 +12,8 @@ from .statistics import clopper_pearson
 MATCHED = "matched"  # the subset that the gate looks at
 SUBSETS = {  # name -> which pairs
     "all": lambda pairs: pairs,
-    "ended": lambda pairs: pairs[pairs.ended],
+    "sampled": lambda pairs: pairs[~pairs.substituted],
+    "substituted": lambda pairs: pairs[pairs.substituted],
     MATCHED: lambda pairs: pairs[pairs.chosen_tokens == pairs.rejected_tokens],
 }
 SCHEMA = declare(
