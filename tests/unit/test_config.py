@@ -153,7 +153,7 @@ BAD = [
         "config: canaries.secret_types.1 is 'poem'",
         "choose one of path, key, contact, body",
     ),
-    ({"corpus": {"source": "ftp"}}, "config: corpus.source is 'ftp'", "choose one of python_stdlib, directory"),
+    ({"corpus": {"source": "ftp"}}, "config: corpus.source is 'ftp'", "choose one of python_packages, python_stdlib"),
     ({"methods": {"sft": {"data": "rl_prompt"}}}, "config: methods.sft.data is 'rl_prompt'", "choose one of sft, preference"),
     ({"run": "a/b"}, "config: run is 'a/b', which is no name", "use letters, digits"),
     ({"run": "../up"}, "config: run is '../up', which is no name", "use letters, digits"),
@@ -237,7 +237,7 @@ BAD = [
     (reward(type="smoothed", parent="sft", smoothing=2), "config: reward_models.more.smoothing is 2 but must be at most 1", "correct it"),
     (reward(type="single", parent="sft", smoothing=0), "config: unknown key reward_models.more.smoothing", "known here: type, parent"),
     (reward(type="length_only", parent="sft"), "config: unknown key reward_models.more.parent", "known here: type"),
-    (reward(type="ensemble"), "config: reward_models.more has no members", "name two or more reward models of type single or smoothed"),
+    (reward(type="ensemble"), "config: reward_models.more has no members", "name two or more reward models of type single, smoothed, parses or similarity"),
     (reward(type="ensemble", members=[]), "config: reward_models.more has no members", "name two or more"),
     (reward(type="ensemble", members=["reward_model"]), "config: reward_models.more is an ensemble of one, 'reward_model'", "name two or"),
     (
@@ -331,7 +331,7 @@ BAD = [
     ({"policies": {"sft": {"layers": 2}}}, "config: unknown key policies.sft.layers", "known here: "),
     (
         {"model": {"context": 160}},
-        "config: a prompt of examples.max_prompt_tokens 128 and 50 more tokens (preferences) exceed model.context 160",
+        "config: a prompt of examples.max_prompt_tokens 128 and 80 more tokens (preferences) exceed model.context 160",
         "shorten the prompt or raise the context",
     ),
     (
@@ -385,7 +385,7 @@ def test_reward_models_are_merged_over_their_type_and_null_removes_one(defaults)
     update_config(defaults, {"reward_models": added})
     resolved = resolve(defaults, SCHEMA)["reward_models"]
     assert list(resolved) == ["reward_model", "rm_2", "an_ensemble", "n"]
-    assert resolved["rm_2"] == {**resolved["reward_model"], "seed": 1} and resolved["reward_model"]["epochs"] == 1
+    assert resolved["rm_2"] == {**resolved["reward_model"], "seed": 1} and resolved["reward_model"]["epochs"] == 2
     assert resolved["an_ensemble"] == {**defaults["reward_types"]["ensemble"], **ensemble} and resolved["n"] == {"type": "length_only"}
 
 

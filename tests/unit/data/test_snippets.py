@@ -171,7 +171,25 @@ def test_what_was_passed_on_is_not_held(monkeypatch):
 
 
 POOLS = dict(base=5, sft=3, evaluation=2)
-ROWS = [row(i, function(i)) for i in range(12)]
+ROWS = [{**row(i, function(i)), "path": f"pkg{i % 3}/{i}.py"} for i in range(12)]
+MANY = [{**row(i, function(i)), "path": f"{'abcdefghij'[i % 10]}/{i % 7}.py"} for i in range(200)]
+
+
+@pytest.mark.parametrize("split_by", ["package", "file"])
+def test_held_out_pools_share_no_group_with_any_other(split_by):
+    pools = dict(base=20, sft=10, evaluation=16, validation=8)
+    pooled = split(snippets=MANY, pools=pools, seed=3, split_by=split_by)
+    groups = {p: {snippets.group_of(s["path"], split_by) for s in pooled if s["pool"] == p} for p in pools}
+    assert {p: sum(s["pool"] == p for s in pooled) for p in pools} == pools
+    trained = groups["base"] | groups["sft"]
+    assert not groups["evaluation"] & (trained | groups["validation"]) and not groups["validation"] & trained
+    assert len(groups["evaluation"]) >= 4 and len(groups["validation"]) >= 4, "no group is more than a quarter of a held-out pool"
+
+
+def test_held_out_pools_need_groups_of_their_own():
+    rows = [{**row(i, function(i)), "path": "one/a.py"} for i in range(12)]
+    with pytest.raises(InputError, match=r"corpus.pools.evaluation: whole packages give only 0 .*; lower the pools, .* or split by file"):
+        split(snippets=rows, pools=POOLS, seed=0, split_by="package")
 
 
 def test_split_is_disjoint_and_of_the_asked_sizes():
