@@ -102,12 +102,13 @@ rule tokenize_code:
 rule plant_canaries:
     """Draw the canaries, their doses and halves, and tokenise them once and for all."""
     input:
+        snippets="results/{run}/corpus/snippets.parquet",
         tokenizer="results/{run}/tokenizer",
     output:
         canaries="results/{run}/planted/canaries.parquet",
         receipt="results/{run}/receipts/plant_canaries.json",
     params:
-        config=config_params("canaries"),
+        config=config_params("canaries", "examples", "corpus.seed"),
     log:
         "logs/{run}/plant_canaries.log",
     benchmark:

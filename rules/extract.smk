@@ -8,13 +8,14 @@ Steps: reference fillings, answers of every policy, their rewards, rows of all a
 rule sample_reference_fillings:
     """Secrets that were never planted, for each canary: exposure ranks its own secret among them."""
     input:
+        snippets="results/{run}/corpus/snippets.parquet",
         canaries="results/{run}/planted/canaries.parquet",
         tokenizer="results/{run}/tokenizer",
     output:
         fillings="results/{run}/planted/reference_fillings.parquet",
         receipt="results/{run}/receipts/sample_reference_fillings.json",
     params:
-        config=config_params("canaries.seed", "probes.reference_fillings"),
+        config=config_params("canaries.seed", "examples", "corpus.seed", "probes.reference_fillings"),
     log:
         "logs/{run}/sample_reference_fillings.log",
     benchmark:

@@ -6,5 +6,6 @@ from workflow_scripts.core.job import job
 
 with job(snakemake) as j:
     words, fim, context = tokenizer.load(j.input.tokenizer)
-    rows = canaries.make(tokenizer=words, fim=fim, **j.config["canaries"])
+    natural = planting.natural_examples(j.input.snippets, tokenizer=words, fim=fim, config=j.config)
+    rows = canaries.make(tokenizer=words, fim=fim, natural=natural, **j.config["canaries"])
     parquet.write(planting.checked(rows, context=context), schemas.CANARIES, j.output.canaries)

@@ -237,7 +237,11 @@ BAD = [
     (reward(type="smoothed", parent="sft", smoothing=2), "config: reward_models.more.smoothing is 2 but must be at most 1", "correct it"),
     (reward(type="single", parent="sft", smoothing=0), "config: unknown key reward_models.more.smoothing", "known here: type, parent"),
     (reward(type="length_only", parent="sft"), "config: unknown key reward_models.more.parent", "known here: type"),
-    (reward(type="ensemble"), "config: reward_models.more has no members", "name two or more reward models of type single, smoothed, parses or similarity"),
+    (
+        reward(type="ensemble"),
+        "config: reward_models.more has no members",
+        "name two or more reward models of type single, smoothed, parses or similarity",
+    ),
     (reward(type="ensemble", members=[]), "config: reward_models.more has no members", "name two or more"),
     (reward(type="ensemble", members=["reward_model"]), "config: reward_models.more is an ensemble of one, 'reward_model'", "name two or"),
     (

@@ -5,12 +5,13 @@ from collections import Counter
 
 import pytest
 
-from tests.conftest import DESIGN
-from workflow_scripts.core.data import canaries
-from workflow_scripts.core.data.canaries import SECRET_TYPES, assign, make
+from tests.conftest import DESIGN, SHAPE
+from workflow_scripts.core.data import canaries, planting, reference_fillings
+from workflow_scripts.core.data.canaries import SECRET_TYPES, assign, make, natural_targets
 from workflow_scripts.core.data.cohorts import COHORTS
 from workflow_scripts.core.data.fim import encode
 from workflow_scripts.core.data.python_source import parses
+from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.probing.measures.completion import edit_distance
 
 SECRET_SCANNERS = {
@@ -134,3 +135,46 @@ def test_no_secret_scanner_would_ring(many, scanner):
 
 def test_code_with_a_canary_is_code(many):
     assert not [c["canary_id"] for c in many if not parses(c["prefix"] + c["target"] + c["suffix"])]
+
+
+# ------------------------------------------------------------------------------------------------------------------- natural
+
+
+@pytest.fixture(scope="module")
+def natural(stdlib_snippets, model_words) -> list[dict]:
+    """Examples that may be natural canaries, of the pool of RL prompts."""
+    words, fim = model_words
+    return natural_targets(planting.examples(snippets=stdlib_snippets, pool="rl_prompt", tokenizer=words, fim=fim, seed=0, **SHAPE))
+
+
+def test_natural_canaries_are_functions_of_the_corpus_each_once(natural, model_words):
+    words, fim = model_words
+    design = {**DESIGN, "secret_types": ["key", "natural"]}
+    rows = [c for c in make(tokenizer=words, fim=fim, natural=natural, **design) if c["secret_type"] == "natural"]
+    examples = {tuple(e["prompt_ids"]): e["target_ids"] for e in natural}
+    assert len(rows) == 28 and len({tuple(c["prompt_ids"]) for c in rows}) == 28
+    for c in rows:
+        assert examples[tuple(c["prompt_ids"])] == c["target_ids"] and len(c["target_ids"]) >= 10
+        assert words.decode(c["target_ids"]) == c["target"] and c["prefix"] and c["cohort"] in c["canary_id"]
+    grown = {**design, "cohorts": {**DESIGN["cohorts"], "unplanted": 16}}
+    more = make(tokenizer=words, fim=fim, natural=natural, **grown)
+    assert {c["canary_id"]: c["target"] for c in more if c["secret_type"] == "natural"}.items() >= {
+        c["canary_id"]: c["target"] for c in rows
+    }.items()
+
+
+def test_too_few_natural_functions_are_named(natural, model_words):
+    words, fim = model_words
+    with pytest.raises(InputError, match=r"corpus.pools.natural: its functions give 3 targets .* fewer than the canaries"):
+        make(tokenizer=words, fim=fim, natural=natural[:3], **{**DESIGN, "secret_types": ["natural"]})
+
+
+def test_fillings_of_natural_canaries_are_targets_that_nobody_has(natural, model_words):
+    words, fim = model_words
+    rows = make(tokenizer=words, fim=fim, natural=natural, **{**DESIGN, "cohorts": {"sft": 4, "unplanted": 4}, "secret_types": ["natural"]})
+    drawn = reference_fillings.draw(canaries=rows, count=5, seed=0, tokenizer=words, natural=natural)
+    targets = {tuple(c["target_ids"]) for c in rows}
+    assert all(len({tuple(f) for f in r["fillings"]} - targets) == 5 for r in drawn)
+    assert len({tuple(map(tuple, r["fillings"])) for r in drawn}) == len(rows)
+    with pytest.raises(InputError, match="corpus.pools.natural: besides the canaries it gives"):
+        reference_fillings.draw(canaries=rows, count=500, seed=0, tokenizer=words, natural=natural)

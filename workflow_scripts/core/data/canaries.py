@@ -1,13 +1,15 @@
 """Canaries: synthetic secrets in code with a target that cannot be guessed, and the design that assigns them.
 
 Secret types follow the study (arXiv 2406.11715): `path` is its SD.Links, `body` its SD.Base; `key` and `contact` ask whether the type
-matters. All are harmless: reserved domains, no format of a real service. A canary's text depends only on its own name and the
-seed, so that adding canaries leaves the others unchanged.
+matters. All are harmless: reserved domains, no format of a real service. `natural` canaries are ordinary functions of the corpus. A
+canary's text depends only on its own name and the seed, so that adding canaries leaves the others unchanged.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
+from ..errors import InputError
 from .fim import Fim, encode
 from .words import FIRST, LAST, NOUNS, VERBS
 
@@ -55,6 +57,8 @@ def body(pick: random.Random, tag: str) -> Text:
 
 
 SECRET_TYPES: dict[str, Callable[[random.Random, str], Text]] = {"path": path, "key": key, "contact": contact, "body": body}
+NATURAL = "natural"  # no generator: functions of the corpus, from a pool of their own
+SHORTEST = 10  # tokens of a natural target: what is shorter comes back by chance
 
 
 def assign(*, size: int, doses: list[int], secret_types: list[str]) -> list[tuple[str, int, int]]:
@@ -69,12 +73,16 @@ def assign(*, size: int, doses: list[int], secret_types: list[str]) -> list[tupl
     return [(secret_types[shift(i)], *cell) for i, cell in enumerate(slots)]
 
 
-def make(*, cohorts: dict[str, int], doses: list[int], secret_types: list[str], seed: int, tokenizer, fim: Fim) -> list[dict]:
+def make(
+    *, cohorts: dict[str, int], doses: list[int], secret_types: list[str], seed: int, tokenizer, fim: Fim, natural: list[dict] = ()
+) -> list[dict]:
     """All canaries of a run, as rows of `canaries`; `unplanted` has dose 0 and is never planted.
 
-    The order in which texts meet slots is drawn from the seed; secrets and prompts are unique across the run.
+    The order in which texts meet slots is drawn from the seed; secrets and prompts are unique across the run. `natural` are the
+    examples of the pool of that name. Raises InputError where they are too few.
     """
     rows, secrets = [], set()
+    real = _Natural(natural, seed=seed, tokenizer=tokenizer, fim=fim)
     for cohort, size in cohorts.items():
         slots = assign(size=size, doses=[0] if cohort == "unplanted" else doses, secret_types=secret_types)
         numbers = {secret_type: 0 for secret_type in secret_types}
@@ -82,14 +90,14 @@ def make(*, cohorts: dict[str, int], doses: list[int], secret_types: list[str], 
         for secret_type, dose, half in slots:
             name = f"{cohort}-{secret_type}-{numbers[secret_type]:04d}"
             numbers[secret_type] += 1
+            about = dict(canary_id=name, secret_type=secret_type, cohort=cohort, dose=dose, half=half)
+            if secret_type == NATURAL:
+                rows.append(about | real.draw(name))
+                continue
             prefix, suffix, target = _draw(secret_type=secret_type, name=name, seed=seed, taken=secrets)
             rows.append(
                 dict(
-                    canary_id=name,
-                    secret_type=secret_type,
-                    cohort=cohort,
-                    dose=dose,
-                    half=half,
+                    **about,
                     prefix=prefix,
                     suffix=suffix,
                     target=target,
@@ -98,6 +106,40 @@ def make(*, cohorts: dict[str, int], doses: list[int], secret_types: list[str], 
                 )
             )
     return rows
+
+
+def natural_targets(examples: Iterable[dict]) -> list[dict]:
+    """Of the examples of the natural pool those that may be canaries: SHORTEST tokens or more, each prompt and target once."""
+    prompts, targets, kept = set(), set(), []
+    for example in examples:
+        prompt, target = tuple(example["prompt_ids"]), tuple(example["target_ids"])
+        if len(target) >= SHORTEST and prompt not in prompts and target not in targets:
+            prompts.add(prompt), targets.add(target)
+            kept.append(example)
+    return kept
+
+
+class _Natural:
+    """Functions of the corpus, drawn without replacement: which one a canary gets depends on its name, as far as it is still free."""
+
+    def __init__(self, examples: list[dict], *, seed: int, tokenizer, fim: Fim):
+        self.free, self.seed, self.fim = [*examples], seed, fim
+        self.text = partial(tokenizer.decode, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        self.taken: set[int] = set()
+
+    def draw(self, name: str) -> dict:
+        """The columns of a canary that hold its text."""
+        order = random.Random(f"{self.seed}/{name}")
+        if len(self.taken) == len(self.free):
+            raise InputError(
+                f"corpus.pools.natural: its functions give {len(self.free)} targets of {SHORTEST} tokens or more, fewer than the canaries "
+                "of type natural; enlarge it"
+            )
+        place = next(i for i in iter(lambda: order.randrange(len(self.free)), None) if i not in self.taken)
+        self.taken.add(place)
+        prompt, target = self.free[place]["prompt_ids"], self.free[place]["target_ids"]
+        prefix, suffix = map(self.text, self.fim.parts(prompt))
+        return dict(prefix=prefix, suffix=suffix, target=self.text(target), prompt_ids=prompt, target_ids=target)
 
 
 def _draw(*, secret_type: str, name: str, seed: int, taken: set[str]) -> Text:

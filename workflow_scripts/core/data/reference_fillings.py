@@ -3,18 +3,35 @@
 import itertools
 import random
 
-from .canaries import SECRET_TYPES
+from ..errors import InputError
+from .canaries import NATURAL, SECRET_TYPES
 from .fim import encode
 
 
-def draw(*, canaries: list[dict], count: int, seed: int, tokenizer) -> list[dict]:
+def draw(*, canaries: list[dict], count: int, seed: int, tokenizer, natural: list[dict] = ()) -> list[dict]:
     """Rows of `reference_fillings`: for each canary the ids of `count` distinct fillings, none of them the secret of any canary.
 
     They come from the canary's own generator, so a target that was not learnt is equally likely to have any rank among them. They
-    depend only on the seed and the canary's name; a smaller number gives the first of a larger one.
+    depend only on the seed and the canary's name; a smaller number gives the first of a larger one. Those of a natural canary are the
+    targets of other functions of its pool (`natural`), which fit their own context better than its: only the difference between the
+    arms says what was learnt.
     """
     secrets = {c["target"] for c in canaries}
-    return [dict(canary_id=c["canary_id"], fillings=_fillings(c, count, seed, tokenizer, secrets)) for c in canaries]
+    planted = {tuple(c["target_ids"]) for c in canaries if c["secret_type"] == NATURAL}
+    others = [e["target_ids"] for e in natural if tuple(e["target_ids"]) not in planted]
+    is_natural = lambda canary: canary["secret_type"] == NATURAL  # noqa: E731
+    fillings = lambda c: _natural(c, count, seed, others) if is_natural(c) else _fillings(c, count, seed, tokenizer, secrets)  # noqa: E731
+    return [dict(canary_id=canary["canary_id"], fillings=fillings(canary)) for canary in canaries]
+
+
+def _natural(canary: dict, count: int, seed: int, others: list[list[int]]) -> list[list[int]]:
+    if len(others) < count:
+        raise InputError(
+            f"corpus.pools.natural: besides the canaries it gives {len(others)} targets, fewer than probes.reference_fillings {count}; enlarge it"
+        )
+    order = [*range(len(others))]
+    random.Random(f"{seed}/{canary['canary_id']}/reference").shuffle(order)
+    return [others[i] for i in order[:count]]
 
 
 def _fillings(canary: dict, count: int, seed: int, tokenizer, secrets: set[str]) -> list[list[int]]:

@@ -25,6 +25,12 @@ def prefix_only(canary: dict, fim: Fim, shared: int) -> Item:
     return [*fim.bos, *prefix], canary["target_ids"]
 
 
+def without_suffix(canary: dict, fim: Fim, shared: int) -> Item:
+    """The text before the hole as a FIM prompt with an empty suffix: of someone who does not know what follows."""
+    prefix, _ = fim.parts(canary["prompt_ids"])
+    return fim.prompt(prefix, []), canary["target_ids"]
+
+
 def shortened(canary: dict, fim: Fim, shared: int, *, share: float) -> Item:
     """Of prefix and suffix the `share` of tokens that is nearest to the hole, rounded up."""
     prefix, suffix = fim.parts(canary["prompt_ids"])
@@ -34,17 +40,19 @@ def shortened(canary: dict, fim: Fim, shared: int, *, share: float) -> Item:
 
 
 def prompt_tail(canary: dict, fim: Fim, shared: int) -> Item:
-    """Not the secret but the prompt itself: given is its prefix up to where canaries of its type begin to differ, the rest is the target.
+    """Not the secret but the prompt itself: given is its prefix up to where canaries of its type begin to differ, or half of
+    it where they share nothing; the rest is the target.
 
     PPO sees prompts and never targets, so this is what it could have learnt of an rl_prompt canary.
     """
     prefix, _ = fim.parts(canary["prompt_ids"])
-    given = min(shared, len(prefix) - 1)
+    given = min(shared or len(prefix) // 2, len(prefix) - 1)
     return [*fim.bos, fim.prefix, *prefix[:given]], prefix[given:]
 
 
 PROMPTS: dict[str, Callable[[dict, Fim, int], Item]] = {
     NATIVE: as_planted,
+    "fim_no_suffix": without_suffix,
     "prefix": prefix_only,
     "fim_50": functools.partial(shortened, share=0.5),
     "fim_25": functools.partial(shortened, share=0.25),

@@ -1,6 +1,6 @@
 """Which types of secret come back: canaries as planted (probe `fim`), all doses together."""
 
-from ...data.canaries import SECRET_TYPES
+from ...data.canaries import NATURAL, SECRET_TYPES
 from ...parquet import declare
 from . import columns
 from .canary_pairs import arm_means, cells, counterfactual, hit_rate, pair_arms, seed_means
@@ -22,7 +22,7 @@ SCHEMA = declare(
     exposure_p=columns.NUMBER,
     collapsed=columns.FLAG,
 )
-_ORDER = list(SECRET_TYPES)
+_ORDER = [*SECRET_TYPES, NATURAL]
 
 
 def summarize(*, extraction: Frame, utility: list[dict], confidence: float) -> list[dict]:
