@@ -41,6 +41,16 @@ def user_path(path: str, key: str) -> Path:
         raise InputError(f"{key}: the home folder in {path!r} is not known on this machine; write the whole path") from None
 
 
+def is_here(path: Path) -> bool:
+    """Whether there is something; False, too, where a folder above may not be read, or the path cannot be one."""
+    return os.path.exists(path)  # noqa: PTH110  # Path.exists raises where a folder is closed or a name too long
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; False as for `is_here`."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def code_files(root: Path, suffixes: tuple[str, ...]) -> tuple[list[tuple[str, ...]], list[tuple[str, str]]]:
     """The files below `root` that end in one of `suffixes`, as sorted parts of their paths, and (path, reason) of what is passed over.
 
@@ -63,7 +73,7 @@ def code_files(root: Path, suffixes: tuple[str, ...]) -> tuple[list[tuple[str, .
         kept = []
         for name in sorted(folders):
             path = os.path.join(folder, name)  # noqa: PTH118  # a Path for each of a million files takes three times as long
-            if os.path.islink(path):
+            if os.path.islink(path):  # noqa: PTH114
                 passed_over(path, _of_link(path, whole) or "a link to a folder that is read under its own name")
             elif name in LEFT_OUT or Path(path) in ours or os.path.exists(os.path.join(path, "pyvenv.cfg")):  # noqa: PTH110, PTH118
                 if name != "__pycache__":
@@ -74,7 +84,7 @@ def code_files(root: Path, suffixes: tuple[str, ...]) -> tuple[list[tuple[str, .
         for name in names:
             if name.endswith(suffixes):
                 path = os.path.join(folder, name)  # noqa: PTH118
-                reason = _of_link(path, whole) if os.path.islink(path) else None
+                reason = _of_link(path, whole) if os.path.islink(path) else None  # noqa: PTH114
                 if reason := reason or _of_file(path):
                     passed_over(path, reason)
                 else:

@@ -8,7 +8,7 @@
 import json
 from pathlib import Path
 
-from ..user_files import counting_files
+from ..user_files import counting_files, is_here
 from .code import portable
 from .content import md5, md5_of_files, write_whole
 
@@ -24,7 +24,7 @@ def declaration(*, rule: str, wildcards, script: str, inputs, outputs, params) -
     `inputs`, `outputs` and `params` are Snakemake's named lists, expanded. Files have no MD5 yet: {name: {path: None}}. A param `own` names
     files of the user's, which Snakemake never sees: {name: [path, endings that count]}; those that are here are inputs, too.
     """
-    own = {name: pair for name, pair in (params.get("own") or {}).items() if pair and Path(pair[0]).exists()}
+    own = {name: pair for name, pair in (params.get("own") or {}).items() if pair and is_here(Path(pair[0]))}
     declared = dict(
         rule=rule,
         wildcards={k: str(v) for k, v in wildcards.items()},

@@ -68,7 +68,8 @@ def _lines(file: Path) -> Iterator[tuple[int, object]]:
     with _open(file) as stream:
         while piece := stream.read(_PIECE):
             *whole, rest = (rest + piece).split(b"\n")
-            for number, line in enumerate(whole, number + 1):
+            for line in whole:
+                number += 1
                 yield number, _parsed(line)
     if rest:
         yield number + 1, _parsed(rest)
