@@ -5,7 +5,7 @@ import torch
 from ..data.fim import Fim
 from ..progress import track
 from ..training import packing
-from ..training.rewards import Reward
+from ..training.rewards import Reward, finite
 from .prompts import NATIVE
 
 
@@ -35,6 +35,6 @@ def rewards(
     scores: list[list[float]] = []
     for start in track(range(0, len(prompts), batch_size), desc=desc, unit="batch"):
         batch = prompts[start : start + batch_size]
-        values = iter(reward(packing.pack(batch, device=device)).double().tolist())
+        values = iter(finite(reward(packing.pack(batch, device=device))).double().tolist())
         scores += [[next(values) for _ in completions] for _, completions in batch]
     return scores
