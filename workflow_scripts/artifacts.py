@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.errors import InputError, of_full_disk
 from workflow_scripts.core.freshness import ledger
 from workflow_scripts.core.freshness import snakemake_adapter as adapter
 from workflow_scripts.core.freshness.code import ROOT
@@ -107,8 +107,13 @@ def _commit(message: str, files: list[str]) -> None:
 
 
 def _call(*command: str) -> None:
-    if subprocess.run(command, check=False).returncode:
-        raise InputError(f"`{' '.join(command)}` failed; its message is above")
+    """Run a command; raise InputError where it fails. What moves data shows its progress, so its messages are not read."""
+    moves = command[1] in ("push", "pull")
+    done = subprocess.run(command, check=False, stderr=None if moves else subprocess.PIPE, text=True)
+    sys.stderr.write(done.stderr or "")
+    if done.returncode:
+        full = of_full_disk(RuntimeError(done.stderr))
+        raise InputError(full or f"`{' '.join(command)}` failed; its message is above")
 
 
 def _output(*command: str) -> str:
@@ -124,8 +129,10 @@ def main(command: str, *arguments: str) -> None:
             describe(overlays=list(arguments), config=config, jobs=jobs)
         else:
             {"save": save, "restore": restore, "publish": publish}[command](*arguments)
-    except InputError as error:
-        sys.exit(f"canaryflow: {error}")
+    except (InputError, OSError) as error:
+        if not (sentence := of_full_disk(error) or (str(error) if isinstance(error, InputError) else None)):
+            raise
+        sys.exit(f"canaryflow: {sentence}")
 
 
 if __name__ == "__main__":

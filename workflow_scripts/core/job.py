@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-from .errors import InputError
+from .errors import InputError, of_full_disk
 from .freshness.content import remove, replace
 from .freshness.receipts import name_of
 
@@ -104,7 +104,7 @@ def _errors(name: str, log_path: Path | None) -> Iterator[None]:
     try:
         yield
     except InputError as e:
-        _stop(f"{name}: {e}")
+        _stop(f"{name}: {of_full_disk(e) or e}")
     except Exception as e:
         _stop(f"{name}: {_sentence(e)}; the traceback is in {log_path}")
 
@@ -118,8 +118,8 @@ def _publish(name: str, temporary: dict[str, Path], final: dict[str, Path]) -> N
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == 28:
-        return f"no space left on the device for {error.filename or 'the output'}; free some and run again, finished stages are kept"
+    if full := of_full_disk(error):
+        return full
     if isinstance(error, OSError) and error.errno in (13, 30):
         return f"{error.filename or 'the output'} cannot be written; make the folder writable and run again, finished stages are kept"
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
