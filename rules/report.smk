@@ -119,6 +119,7 @@ rule render_summary:
     """The answer and the main tables as Markdown, for a paper or a pull request."""
     input:
         tables=expand("results/{{run}}/tables/{table}.parquet", table=TABLES),
+        manifest="results/{run}/corpus/manifest.json",
     output:
         summary=report("results/{run}/summary.md", caption="report/summary.rst", category="Report"),
         receipt="results/{run}/receipts/render_summary.json",

@@ -68,7 +68,7 @@ def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_p
     reads |= {figure: {"summarize_memorization", "summarize_utility"} for figure in of_memorization}
     reads["plot_contrast"] = {"summarize_contrast"}
     reads["render_report"] = {*TABLES, *paid, *(job for job in reads if job.startswith("plot_")), *rows}
-    reads["render_summary"] = TABLES
+    reads["render_summary"] = {*TABLES, "extract_snippets"}
     return reads
 
 

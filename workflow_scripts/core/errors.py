@@ -23,7 +23,9 @@ def of_full_disk(error: BaseException) -> str | None:
     """The sentence for an error that a full disk has caused, whatever was made of it on the way; None for any other."""
     for cause in _causes(error):
         if getattr(cause, "errno", None) in (28, 122) or _FULL.search(str(cause)):
-            written = getattr(cause, "filename2", None) or getattr(cause, "filename", None) or "the output"  # of a copy the second is written
+            written = (
+                getattr(cause, "filename2", None) or getattr(cause, "filename", None) or "the output"
+            )  # of a copy the second is written
             return f"no space left on the device for {written}; free some and run again, finished stages are kept"
     return None
 

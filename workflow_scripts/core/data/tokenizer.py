@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from ..errors import InputError, first_line
+from ..user_files import user_path
 from .fim import ADDED, PAD, Fim, detect, encode, prepare
 
 FIM_FILE = "fim.json"
@@ -39,7 +40,7 @@ def load_pretrained(*, base: str, revision: str | None, trust_remote_code: bool)
     from transformers import AutoConfig, AutoTokenizer
 
     options = dict(revision=revision, trust_remote_code=trust_remote_code)
-    where = str(Path(base).expanduser())
+    where = str(user_path(base, "model.base"))
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
         config = AutoConfig.from_pretrained(where, **options)

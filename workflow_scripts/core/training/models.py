@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from ..data.fim import Fim
 from ..errors import InputError, first_line
+from ..user_files import user_path
 from . import packing, runtime
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def load_pretrained(*, base: str, revision: str | None, trust_remote_code: bool,
     """
     try:
         loaded, report = AutoModelForCausalLM.from_pretrained(
-            str(Path(base).expanduser()),
+            str(user_path(base, "model.base")),
             revision=revision,
             trust_remote_code=trust_remote_code,
             dtype=torch.float32,

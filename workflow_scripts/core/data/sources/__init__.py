@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...user_files import user_path
+from ...errors import InputError
+from ...user_files import is_folder, user_path
 from . import folder, hub, json_lines, parquet_rows
 from .documents import Skipped
 
@@ -50,4 +51,9 @@ def counting_endings(*, source: str, **settings) -> list[str] | None:
 
 
 def _place(path: str | None) -> Path | None:
-    return None if path is None else user_path(path, "corpus.path")
+    if path is None:
+        return None
+    place = user_path(path, "corpus.path")
+    if is_folder(place) and place.resolve() == Path(place.resolve().anchor):
+        raise InputError(f"corpus.path: {path} is the whole file system; name the folder that holds your code")
+    return place

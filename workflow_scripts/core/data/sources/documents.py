@@ -19,7 +19,7 @@ class Skipped:
 def decode(data: bytes) -> str | None:
     """UTF-8 text, or None for binary data and other encodings."""
     try:
-        return None if b"\0" in data else data.decode("utf-8")
+        return None if b"\0" in data else data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return None
 

@@ -5,6 +5,7 @@ import math
 import yaml
 from markupsafe import Markup
 
+from ...data.manifest import skipped
 from ..tables.files import Tables
 from ..text import leaderboard
 from ..text.answer import answer, controls
@@ -73,6 +74,7 @@ def render(
         versions=versions,
         licence=manifest["licence"],
         counts=corpus_counts(manifest["counts"]),
+        skipped=skipped(manifest["counts"]),
         commit=commit,
         prompts_json=Markup(html.as_json(PROMPTS)),
         explorer_json=Markup(html.as_json(explorer)),
