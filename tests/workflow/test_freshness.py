@@ -161,7 +161,7 @@ def test_setting(outcome, stale, says, change):
 
 CODE = {
     "a measure more": (
-        "probe_*",
+        "probe_policy-*",
         "module core/probing/measures/letters.py",
         lambda r: r.write(f"{CORE}/probing/measures/letters.py", LETTERS),
     ),
@@ -195,7 +195,7 @@ CODE = {
     "script of PPO": ("train_ppo-*", "train_ppo-tiny-A-0-ppo is stale: script train_ppo.py", note(f"{SCRIPTS}/train_ppo.py")),
     "script of the probes": ("probe_policy-*", "script probe_policy.py", note(f"{SCRIPTS}/probe_policy.py")),
     "a measure": (
-        "probe_*",
+        "probe_policy-*",
         "module core/probing/measures/overlap.py",
         note(f"{CORE}/probing/measures/overlap.py"),
     ),

@@ -1,6 +1,7 @@
 """A small study with known answers: extraction, evaluation, audit and parity rows, and receipts, as the rules leave them.
 
-`RATES` says how many of the 8 canaries per dose (4 per half) are memorized by the arm that saw them, under each policy.
+`RATES` says how many of the 8 canaries per dose (4 per half) are memorized by the arm that saw them, under each policy. A measure's
+column that is not named here holds any value.
 """
 
 import itertools
@@ -8,7 +9,9 @@ import math
 
 import pandas as pd
 
+from tests.unit.arrow import filled
 from workflow_scripts.core.data.cohorts import HALF_OF_ARM
+from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION
 from workflow_scripts.core.results.tables import (
     audit,
     contrast,
@@ -116,7 +119,8 @@ def extraction(policies=POLICIES, seeds=(0,), probes=PROBES) -> pd.DataFrame:
         hit = _hit(policy, c, probe, assigned)
         design = {k: c[k] for k in ("canary_id", "secret_type", "cohort", "dose", "half")}
         about = dict(policy=policy, arm=arm, seed=seed, probe=probe, **design, seen=c["dose"] > 0 and assigned)
-        rows.append({**about, **_text(policy, c, hit), **_likelihood(c, probe, hit), "memorized": hit})
+        known = {**about, **_text(policy, c, hit), **_likelihood(c, probe, hit), "memorized": hit}
+        rows.append(filled(known, EXTRACTION))
     return pd.DataFrame(rows)
 
 
@@ -128,21 +132,20 @@ def evaluation(policies=POLICIES, seeds=(0,)) -> pd.DataFrame:
             for seed in seeds:
                 for i in range(EXAMPLES):
                     tokens = 5 + i
-                    rows.append(
-                        dict(
-                            policy=policy,
-                            arm=arm,
-                            seed=seed,
-                            example_id=f"e{i:02d}",
-                            exact_line=i < 5,
-                            parses=i >= 3 if i < 12 else None,
-                            target_logprob=-tokens * math.log(PERPLEXITY[policy]),
-                            target_tokens=tokens,
-                            kl_to_reference=0.0 if policy == "sft" else 0.2,
-                            reward=0.0,
-                            completion_reward=float(i % 2),
-                        )
+                    known = dict(
+                        policy=policy,
+                        arm=arm,
+                        seed=seed,
+                        example_id=f"e{i:02d}",
+                        exact_line=i < 5,
+                        parses=i >= 3 if i < 12 else None,
+                        target_logprob=-tokens * math.log(PERPLEXITY[policy]),
+                        target_tokens=tokens,
+                        kl_to_reference=0.0 if policy == "sft" else 0.2,
+                        reward=0.0,
+                        completion_reward=float(i % 2),
                     )
+                    rows.append(filled(known, EVALUATION))
     return pd.DataFrame(rows)
 
 

@@ -10,7 +10,8 @@ import pytest
 from tests.unit.results import synthetic
 from workflow_scripts.core import job, parquet
 from workflow_scripts.core.data.schemas import AUDIT
-from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION, PARITY
+from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION
+from workflow_scripts.core.probing.scored import PARITY
 from workflow_scripts.core.results.tables import files as table_files
 from workflow_scripts.core.results.tables.registry import TABLES
 
