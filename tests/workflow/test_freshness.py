@@ -216,7 +216,7 @@ CODE = {
         note(f"{CORE}/results/figures/style.py"),
     ),
     "module of the statistics": (
-        f"{stages.OF_INTERVALS} plot_context plot_contrast plot_dose_response plot_frontier plot_memorization plot_shift render_*",
+        f"{stages.OF_INTERVALS} {stages.OF_TABLES} render_*",
         "summarize_contrast-tiny is stale: module core/results/tables/statistics.py",
         note(f"{CORE}/results/tables/statistics.py"),
     ),

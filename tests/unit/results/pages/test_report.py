@@ -11,13 +11,13 @@ import re
 import pytest
 
 from tests.unit.results import study
+from tests.unit.results.figures.drawing import FIGURES
 from tests.unit.results.pages.parsed import Page
 from workflow_scripts.core import parquet
 from workflow_scripts.core.results.pages import html, report
 from workflow_scripts.core.results.tables.registry import TABLES
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="2" height="1"><text>picture</text></svg>'
-FIGURES = ("workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context")
 EVIL = "</td></script><script>alert('x')</script><img src=http://evil.example onerror=alert(1)>\"'&\u2028{{ 7*7 }}"
 SCRIPT = (html.TEMPLATES / "explorer.js").read_text(encoding="utf-8")
 
