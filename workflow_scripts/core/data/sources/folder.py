@@ -8,6 +8,7 @@ from ...errors import InputError
 from ...user_files import code_files
 from .documents import NO_TEXT, Skipped, decode, decode_python
 
+STDLIB_LICENCE = "Python Software Foundation License 2.0 (the interpreter's own library)"
 TESTS = {"test", "tests", "idle_test"}  # of the interpreter's library
 
 
