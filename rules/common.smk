@@ -120,15 +120,24 @@ def training_set(wildcards):
     return f"results/{RUN}/planted/{wildcards.arm}/{config['policies'][wildcards.policy]['data']}.parquet"
 
 
+def caption(name):
+    """The text beside a file in Snakemake's own report. Only that report reads it, so it is missed here, before any work."""
+    file = f"report/{name}.rst"
+    if not Path(workflow.basedir, "rules", file).is_file():
+        raise WorkflowError(f"rules/{file} is missing; say there in one or two plain sentences what it shows")
+    return file
+
+
 def table_csv(name):
     """The CSV of a table, which Snakemake's own report shows with its caption."""
-    return report(f"results/{{run}}/tables/{name}.csv", caption=f"report/{name}.rst", category="Tables", labels={"table": name})
+    return report(f"results/{{run}}/tables/{name}.csv", caption=caption(f"tables/{name}"), category="Tables", labels={"table": name})
 
 
 def figure_files(name):
     """The two forms of a figure; Snakemake's own report shows the first with its caption."""
     path = f"results/{{run}}/figures/{name}"
-    return {"svg": report(f"{path}.svg", caption=f"report/{name}.rst", category="Figures", labels={"figure": name}), "png": f"{path}.png"}
+    svg = report(f"{path}.svg", caption=caption(f"figures/{name}"), category="Figures", labels={"figure": name})
+    return {"svg": svg, "png": f"{path}.png"}
 
 
 def receipts_of_costs():

@@ -5,10 +5,11 @@ import re
 import pytest
 from snakemake.utils import update_config
 
-from tests.conftest import SCHEMA
+from tests.conftest import ROOT, SCHEMA
 from workflow_scripts.core.config.former import GONE, POLICIES, RENAMED
 from workflow_scripts.core.config.references import lineage, memory_reference
 from workflow_scripts.core.config.resolve import resolve
+from workflow_scripts.core.data.sources import SOURCES
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.methods import METHODS, REWARD_TYPES, schema_of
 
@@ -18,6 +19,11 @@ def test_default_resolves(config, defaults):
     shared = {key: defaults["training"][key] for key in ("epochs", "batch_size", "weight_decay", "warmup_ratio", "threads")}
     own = {"method": "sft", "parent": "sft", "data": "preference"}
     assert config["policies"]["sft_chosen"] == {**shared, **defaults["methods"]["sft"], **own}
+
+
+def test_the_comments_of_the_config_name_every_source():
+    (named,) = re.findall(r"^  source: \w+ +# (.*)$", (ROOT / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert named.split(" | ") == [*SOURCES]
 
 
 def test_methods_and_reward_types_of_registry_and_config_agree(defaults):

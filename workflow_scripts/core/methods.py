@@ -1,7 +1,7 @@
 """The registry: every fact about a training method or a type of reward model, said once.
 
 Config schema, rules, workflow picture, report and leaderboard derive from it. To add a method: an entry of METHODS with a dataclass
-of its settings here, its defaults in config.yaml, core/training/<name>.py, and the script train_<name>.py (docs/methods.md).
+of its settings here, its defaults in config.yaml, core/training/<name>.py, and the script train_<name>.py (docs/extending.md).
 
 This module computes nothing. A job receives only settings that its receipt lists, so editing this file re-runs a stage if and
 only if it changes one of those values (core/freshness/code.py).

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
+from tests.conftest import PROBES
 from tests.unit.small import first_loss, logprobs, scratch, session
 from workflow_scripts.core.data.fim import Fim
 from workflow_scripts.core.errors import InputError
@@ -87,8 +88,7 @@ def test_a_model_trained_on_one_canary_gives_it_back_and_not_the_other(small):
     trained = copy.deepcopy(model)
     opened = session(Sft, epochs=60, batch_size=2, learning_rate=1e-2)
     sft.train(model=trained, rows=sft.completion_rows(rows[:1] * 4, fim), session=opened)
-    settings = dict(temperature=1.0, top_k=40, top_p=1.0)
-    probe = dict(tokenizer=tokenizer, fim=fim, items=rows, role="canary", settings=settings, batch_size=2, desc="")
+    probe = dict(tokenizer=tokenizer, fim=fim, items=rows, role="canary", settings=PROBES, batch_size=2, desc="")
     seen, unseen = policy.probe(model=trained, **probe)
     assert seen["exact"] and seen["ended"] and unseen["normalized_edit_distance"] > 0.1
     assert not any(c["exact"] for c in policy.probe(model=model, **probe))

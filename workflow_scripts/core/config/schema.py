@@ -10,6 +10,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
 from rapidfuzz import fuzz, process
 
+from ..data.canaries import SECRET_TYPES
 from ..data.sources import SOURCES
 from ..errors import InputError
 from ..methods import METHODS, REWARD_TYPES, Method, RewardType, Sampling, Training, schema_of
@@ -26,9 +27,10 @@ _Validator = extend(Draft202012Validator, type_checker=_TYPES)
 
 
 def load(path) -> dict:
-    """The schema of a whole config: the file, and what the registries say: sources, settings of methods and of reward types."""
+    """The schema of a whole config: the file, and what the registries say: sources, secret types, settings of methods and reward types."""
     schema = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     schema["properties"]["corpus"]["properties"]["source"] = {"enum": [*SOURCES]}
+    schema["properties"]["canaries"]["properties"]["secret_types"]["items"] = {"enum": [*SECRET_TYPES]}
     shared = schema_of(Training)["properties"] | schema_of(Sampling)["properties"]
     schema["properties"] |= {
         "training": _object(shared),

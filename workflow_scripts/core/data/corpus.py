@@ -10,12 +10,11 @@ import pyarrow as pa
 from ..errors import InputError
 from ..progress import track
 from ..user_files import NOT_OWN
-from .sources import open_source
+from .sources import SOURCES, open_source
 from .sources.documents import Skipped
 
 log = logging.getLogger(__name__)
 LISTED = 10_000  # documents that a manifest names; documents.parquet has all of them, with their hashes
-STDLIB_LICENCE = "Python Software Foundation License 2.0 (the interpreter's own library)"
 
 
 def collect(
@@ -40,7 +39,7 @@ def collect(
     settings = dict(source=source, path=path, suffix=suffix, column=column, name=name, split=split, revision=revision, streaming=streaming)
     manifest = {
         "settings": {**settings, "max_documents": max_documents},
-        "licence": licence or (STDLIB_LICENCE if source == "python_stdlib" else "not stated: set corpus.licence"),
+        "licence": licence or SOURCES[source].licence or "not stated: set corpus.licence",
         "versions": {"python": platform.python_version(), "pyarrow": pa.__version__},
         "counts": {"documents": 0, "characters": 0, "skipped": 0, "skipped_because": {}, "left_out": []},
         "skipped": [],
@@ -80,7 +79,7 @@ def _documents(settings: dict, max_documents: int | None, manifest: dict) -> Ite
     if not counts["documents"]:
         why = "; ".join(sorted(counts["skipped_because"])) or "no documents"
         raise InputError(
-            f"corpus.source {settings['source']}: nothing to read in {settings['path'] or 'the library'} ({why}); "
+            f"corpus.source {settings['source']}: nothing to read{' in ' + settings['path'] if settings['path'] else ''} ({why}); "
             "name a source that holds code as UTF-8 text"
         )
 

@@ -107,13 +107,16 @@ class Plan:
             if bool(f.is_ancient) == bool(makers[str(f)]):
                 remedy = "an artifact; take ancient() off" if makers[str(f)] else "no rule's output; wrap it in ancient()"
                 raise InputError(f"rule {rule.name}: its input {f} is {remedy}")
+        script = declared.script.relative_to(ROOT).as_posix()
+        if not declared.script.is_file():
+            raise InputError(f"rule {rule.name}: its script {script} is missing; write it, or correct the name in the rule")
         job = Job(
             rule=rule.name,
             wildcards=dict(wildcards),
             declared=receipts.declaration(
                 rule=rule.name,
                 wildcards=wildcards,
-                script=declared.script.relative_to(ROOT).as_posix(),
+                script=script,
                 inputs=declared.inputs,
                 outputs=declared.outputs,
                 params=declared.params,

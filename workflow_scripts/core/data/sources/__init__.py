@@ -21,11 +21,12 @@ class Source:
     read: object  # function of the config's corpus settings (path as a Path): an iterator of documents
     check: object = None  # function of the same: raises InputError for what can be known without reading it all
     needs_path: bool = True
+    licence: str | None = None  # where every document has the same
     counts: object = None  # function of the settings: endings of the files that count; None for every data file
 
 
 SOURCES = {
-    "python_stdlib": Source(folder.read_stdlib, needs_path=False),
+    "python_stdlib": Source(folder.read_stdlib, needs_path=False, licence=folder.STDLIB_LICENCE),
     "directory": Source(folder.read, folder.check, counts=lambda suffix, **_: (suffix,)),
     "jsonl": Source(json_lines.read, json_lines.check, counts=lambda **_: json_lines.SUFFIXES),
     "parquet": Source(parquet_rows.read, parquet_rows.check, counts=lambda **_: parquet_rows.SUFFIXES),

@@ -9,6 +9,7 @@ from ...user_files import check_readable, code_files, is_folder, is_here, kind_o
 from .documents import NO_TEXT, Skipped, decode, decode_python
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
+STDLIB_LICENCE = "Python Software Foundation License 2.0 (the interpreter's own library)"
 TESTS = {"test", "tests", "idle_test"}  # of the interpreter's library
 
 
