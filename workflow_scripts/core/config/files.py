@@ -13,7 +13,7 @@ from ..errors import InputError, first_line
 from ..user_files import check_readable
 
 COMMAND_LINE = ("run", "checkpoint_percent")  # what `--config` may set: it would pass on lists and maps with all their values as text
-_TEMPLATE = "__use_yte__"  # with this key Snakemake runs code that is in the file
+_SNAKEMAKES = ("__use_yte__", "pathvars")  # keys by which Snakemake would run code in the file, or write elsewhere
 
 
 class _Loader(yaml.SafeLoader):
@@ -30,7 +30,10 @@ class _Loader(yaml.SafeLoader):
 
     def construct_object(self, node, deep=False):
         try:
-            return super().construct_object(node, deep)
+            value = super().construct_object(node, deep)
+            if isinstance(value, int) and value.bit_length() > 64:
+                raise ValueError("more than 64 bits")
+            return value
         except (InputError, yaml.YAMLError, RecursionError):
             raise
         except (ValueError, TypeError, AttributeError) as e:  # what libraries say to a date or number that is none
@@ -51,8 +54,8 @@ def read(path) -> dict:
         raise InputError(f"config: {path} is empty; write what differs from config.yaml, such as `run: mine`, or leave the file out")
     if not isinstance(content, dict):
         raise InputError(f"config: {path} holds a {type(content).__name__} instead of keys; write `key: value`, such as `run: mine`")
-    if _TEMPLATE in content:
-        raise InputError(f"config: {path} has the key {_TEMPLATE}, but no config here is a template; take it out and write plain values")
+    if own := [key for key in _SNAKEMAKES if key in content]:
+        raise InputError(f"config: {path} has the key {own[0]}, which means something to Snakemake and nothing here; take it out")
     return content
 
 
@@ -71,7 +74,9 @@ def _parsed(text: str):
         raise
     except yaml.MarkedYAMLError as e:
         line = f"line {e.problem_mark.line + 1}: " if e.problem_mark else ""
-        raise InputError(f"{line}no YAML ({e.problem}); indent with spaces, close brackets, and quote text that holds ': ' or '#'") from None
+        raise InputError(
+            f"{line}no YAML ({e.problem}); indent with spaces, close brackets, and quote text that holds ': ' or '#'"
+        ) from None
     except (yaml.YAMLError, ValueError, RecursionError) as e:
         raise InputError(f"no YAML ({first_line(e)}); correct it") from None
 

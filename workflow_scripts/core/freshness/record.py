@@ -20,7 +20,7 @@ from . import snakemake_adapter as adapter
 from .code import ROOT, closure, digest, loaded
 from .content import SCRATCH, md5, remember_made, touch, write_whole
 
-_PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "numpy", "pandas", "pyarrow", "scipy", "matplotlib")
+PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "numpy", "pandas", "pyarrow", "scipy", "matplotlib")
 AGAIN = "run snakemake again"
 SAME = "its inputs came out the same, so its outputs stand"
 
@@ -169,7 +169,7 @@ def _cost(started: float, spent_before: float) -> dict:
 
 def _environment() -> dict:
     """Versions of the libraries in this process that the numbers depend on; the device where torch is among them."""
-    imported = {package: version(package) for package in _PACKAGES if package in sys.modules}
+    imported = {package: version(package) for package in PACKAGES if package in sys.modules}
     environment = dict(versions={"python": platform.python_version(), **imported})
     if torch := sys.modules.get("torch"):
         environment["device"] = torch.cuda.get_device_name() if torch.cuda.is_initialized() else "cpu"
