@@ -37,6 +37,8 @@ def or_stop(function, *arguments, **options):
 
 if not Path(sys.modules["workflow_scripts"].__file__).is_relative_to(Path(workflow.basedir).resolve()):
     sys.exit(f"canaryflow: {sys.modules['workflow_scripts'].__file__} is of another checkout; run snakemake in the folder of its Snakefile")
+if {*"{}"} & {*str(workflow.basedir)}:
+    sys.exit(f"canaryflow: {workflow.basedir} has a brace in its path, which Snakemake takes for a wildcard; rename the folder")
 if workflow.is_main_process:
     check_command()
     or_stop(read, f"{workflow.basedir}/config.yaml")

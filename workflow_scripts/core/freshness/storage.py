@@ -32,7 +32,16 @@ def dvc_yaml(*, jobs: list[Job], config_files: dict[str, dict], methods: dict[st
             stages[name] = {"wdir": str(Path(*[".."] * len(folder.relative_to(ROOT).parts))), **stages[name]}
     plots = [path for job in jobs for path in job.outputs if path.endswith(".svg")]
     parts = {"stages": stages, "plots": [str((ROOT / path).relative_to(folder)) for path in plots]}
-    return _HEAD + yaml.safe_dump(parts, sort_keys=False, width=1000, allow_unicode=True)
+    return _HEAD + yaml.safe_dump(_literal(parts), sort_keys=False, width=1000, allow_unicode=True)
+
+
+def _literal(value):
+    """The value with every `${`, which DVC would fill in, escaped."""
+    if isinstance(value, dict):
+        return {_literal(key): _literal(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_literal(inner) for inner in value]
+    return value.replace("${", "\\${") if isinstance(value, str) else value
 
 
 def stage_name(job: Job) -> str:
