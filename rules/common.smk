@@ -3,16 +3,12 @@
 Needs: config.yaml and overlays.  Makes: nothing.  Steps: check the config, constrain the wildcards, define helpers.
 """
 
-import os
 import re
 import sys
 from functools import partial
 from pathlib import Path
 
-# the modules beside this Snakefile, in its jobs too, and not those of another checkout that PYTHONPATH names
-sys.path.insert(0, str(workflow.basedir))
-elsewhere = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-os.environ["PYTHONPATH"] = os.pathsep.join(folder for folder in elsewhere if folder and not Path(folder, "workflow_scripts").is_dir())
+sys.path.insert(0, str(workflow.basedir))  # the modules beside this Snakefile, and not another checkout's that PYTHONPATH names
 
 from workflow_scripts.core.config.references import memory_reference
 from workflow_scripts.core.config.files import read

@@ -22,6 +22,7 @@ from .content import SCRATCH, md5, remember_made, touch, write_whole
 
 PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "numpy", "pandas", "pyarrow", "scipy", "matplotlib")
 AGAIN = "run snakemake again"
+_held: list = []
 SAME = "its inputs came out the same, so its outputs stand"
 
 
@@ -127,6 +128,18 @@ def alone(name: str) -> Iterator[None]:
         except BlockingIOError:
             raise InputError("another process is still running it; wait until it ends, or end it, and run snakemake again") from None
         yield
+
+
+def hold_run(run: str, *, alone: bool) -> None:
+    """Note until this process ends that it runs jobs of `run`; raises InputError where it or another such process must be `alone`."""
+    folder = SCRATCH / "runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = open(folder / run, "w")  # noqa: SIM115
+    try:
+        fcntl.flock(lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"another snakemake makes run {run} here, and one of the two has no lock (--nolock); wait until it ends") from None
+    _held.append(lock)  # closing it would let go
 
 
 def _here(path: str) -> Path:
