@@ -4,12 +4,14 @@ Needs: config.yaml and overlays.  Makes: nothing.  Steps: check the config, cons
 """
 
 import re
+import sys
 from functools import partial
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
+sys.path.insert(0, str(workflow.basedir))  # the modules beside this Snakefile, and not another checkout's that PYTHONPATH names
 
 from workflow_scripts.core.config.references import memory_reference
+from workflow_scripts.core.config.files import read
 from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.data.sources import check_source, counting_endings
 from workflow_scripts.core.errors import InputError
@@ -18,14 +20,27 @@ from workflow_scripts.core.job import select
 from workflow_scripts.core.methods import REWARD_TYPES, learning_from
 from workflow_scripts.core.training.model_files import check_model
 from workflow_scripts.core.user_files import user_path
+from workflow_scripts.overlays import check_command
 
 
 def or_stop(function, *arguments, **options):
-    """Call a function; show its InputError as Snakemake shows its own errors, as one sentence."""
+    """Call a function; exit with its InputError, one sentence on stderr."""
     try:
         return function(*arguments, **options)
     except InputError as error:
-        raise WorkflowError(str(error)) from None
+        sys.exit(f"canaryflow: {error}")
+
+
+if not Path(sys.modules["workflow_scripts"].__file__).is_relative_to(Path(workflow.basedir).resolve()):
+    sys.exit(f"canaryflow: {sys.modules['workflow_scripts'].__file__} is of another checkout; run snakemake in the folder of its Snakefile")
+if {*"{}"} & {*str(workflow.basedir)}:
+    sys.exit(f"canaryflow: {workflow.basedir} has a brace in its path, which Snakemake takes for a wildcard; rename the folder")
+if workflow.is_main_process:
+    check_command()
+    or_stop(read, f"{workflow.basedir}/config.yaml")
+
+
+configfile: f"{workflow.basedir}/config.yaml"
 
 
 config = or_stop(resolve, config, f"{workflow.basedir}/rules/schemas/config.schema.yaml")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import yaml
 
+from workflow_scripts.core.config import files as config_files
 from workflow_scripts.core.errors import InputError, of_full_disk
 from workflow_scripts.core.freshness import ledger
 from workflow_scripts.core.freshness import snakemake_adapter as adapter
@@ -27,14 +28,16 @@ from workflow_scripts.core.results.pages import published
 
 
 def read(overlays: list[str]) -> tuple[dict, list[Job]]:
-    """(resolved config, jobs of the default target) of the workflow with these overlays."""
+    """(resolved config, jobs of the default target) of the workflow with these overlays; raises InputError where one is bad."""
+    for overlay in overlays:
+        config_files.read(overlay)
     names, targets = adapter.parsed(ROOT / "Snakefile", overlays)
     return names["config"], names["PLAN"].reachable(targets)
 
 
 def describe(*, overlays: list[str], config: dict, jobs: list[Job]) -> Path:
     """Write dvc.yaml where it differs; returns its place."""
-    files = {name: yaml.safe_load((ROOT / name).read_text(encoding="utf-8")) for name in ["config.yaml", *overlays]}
+    files = {name: config_files.read(ROOT / name) for name in ["config.yaml", *overlays]}
     methods = {name: policy["method"] for name, policy in config["policies"].items()}
     folder = ROOT / "results" / config["run"] if overlays else ROOT
     text, place = dvc_yaml(jobs=jobs, config_files=files, methods=methods, folder=folder), folder / "dvc.yaml"
@@ -68,11 +71,14 @@ def save(*overlays: str) -> None:
 
 def publish(*runs: str) -> None:
     """Store finished runs, write what people read of them to docs/results, and commit everything at once."""
+    if not runs:
+        raise InputError('no run is named; name finished runs, as in make publish RUNS="default quick"')
     files = []
-    for run in runs:
-        overlay = Path("experiments", f"{run}.yaml")
+    overlays = {run: Path("experiments", f"{run}.yaml") for run in runs}
+    for run, overlay in overlays.items():  # all of them before the first is stored
         if run != "default" and not overlay.is_file():
             raise InputError(f"there is no {overlay}; name runs of experiments/, or default")
+    for run, overlay in overlays.items():
         name, kept = store([] if run == "default" else [str(overlay)])
         if name != run:
             raise InputError(f"{overlay} makes run {name}; let `run:` be the name of its file")

@@ -213,7 +213,6 @@ BAD = [
     (named(""), "config: policies.: '' is not a policy name", "use letters, digits"),
     (named("-x"), "config: policies.-x: '-x' is not a policy name", "use letters, digits"),
     (named(7), "config: policies.7: 7 is not a policy name", "use letters, digits"),
-    (named("shared"), "config: policies.shared: the name is taken", "choose another one"),
     ({"policies": {"sft": None}}, "config: policies.sft_chosen.parent is 'sft', which is no policy", "choose one of base, sft_chosen"),
     (
         {"policies": dict.fromkeys(["sft", "sft_chosen", "ppo", "ipo"])},
@@ -230,7 +229,6 @@ BAD = [
     (reward(type="double"), "config: reward_models.more.type is 'double'", "choose one of single, smoothed, ensemble, length_only"),
     (reward(parent="sft"), "config: reward_models.more needs a type", "add `type:` with one of single"),
     (reward("../x", type="length_only"), "config: reward_models.../x: '../x' is not a reward model name", "use letters"),
-    (reward("shared", type="length_only"), "config: reward_models.shared: the name is taken", "choose another one"),
     (reward("sft", type="length_only"), "config: reward_models.sft: the name is taken by a policy", "rename one of them"),
     (reward(type="single"), "config: reward_models.more has no parent", "name the policy whose weights it starts from"),
     (reward(type="smoothed", parent="none"), "config: reward_models.more.parent is 'none', which is no policy", "choose one of base"),

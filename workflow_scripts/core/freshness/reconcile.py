@@ -20,10 +20,10 @@ import yaml
 from ..errors import InputError
 from . import ledger, receipts
 from . import snakemake_adapter as adapter
-from .code import forget_bytecode
+from .code import forget_bytecode, forget_other_checkouts
 from .content import SCRATCH, SETTLED, put_back, settle, touch, was_made_here, write_whole
 from .plan import Job, Plan
-from .record import SAME, note_what_must_run
+from .record import SAME, hold_run, note_what_must_run
 from .takeover import take_over
 
 FRESH, STALE = SCRATCH / "fresh", SCRATCH / "stale"
@@ -45,6 +45,7 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str], che
             if not adapter.is_complete(rule):
                 raise InputError(f"rule {rule.name}: a rule with outputs needs an output named receipt, and script")
         forget_bytecode()
+        forget_other_checkouts()
         adapter.keep_old_outputs()
         kept = {(folder / name).as_posix(): receipt for name, receipt in ledger.read(folder.parent).items()}
         plan = Plan(workflow, strict_versions, kept)
@@ -103,6 +104,8 @@ def _prepare(folder: Path) -> None:
     """Write the two flags, and give finished artifacts their one time."""
     with _writing():
         SCRATCH.mkdir(exist_ok=True)
+        if adapter.runs_jobs() and not adapter.is_dry_run():
+            hold_run(folder.parent.name, alone=adapter.is_unlocked())
         write_whole(STALE, f"{time.time_ns()}\n")  # never the same twice: Snakemake may compare its content too
         FRESH.touch()
         os.utime(FRESH, (SETTLED - 1, SETTLED - 1))

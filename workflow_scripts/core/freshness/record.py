@@ -20,8 +20,9 @@ from . import snakemake_adapter as adapter
 from .code import ROOT, closure, digest, loaded
 from .content import SCRATCH, md5, remember_made, touch, write_whole
 
-_PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "numpy", "pandas", "pyarrow", "scipy", "matplotlib")
+PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "numpy", "pandas", "pyarrow", "scipy", "matplotlib")
 AGAIN = "run snakemake again"
+_held: list = []
 SAME = "its inputs came out the same, so its outputs stand"
 
 
@@ -129,6 +130,18 @@ def alone(name: str) -> Iterator[None]:
         yield
 
 
+def hold_run(run: str, *, alone: bool) -> None:
+    """Note until this process ends that it runs jobs of `run`; raises InputError where it or another such process must be `alone`."""
+    folder = SCRATCH / "runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = open(folder / run, "w")  # noqa: SIM115
+    try:
+        fcntl.flock(lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"another snakemake makes run {run} here, and one of the two has no lock (--nolock); wait until it ends") from None
+    _held.append(lock)  # closing it would let go
+
+
 def _here(path: str) -> Path:
     """A receipt's path in this repository and working directory."""
     place = Path(path).expanduser()
@@ -169,7 +182,7 @@ def _cost(started: float, spent_before: float) -> dict:
 
 def _environment() -> dict:
     """Versions of the libraries in this process that the numbers depend on; the device where torch is among them."""
-    imported = {package: version(package) for package in _PACKAGES if package in sys.modules}
+    imported = {package: version(package) for package in PACKAGES if package in sys.modules}
     environment = dict(versions={"python": platform.python_version(), **imported})
     if torch := sys.modules.get("torch"):
         environment["device"] = torch.cuda.get_device_name() if torch.cuda.is_initialized() else "cpu"

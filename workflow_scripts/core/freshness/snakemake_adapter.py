@@ -165,6 +165,11 @@ def is_dry_run() -> bool:
     return bool(command() and command().dryrun)
 
 
+def is_unlocked() -> bool:
+    """Whether the command does without Snakemake's lock."""
+    return bool(command() and command().nolock)
+
+
 def forced() -> tuple[bool, set[str]]:
     """(whether everything is forced to run again, the rules and files that are)."""
     options = command()
