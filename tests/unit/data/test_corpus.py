@@ -63,7 +63,9 @@ def test_directory_reads_what_is_text_and_names_the_rest(source_folder):
     assert [d["path"] for d in documents] == ["a.py", "pkg/b.py"]
     assert documents[1]["text"] == (source_folder / "pkg/b.py").read_text(encoding="utf-8")
     assert {s["path"]: s["reason"] for s in manifest["skipped"]} == SKIPPED
-    assert manifest["counts"] == dict(documents=2, characters=sum(len(d["text"]) for d in documents), skipped=3, skipped_because={"binary or not UTF-8": 2, "empty": 1})
+    assert manifest["counts"] == dict(
+        documents=2, characters=sum(len(d["text"]) for d in documents), skipped=3, skipped_because={"binary or not UTF-8": 2, "empty": 1}
+    )
     assert all(d["sha256"] == hashlib.sha256((source_folder / d["path"]).read_bytes()).hexdigest() for d in manifest["documents"])
     assert "not stated" in manifest["licence"]
 
@@ -223,7 +225,11 @@ def test_damaged_parquet(tmp_path, make):
         ),
         (dict(source="jsonl", path="void"), "corpus.source jsonl: nothing to read in void (no documents)", "UTF-8 text"),
         (dict(source="parquet", path="none.parquet"), "corpus.path: none.parquet cannot be read (No such file", "name an existing file"),
-        (dict(source="parquet", path="list.jsonl"), "corpus.path: list.jsonl is a json array file, not parquet", "set corpus.source to jsonl"),
+        (
+            dict(source="parquet", path="list.jsonl"),
+            "corpus.path: list.jsonl is a json array file, not parquet",
+            "set corpus.source to jsonl",
+        ),
         (dict(source="parquet", path="void"), "corpus.path: void is not a parquet file", "set corpus.path to one"),
     ],
 )

@@ -1,7 +1,7 @@
 """In the Snakefile: compare every receipt with the tree, and let Snakemake run what is stale and what depends on it.
 
-Snakemake compares times, and nothing else can be had from it. So times are made to say what content says: finished artifacts all
-carry one time, and every rule gets a hidden input, a flag file that is older than any artifact (fresh) or newer (stale).
+Snakemake compares times, and nothing else can be had from it. So times are made to say what content says: no artifact is older than
+what it was made of, and every rule gets a hidden input, a flag file whose time does not count (fresh) or is newer than any artifact (stale).
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from ..errors import InputError
 from . import ledger, receipts
 from . import snakemake_adapter as adapter
 from .code import forget_bytecode
-from .content import SCRATCH, SETTLED, put_back, settle, touch, was_made_here, write_whole
+from .content import SCRATCH, put_back, settle, touch, was_made_here, write_whole
 from .plan import Job, Plan
 from .record import SAME, note_what_must_run
 from .takeover import take_over
@@ -46,9 +46,9 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str], che
                 raise InputError(f"rule {rule.name}: a rule with outputs needs an output named receipt, and script")
         forget_bytecode()
         adapter.keep_old_outputs()
-        kept = {(folder / name).as_posix(): receipt for name, receipt in ledger.read(folder.parent).items()}
+        kept = {(folder / name).as_posix(): found for name, found in ledger.read_all(folder.parent).items()}
         plan = Plan(workflow, strict_versions, kept)
-        _prepare(folder)
+        _write_flags()
         _decide(workflow, plan, folder, checks)
         adapter.before_first_job(workflow, _check_before_first_job)
         adapter.skip(functools.partial(_stands, plan))
@@ -69,7 +69,7 @@ def _decide(workflow, plan: Plan, folder: Path, checks: dict[str, Callable[[], N
         if not adapter.is_dry_run():
             with _writing():
                 note_what_must_run(folder, [job.name for job in jobs if job.reasons or _is_forced(job)])
-    _settle_the_rest(jobs)
+    _settle(jobs)
     _now_at_the_latest({path for job in jobs for path in job.sources})
     _explain(jobs)
     if adapter.runs_jobs():
@@ -80,7 +80,7 @@ def _decide(workflow, plan: Plan, folder: Path, checks: dict[str, Callable[[], N
 
 
 def _flag(plan: Plan | None, rule, wildcards) -> str:
-    return str(STALE if plan and plan.job(rule, dict(wildcards.items())).reasons else FRESH)
+    return str(STALE) if plan and plan.job(rule, dict(wildcards.items())).reasons else adapter.timeless(FRESH)
 
 
 def _is_forced(job: Job) -> bool:
@@ -99,15 +99,11 @@ def _stands(plan: Plan, rule, wildcards: dict[str, str]) -> bool:
     return True
 
 
-def _prepare(folder: Path) -> None:
-    """Write the two flags, and give finished artifacts their one time."""
+def _write_flags() -> None:
     with _writing():
         SCRATCH.mkdir(exist_ok=True)
         write_whole(STALE, f"{time.time_ns()}\n")  # never the same twice: Snakemake may compare its content too
         FRESH.touch()
-        os.utime(FRESH, (SETTLED - 1, SETTLED - 1))
-        for path in folder.rglob("*.json"):
-            _settle_all([str(path), *receipts.files(receipts.read(path).get("outputs", {}))])
 
 
 def _unpack(jobs: list[Job]) -> None:
@@ -116,7 +112,6 @@ def _unpack(jobs: list[Job]) -> None:
         for job in jobs:
             if job.packed and not job.reasons:
                 receipts.write(job.receipt, job.recorded)
-                _settle_all([job.receipt, *job.outputs])
 
 
 def _put_back(outputs: list[str]) -> None:
@@ -125,21 +120,22 @@ def _put_back(outputs: list[str]) -> None:
             put_back(Path(path))
 
 
-def _settle_the_rest(jobs: list[Job]) -> None:
-    """Give the one time also to artifacts without a receipt and to benchmarks, which Snakemake counts among the outputs.
+def _settle(jobs: list[Job]) -> None:
+    """Move the times of artifacts that contradict content, unless another run is at work on them.
 
-    A later time would hide that the job is stale, an earlier one would make it seem so.
+    One that is older than what it was made of would seem stale, one newer than the flag would hide that it is. All others keep the time
+    at which they were made. Only what rules declare is touched, never a path that just a receipt names; benchmarks too, which
+    Snakemake counts among the outputs. Artifacts that are one file (hard links of DVC's) need more than one round.
     """
-    with _writing():
-        for job in jobs:
-            _settle_all([*([] if job.recorded else job.outputs), *([job.benchmark] if job.benchmark else [])])
-
-
-def _settle_all(paths: list[str]) -> None:
-    """Settle them, unless another run is at work on artifacts."""
-    if not adapter.another_run_at_work():
-        for path in paths:
-            settle(path)
+    until = (STALE.stat().st_mtime_ns // 10**9 - 2) * 10**9  # whole seconds, which every file system can keep
+    before, times = None, {}
+    while before != times and not adapter.another_run_at_work():
+        before, times = times, {}
+        with _writing():
+            for job in jobs:  # parents first
+                since = max((times[parent] for parent in job.parents.values()), default=0)
+                paths = [job.receipt, *job.outputs, *([job.benchmark] if job.benchmark else [])]
+                times[job] = max(settle(path, since=since, until=until) for path in paths)
 
 
 @contextlib.contextmanager

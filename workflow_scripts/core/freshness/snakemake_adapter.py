@@ -93,6 +93,13 @@ def add_input(rule, name: str, function: Callable) -> None:
     rule.set_input(**{name: function})
 
 
+def timeless(path: Path) -> str:
+    """An input whose time does not count."""
+    from snakemake.io import ancient
+
+    return ancient(str(path))
+
+
 def keep_old_outputs() -> None:
     """Let old outputs stay in place while a job runs, without the backup copies that Snakemake makes of them.
 

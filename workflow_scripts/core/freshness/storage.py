@@ -85,7 +85,7 @@ def unfinished(jobs: list[Job]) -> list[str]:
 
 def damaged_artifacts(jobs: list[Job]) -> list[str]:
     """Artifacts that are here and are not what their receipt says."""
-    made = {path: value for job in jobs for path, value in job.recorded_outputs.items()}
+    made = {path: value for job in jobs for path, value in job.recorded_outputs.items() if path in job.outputs}
     return [path for path, value in made.items() if Path(path).exists() and md5(path) != value]
 
 
