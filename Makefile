@@ -11,7 +11,10 @@ READY := .venv/.ready
 
 CONFIG ?=
 RUNS ?=
-USING = PATH="$(CURDIR)/$(BIN):$$PATH"
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+HOMELESS := $(shell mkdir -p "$(CACHE)" 2>/dev/null && test -w "$(CACHE)" || echo yes)
+OWN_CACHE = XDG_CACHE_HOME="$(CURDIR)/.canaryflow/cache" XDG_CONFIG_HOME="$(CURDIR)/.canaryflow/config"  # where the home folder is read-only
+USING = PATH="$(CURDIR)/$(BIN):$$PATH" $(if $(HOMELESS),$(OWN_CACHE))
 OVERLAYS = $(if $(CONFIG),--configfile $(CONFIG))
 
 .PHONY: run test test-all save restore publish compare bench dvc.yaml lint env overlays clean

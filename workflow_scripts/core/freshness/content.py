@@ -194,6 +194,13 @@ def _aside(path: Path) -> Path:
     return path.with_name(f".tmp-old-{path.name}")
 
 
+def is_unreadable(error: OSError) -> bool:
+    """Whether an error says that a file may not be read, or its folder not be entered; else it could not be written."""
+    path = Path(str(error.filename))
+    there = next(place for place in (path, *path.parents) if os.path.lexists(place))
+    return not os.access(there, os.R_OK if there == path else os.X_OK)
+
+
 def remove(path: Path) -> None:
     """Delete a file, link or folder; nothing where there is none."""
     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)

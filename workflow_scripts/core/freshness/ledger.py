@@ -31,7 +31,7 @@ def write(folder: Path) -> Path:
     rows = [*of_modules, *({"modules": name, "of": of} for name, of in sorted(sets.items())), *lines]
     text = "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows)
     place = folder / NAME
-    if not place.is_file() or place.read_text(encoding="utf-8") != text:
+    if not place.is_file() or place.read_bytes() != text.encode():  # it may be damaged, and so no text at all
         write_whole(place, text)
     return place
 

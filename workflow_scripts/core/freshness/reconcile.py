@@ -15,15 +15,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import yaml
-
 from ..errors import InputError
-from . import ledger, receipts
+from . import ledger, receipts, storage
 from . import snakemake_adapter as adapter
-from .code import forget_bytecode
-from .content import SCRATCH, put_back, settle, touch, was_made_here, write_whole
+from .code import ROOT, closure, forget_bytecode
+from .content import SCRATCH, is_unreadable, put_back, settle, touch, was_made_here, write_whole
 from .plan import Job, Plan
-from .record import SAME, note_what_must_run
+from .record import SAME, alone, note_what_must_run
 from .takeover import take_over
 
 FRESH, STALE = SCRATCH / "fresh", SCRATCH / "stale"
@@ -48,10 +46,13 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str], che
         adapter.keep_old_outputs()
         kept = {(folder / name).as_posix(): found for name, found in ledger.read_all(folder.parent).items()}
         plan = Plan(workflow, strict_versions, kept)
-        _write_flags()
-        _decide(workflow, plan, folder, checks)
+        with _sentences():
+            _write_flags()
+        with _sentences():
+            _decide(workflow, plan, folder, checks)
         adapter.before_first_job(workflow, _check_before_first_job)
         adapter.skip(functools.partial(_stands, plan))
+        adapter.end_silently()
     for rule in adapter.rules_with_outputs(workflow):
         adapter.add_input(rule, receipts.HIDDEN, functools.partial(_flag, plan, rule))
     return plan
@@ -67,10 +68,11 @@ def _decide(workflow, plan: Plan, folder: Path, checks: dict[str, Callable[[], N
         if not adapter.forced()[0]:
             take_over(plan=plan, jobs=jobs, receipts_folder=folder, write=not adapter.is_dry_run())
         if not adapter.is_dry_run():
-            with _writing():
-                note_what_must_run(folder, [job.name for job in jobs if job.reasons or _is_forced(job)])
+            note_what_must_run(folder, [job.name for job in jobs if job.reasons or _is_forced(job)])
+            _say_where_locks_are_missing(jobs)
     _settle(jobs)
-    _now_at_the_latest({path for job in jobs for path in job.sources})
+    code = {ROOT / file for script in {job.declared["script"] for job in jobs if job.outdated} for file in closure(script)}
+    _now_at_the_latest({Path(path) for job in jobs for path in job.sources} | code)
     _explain(jobs)
     if adapter.runs_jobs():
         _ask_for_lost_sources(jobs)
@@ -100,24 +102,21 @@ def _stands(plan: Plan, rule, wildcards: dict[str, str]) -> bool:
 
 
 def _write_flags() -> None:
-    with _writing():
-        SCRATCH.mkdir(exist_ok=True)
-        write_whole(STALE, f"{time.time_ns()}\n")  # never the same twice: Snakemake may compare its content too
-        FRESH.touch()
+    SCRATCH.mkdir(exist_ok=True)
+    write_whole(STALE, f"{time.time_ns()}\n")  # never the same twice: Snakemake may compare its content too
+    FRESH.touch()
 
 
 def _unpack(jobs: list[Job]) -> None:
     """Write the receipts that count and are not on disk: those of the ledger, on a fresh clone or after a change of branch."""
-    with _writing():
-        for job in jobs:
-            if job.packed and not job.reasons:
-                receipts.write(job.receipt, job.recorded)
+    for job in jobs:
+        if job.packed and not job.reasons:
+            receipts.write(job.receipt, job.recorded)
 
 
 def _put_back(outputs: list[str]) -> None:
-    with _writing():
-        for path in outputs:
-            put_back(Path(path))
+    for path in outputs:
+        put_back(Path(path))
 
 
 def _settle(jobs: list[Job]) -> None:
@@ -131,31 +130,49 @@ def _settle(jobs: list[Job]) -> None:
     before, times = None, {}
     while before != times and not adapter.another_run_at_work():
         before, times = times, {}
-        with _writing():
-            for job in jobs:  # parents first
-                since = max((times[parent] for parent in job.parents.values()), default=0)
-                paths = [job.receipt, *job.outputs, *([job.benchmark] if job.benchmark else [])]
-                times[job] = max(settle(path, since=since, until=until) for path in paths)
+        for job in jobs:  # parents first
+            since = max((times[parent] for parent in job.parents.values()), default=0)
+            paths = [job.receipt, *job.outputs, *([job.benchmark] if job.benchmark else [])]
+            times[job] = max(settle(path, since=since, until=until) for path in paths)
 
 
 @contextlib.contextmanager
-def _writing() -> Iterator[None]:
-    """Turn what cannot be written into a sentence."""
+def _sentences() -> Iterator[None]:
+    """Turn what cannot be read or written, and Ctrl-C, into a sentence."""
     try:
         yield
     except OSError as e:
+        if is_unreadable(e):
+            raise InputError(f"{e.filename} cannot be read ({e.strerror}); make it yours to read, or restore it") from e
         full = e.errno == errno.ENOSPC
         remedy = "free some space" if full else "make the working directory and the results in it yours to write"
         raise InputError(f"{e.filename or SCRATCH} cannot be written ({e.strerror}); {remedy}") from e
+    except KeyboardInterrupt:
+        raise InputError("ended by Ctrl-C before the first job; run snakemake again") from None
 
 
-def _now_at_the_latest(sources: set[str]) -> None:
-    """Take source files' times back out of the future: Snakemake lets a job fail that has an input newer than its outputs."""
+def _say_where_locks_are_missing(jobs: list[Job]) -> None:
+    with contextlib.suppress(InputError), alone("a try") as is_held:  # another run may try, too
+        if not is_held and any(job.outdated for job in jobs):
+            print(
+                "canaryflow: this file system has no locks, so nothing keeps a second process from running a job that one runs; "
+                "after a kill, end what is left of the run before you run again",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+def _now_at_the_latest(files: set[Path]) -> None:
+    """Take files' times back out of the future, after the clock was set back for example.
+
+    Snakemake lets a job fail that has an input newer than its outputs, and a job fails whose code changed after it started.
+    """
     now = time.time()
-    for path in map(Path, sources):
+    for path in files:
         with contextlib.suppress(OSError):  # not ours to change
-            if path.stat().st_mtime > now:
-                os.utime(path, (now, now))
+            about = path.stat()
+            if max(about.st_mtime, about.st_ctime) > now:
+                os.utime(path, (min(about.st_mtime, now),) * 2)  # which sets its ctime to the present
 
 
 def _check_before_first_job(workflow) -> None:
@@ -220,7 +237,6 @@ def _in_dvc_lock() -> dict[str, str]:
     """{path: MD5} of the outputs that dvc.lock lists; DVC can restore these."""
     outputs = {}
     for lock in (Path("dvc.lock"), *Path("results").glob("*/dvc.lock")):
-        if lock.is_file():
-            stages = yaml.load(lock.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
-            outputs |= {out["path"]: out.get("md5") for stage in stages.get("stages", {}).values() for out in stage.get("outs", [])}
+        for stage in storage.locked(lock).values():
+            outputs |= {out["path"]: out.get("md5") for out in stage.get("outs", [])}
     return outputs

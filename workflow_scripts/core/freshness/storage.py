@@ -78,6 +78,17 @@ def _has(content: dict, key: str) -> bool:
     return True
 
 
+def locked(place: Path) -> dict[str, dict]:
+    """{stage: what was saved of it} in a dvc.lock; empty where there is none, or it is damaged or in conflict after a merge."""
+    try:
+        content = yaml.load(place.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        stages = content["stages"]
+        is_whole = all(isinstance(out["path"], str) for stage in stages.values() for out in stage.get("outs", []))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError, LookupError, TypeError, AttributeError):
+        return {}
+    return stages if is_whole else {}
+
+
 def unfinished(jobs: list[Job]) -> list[str]:
     """Names of jobs whose artifacts are not all there and up to date."""
     return [job.name for job in jobs if job.outdated or not all(Path(path).exists() for path in job.outputs)]
