@@ -12,7 +12,10 @@ READY := .venv/.ready
 # as they were typed, and to the shell as variables: a name may hold any character
 override export CONFIG := $(value CONFIG)
 override export RUNS := $(value RUNS)
-USING = PATH="$$(pwd)/$(BIN):$$PATH"
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+HOMELESS := $(shell mkdir -p "$(CACHE)" 2>/dev/null && test -w "$(CACHE)" || echo yes)
+OWN_CACHE = XDG_CACHE_HOME="$$(pwd)/.canaryflow/cache" XDG_CONFIG_HOME="$$(pwd)/.canaryflow/config"  # where the home folder is read-only
+USING = PATH="$$(pwd)/$(BIN):$$PATH" $(if $(HOMELESS),$(OWN_CACHE))
 WITH_OVERLAYS = $(USING) python -m workflow_scripts.overlays
 CONFIGFILE = $(if $(CONFIG),--configfile)
 

@@ -83,6 +83,17 @@ def _has(content: dict, key: str) -> bool:
     return True
 
 
+def locked(place: Path) -> dict[str, dict]:
+    """{stage: what was saved of it} in a dvc.lock; empty where there is none, or it is damaged or in conflict after a merge."""
+    try:
+        content = yaml.load(place.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        stages = content["stages"]
+        is_whole = all(isinstance(out["path"], str) for stage in stages.values() for out in stage.get("outs", []))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError, LookupError, TypeError, AttributeError):
+        return {}
+    return stages if is_whole else {}
+
+
 def unfinished(jobs: list[Job]) -> list[str]:
     """Names of jobs whose artifacts are not all there and up to date."""
     return [job.name for job in jobs if job.outdated or not all(Path(path).exists() for path in job.outputs)]
@@ -90,7 +101,7 @@ def unfinished(jobs: list[Job]) -> list[str]:
 
 def damaged_artifacts(jobs: list[Job]) -> list[str]:
     """Artifacts that are here and are not what their receipt says."""
-    made = {path: value for job in jobs for path, value in job.recorded_outputs.items()}
+    made = {path: value for job in jobs for path, value in job.recorded_outputs.items() if path in job.outputs}
     return [path for path, value in made.items() if Path(path).exists() and md5(path) != value]
 
 
