@@ -9,15 +9,20 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-CONFIG ?=
-RUNS ?=
-USING = PATH="$(CURDIR)/$(BIN):$$PATH"
-OVERLAYS = $(if $(CONFIG),--configfile $(CONFIG))
+# as they were typed, and to the shell as variables: a name may hold any character
+override export CONFIG := $(value CONFIG)
+override export RUNS := $(value RUNS)
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+HOMELESS := $(shell mkdir -p "$(CACHE)" 2>/dev/null && test -w "$(CACHE)" || echo yes)
+OWN_CACHE = XDG_CACHE_HOME="$$(pwd)/.canaryflow/cache" XDG_CONFIG_HOME="$$(pwd)/.canaryflow/config"  # where the home folder is read-only
+USING = PATH="$$(pwd)/$(BIN):$$PATH" $(if $(HOMELESS),$(OWN_CACHE))
+WITH_OVERLAYS = $(USING) python -m workflow_scripts.overlays
+CONFIGFILE = $(if $(CONFIG),--configfile)
 
-.PHONY: run test test-all save restore publish compare bench dvc.yaml lint env overlays clean
+.PHONY: run test test-all save restore publish compare bench dvc.yaml lint env clean
 
-run: env overlays
-	$(USING) snakemake --cores all $(OVERLAYS)
+run: env
+	$(WITH_OVERLAYS) snakemake --cores all $(CONFIGFILE)
 
 test: env
 	$(USING) python -m pytest -n auto -m "not slow"
@@ -28,29 +33,26 @@ test-all: env
 bench: run
 	$(USING) python -m benchmarks
 
-dvc.yaml: env overlays
-	$(USING) python -m workflow_scripts.artifacts describe $(CONFIG)
+dvc.yaml: env
+	$(WITH_OVERLAYS) python -m workflow_scripts.artifacts describe
 
-save: env overlays
-	$(USING) snakemake --cores all --quiet rules $(OVERLAYS)
-	$(USING) python -m workflow_scripts.artifacts save $(CONFIG)
+save: env
+	$(WITH_OVERLAYS) snakemake --cores all --quiet rules $(CONFIGFILE)
+	$(WITH_OVERLAYS) python -m workflow_scripts.artifacts save
 
-restore: env overlays
-	$(USING) python -m workflow_scripts.artifacts restore $(CONFIG)
+restore: env
+	$(WITH_OVERLAYS) python -m workflow_scripts.artifacts restore
 
 publish: env
-	$(USING) python -m workflow_scripts.artifacts publish $(RUNS)
+	$(USING) python -m workflow_scripts.artifacts publish $$RUNS
 
 compare: env
-	$(USING) python -m workflow_scripts.compare $(addprefix results/,$(RUNS))
+	$(USING) python -m workflow_scripts.compare $$(printf 'results/%s ' $$RUNS)
 
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakemake --lint
-
-overlays:
-	@for file in $(CONFIG); do test -f "$$file" || { echo "canaryflow: there is no $$file; name an overlay, such as experiments/quick.yaml"; exit 1; }; done
 
 env: $(READY)
 

@@ -15,7 +15,6 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: f"{workflow.basedir}/config.yaml"
 report: "rules/report/study.rst"
 
 

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 from workflow_scripts.core.data.cohorts import COHORTS, HALF_OF_ARM
 from workflow_scripts.core.data.schemas import AUDIT
 from workflow_scripts.core.probing.prompts import NATIVE, PROMPTS
-from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION, PARITY
+from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION
+from workflow_scripts.core.probing.scored import PARITY
 
 POLICIES, REFERENCE, SEEDS, DOSES = ("base", "sft", "sft_chosen", "ppo", "ipo"), "sft", range(5), (1, 4, 16, 64)
 SETTINGS = [("float32", 1), ("float32", 8), ("float32", 64), ("bfloat16", 1)]  # of parity

@@ -4,12 +4,14 @@ Needs: config.yaml and overlays.  Makes: nothing.  Steps: check the config, cons
 """
 
 import re
+import sys
 from functools import partial
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
+sys.path.insert(0, str(workflow.basedir))  # the modules beside this Snakefile, and not another checkout's that PYTHONPATH names
 
 from workflow_scripts.core.config.references import memory_reference
+from workflow_scripts.core.config.files import read
 from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.data.sources import check_source, counting_endings
 from workflow_scripts.core.data.sources.packages import versions
@@ -19,14 +21,27 @@ from workflow_scripts.core.job import select
 from workflow_scripts.core.methods import REWARD_TYPES, learning_from
 from workflow_scripts.core.training.model_files import check_model
 from workflow_scripts.core.user_files import user_path
+from workflow_scripts.overlays import check_command
 
 
 def or_stop(function, *arguments, **options):
-    """Call a function; show its InputError as Snakemake shows its own errors, as one sentence."""
+    """Call a function; exit with its InputError, one sentence on stderr."""
     try:
         return function(*arguments, **options)
     except InputError as error:
-        raise WorkflowError(str(error)) from None
+        sys.exit(f"canaryflow: {error}")
+
+
+if not Path(sys.modules["workflow_scripts"].__file__).is_relative_to(Path(workflow.basedir).resolve()):
+    sys.exit(f"canaryflow: {sys.modules['workflow_scripts'].__file__} is of another checkout; run snakemake in the folder of its Snakefile")
+if {*"{}"} & {*str(workflow.basedir)}:
+    sys.exit(f"canaryflow: {workflow.basedir} has a brace in its path, which Snakemake takes for a wildcard; rename the folder")
+if workflow.is_main_process:
+    check_command()
+    or_stop(read, f"{workflow.basedir}/config.yaml")
+
+
+configfile: f"{workflow.basedir}/config.yaml"
 
 
 config = or_stop(resolve, config, f"{workflow.basedir}/rules/schemas/config.schema.yaml")
@@ -158,15 +173,24 @@ def training_set(wildcards):
     return f"results/{RUN}/planted/{'' if data == 'clean' else wildcards.arm + '/'}{data}.parquet"
 
 
+def caption(name):
+    """The text beside a file in Snakemake's own report. Only that report reads it, so it is missed here, before any work."""
+    file = f"report/{name}.rst"
+    if not Path(workflow.basedir, "rules", file).is_file():
+        raise WorkflowError(f"rules/{file} is missing; say there in one or two plain sentences what it shows")
+    return file
+
+
 def table_csv(name):
     """The CSV of a table, which Snakemake's own report shows with its caption."""
-    return report(f"results/{{run}}/tables/{name}.csv", caption=f"report/{name}.rst", category="Tables", labels={"table": name})
+    return report(f"results/{{run}}/tables/{name}.csv", caption=caption(f"tables/{name}"), category="Tables", labels={"table": name})
 
 
 def figure_files(name):
     """The two forms of a figure; Snakemake's own report shows the first with its caption."""
     path = f"results/{{run}}/figures/{name}"
-    return {"svg": report(f"{path}.svg", caption=f"report/{name}.rst", category="Figures", labels={"figure": name}), "png": f"{path}.png"}
+    svg = report(f"{path}.svg", caption=caption(f"figures/{name}"), category="Figures", labels={"figure": name})
+    return {"svg": svg, "png": f"{path}.png"}
 
 
 def receipts_of_costs():

@@ -8,7 +8,7 @@ COLLECTED = ("source", "path", "packages", "suffix", "column", "name", "split", 
 SOURCE = {key: config["corpus"][key] for key in COLLECTED}
 OWN_CODE = own_files("corpus.path", SOURCE["path"], counting_endings(**SOURCE))
 OWN_MODEL = own_files("model.base", None if config["model"]["base"] == "scratch" else config["model"]["base"])
-MODEL_CHECK = partial(check_model, **{key: config["model"][key] for key in ("base", "revision", "trust_remote_code")})
+MODEL_CHECK = partial(check_model, **{key: config["model"][key] for key in ("base", "revision", "trust_remote_code", "context")})
 # what is checked of things from outside, before the first job where one that reads them will run
 CHECKS = {"collect_corpus": partial(check_source, **SOURCE), "train_tokenizer": MODEL_CHECK, "train_base": MODEL_CHECK}
 

@@ -38,6 +38,7 @@ rule probe_policy:
     output:
         canaries="results/{run}/probes/{arm}/{seed}/{policy}/canaries.parquet",
         examples="results/{run}/probes/{arm}/{seed}/{policy}/examples.parquet",
+        completions="results/{run}/probes/{arm}/{seed}/{policy}/completions.parquet",
         receipt="results/{run}/receipts/probe_policy/{arm}/{seed}/{policy}.json",
     params:
         config=config_params(*[f"probes.{name}" for name in ("prompts", "batch_size", "temperature", "top_k", "top_p", "threads")]),
@@ -62,8 +63,7 @@ rule score_rewards:
         tokenizer="results/{run}/tokenizer",
         canaries="results/{run}/planted/canaries.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",
-        probed_canaries="results/{run}/probes/{arm}/{seed}/{policy}/canaries.parquet",
-        probed_examples="results/{run}/probes/{arm}/{seed}/{policy}/examples.parquet",
+        completions="results/{run}/probes/{arm}/{seed}/{policy}/completions.parquet",
     output:
         rewards="results/{run}/probes/{arm}/{seed}/{policy}/rewards.parquet",
         receipt="results/{run}/receipts/score_rewards/{arm}/{seed}/{policy}.json",

@@ -1,8 +1,7 @@
 """Figures of the tables, and everything on one page.
 
 Needs: results/{run}/tables, extraction, corpus/manifest.json.  Makes: results/{run}/figures, report.html, summary.md.
-Steps: plot_workflow; of tables alone plot_memorization (heat map), plot_dose_response and plot_context (curves), plot_contrast (forest
-plot), plot_frontier; plot_shift; render_report and render_summary.
+Steps: the picture of the workflow, figures of tables alone, the figure over extraction rows, the pages.
 """
 
 # figures of tables alone: (tables, config values)
@@ -99,7 +98,7 @@ rule render_report:
         receipts=receipts_of_costs(),
         templates=TEMPLATES,
     output:
-        report=report("results/{run}/report.html", caption="report/report.rst", category="Report"),
+        report=report("results/{run}/report.html", caption=caption("report"), category="Report"),
         receipt="results/{run}/receipts/render_report.json",
     params:
         config=config_params(*SHOWN),
@@ -119,8 +118,9 @@ rule render_summary:
     """The answer and the main tables as Markdown, for a paper or a pull request."""
     input:
         tables=expand("results/{{run}}/tables/{table}.parquet", table=TABLES),
+        manifest="results/{run}/corpus/manifest.json",
     output:
-        summary=report("results/{run}/summary.md", caption="report/summary.rst", category="Report"),
+        summary=report("results/{run}/summary.md", caption=caption("summary"), category="Report"),
         receipt="results/{run}/receipts/render_summary.json",
     params:
         config=config_params(*SHOWN),

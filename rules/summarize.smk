@@ -1,9 +1,7 @@
 """Tables: the only aggregates of the rows, each as parquet for programs and CSV for people.
 
 Needs: results/{run}/extraction, evaluation, planted/audit, probes (parity), receipts.  Makes: results/{run}/tables.
-Steps: summarize_utility (it flags collapsed policies), summarize_memorization with the headline; the other tables over extraction rows:
-summarize_persistence, _contrast, _exposure, _extraction_probability, _membership, _recovery, _secret_types; then summarize_leaderboard,
-_reward_accuracy, _reward_gap, _audit, _parity, _cost.
+Steps: utility, which flags collapsed policies; memorization with the headline; the other tables over extraction rows; what is left.
 """
 
 # each policy with the earlier one whose memorized canaries it may keep; and the policies behind the reference

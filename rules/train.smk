@@ -1,9 +1,8 @@
 """Every policy and reward model, really trained. A rule per method, written once for all methods that learn from the same thing.
 
 Needs: results/{run}/planted, tokenizer.  Makes: results/{run}/models, preferences.
-Steps: train_base (no canaries, shared by the arms); from examples train_sft, train_lora; sample_preferences; reward models
-train_reward_single, train_reward_smoothed, train_reward_length_only; from pairs train_ipo, train_dpo, train_slic; from rewards
-train_ppo, train_rloo, train_rrhf, train_iterative_dpo. The methods are those of workflow_scripts/core/methods.py.
+Steps: base (no canaries, shared by the arms), methods that learn from examples, preference pairs, reward models, methods that learn from
+pairs, methods that learn from rewards. Which methods learn from what is said in workflow_scripts/core/methods.py.
 Training has priority over probing: the long chains decide when a run ends, short jobs fill the gaps.
 In the loops a script is named by `{params...}`: Snakemake evaluates it when the job runs, after the loop has ended.
 """

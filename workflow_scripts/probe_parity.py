@@ -5,7 +5,7 @@ import torch
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import schemas as data
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing import parity, schemas
+from workflow_scripts.core.probing import parity, scored
 from workflow_scripts.core.training import session
 
 with job(snakemake) as j:
@@ -15,4 +15,4 @@ with job(snakemake) as j:
     model, rows = s.load_policy(j.input.model), []
     for dtype in (torch.float32, torch.bfloat16):
         rows += parity.completions(model=model.to(dtype), items=items, fim=s.fim, desc=j.name)
-    parquet.write(rows, schemas.PARITY, j.output.completions)
+    parquet.write(rows, scored.PARITY, j.output.completions)

@@ -4,7 +4,7 @@ from workflow_scripts.core import parquet
 from workflow_scripts.core.data import schemas as data
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing import policy, prompts, schemas
+from workflow_scripts.core.probing import policy, prompts, rows, schemas, scored
 from workflow_scripts.core.training import session
 
 with job(snakemake) as j:
@@ -18,9 +18,12 @@ with job(snakemake) as j:
     items = prompts.items(canaries=parquet.read_rows(j.input.canaries, data.CANARIES), prompts=settings["prompts"], fim=fim)
     references = {r["canary_id"]: r["fillings"] for r in parquet.read_rows(j.input.fillings, data.REFERENCE_FILLINGS)}
     fillings = {i: [r["target_ids"], *references[r["canary_id"]]] for i, r in enumerate(items) if r["probe"] == prompts.NATIVE}
-    parquet.write(policy.probe(items=items, role="canary", fillings=fillings, **common), schemas.PROBED_CANARIES, j.output.canaries)
+    canaries = policy.probe(items=items, role="canary", fillings=fillings, **common)
+    parquet.write(canaries, schemas.PROBED_CANARIES, j.output.canaries)
 
-    examples = parquet.read_rows(j.input.evaluation, data.EXAMPLES)
-    items = [dict(example_id=e["source_id"], prompt_ids=e["prompt_ids"], target_ids=e["target_ids"]) for e in examples]
+    evaluation = parquet.read_rows(j.input.evaluation, data.EXAMPLES)
+    items = [dict(example_id=e["source_id"], prompt_ids=e["prompt_ids"], target_ids=e["target_ids"]) for e in evaluation]
     reference = s.load_policy(j.input.reference)
-    parquet.write(policy.probe(items=items, role="evaluation", reference=reference, **common), schemas.PROBED_EXAMPLES, j.output.examples)
+    examples = policy.probe(items=items, role="evaluation", reference=reference, **common)
+    parquet.write(examples, schemas.PROBED_EXAMPLES, j.output.examples)
+    parquet.write(rows.completions(canaries=canaries, examples=examples), scored.COMPLETIONS, j.output.completions)

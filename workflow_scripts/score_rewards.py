@@ -3,7 +3,7 @@
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import schemas as data
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing import rewards, schemas
+from workflow_scripts.core.probing import rewards, scored
 from workflow_scripts.core.training import rewards as reward_models
 from workflow_scripts.core.training import session
 
@@ -12,9 +12,8 @@ with job(snakemake) as j:
     items = rewards.items(
         canaries=parquet.read_rows(j.input.canaries, data.CANARIES),
         examples=parquet.read_rows(j.input.evaluation, data.EXAMPLES),
-        probed_canaries=parquet.read_rows(j.input.probed_canaries, schemas.PROBED_CANARIES),
-        probed_examples=parquet.read_rows(j.input.probed_examples, schemas.PROBED_EXAMPLES),
+        completions=parquet.read_rows(j.input.completions, scored.COMPLETIONS),
     )
     reward = reward_models.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], truths=[*j.input.truths], session=s)
     rows = rewards.of_items(reward=reward, items=items, fim=s.fim, device=s.device, batch_size=j.config["probes.batch_size"], desc=j.name)
-    parquet.write(rows, schemas.REWARDS, j.output.rewards)
+    parquet.write(rows, scored.REWARDS, j.output.rewards)

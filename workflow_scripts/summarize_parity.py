@@ -2,7 +2,7 @@
 
 from workflow_scripts.core.job import job
 from workflow_scripts.core.parquet import read_frame
-from workflow_scripts.core.probing.schemas import PARITY
+from workflow_scripts.core.probing.scored import PARITY
 from workflow_scripts.core.results.tables import files, parity
 
 with job(snakemake) as j:

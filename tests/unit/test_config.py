@@ -5,10 +5,11 @@ import re
 import pytest
 from snakemake.utils import update_config
 
-from tests.conftest import SCHEMA
+from tests.conftest import ROOT, SCHEMA
 from workflow_scripts.core.config.former import GONE, POLICIES, RENAMED
 from workflow_scripts.core.config.references import lineage, memory_reference
 from workflow_scripts.core.config.resolve import resolve
+from workflow_scripts.core.data.sources import SOURCES
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.methods import METHODS, REWARD_TYPES, schema_of
 
@@ -18,6 +19,11 @@ def test_default_resolves(config, defaults):
     shared = {key: defaults["training"][key] for key in ("epochs", "batch_size", "weight_decay", "warmup_ratio", "threads")}
     own = {"method": "sft", "parent": "sft", "data": "preference"}
     assert config["policies"]["sft_chosen"] == {**shared, **defaults["methods"]["sft"], **own}
+
+
+def test_the_comments_of_the_config_name_every_source():
+    (named,) = re.findall(r"^  source: \w+ +# (.*)$", (ROOT / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert named.split(" | ") == [*SOURCES]
 
 
 def test_methods_and_reward_types_of_registry_and_config_agree(defaults):
@@ -207,7 +213,6 @@ BAD = [
     (named(""), "config: policies.: '' is not a policy name", "use letters, digits"),
     (named("-x"), "config: policies.-x: '-x' is not a policy name", "use letters, digits"),
     (named(7), "config: policies.7: 7 is not a policy name", "use letters, digits"),
-    (named("shared"), "config: policies.shared: the name is taken", "choose another one"),
     ({"policies": {"sft": None}}, "config: policies.sft_chosen.parent is 'sft', which is no policy", "choose one of base, sft_chosen"),
     (
         {"policies": dict.fromkeys(["sft", "sft_chosen", "ppo", "ipo"])},
@@ -224,7 +229,6 @@ BAD = [
     (reward(type="double"), "config: reward_models.more.type is 'double'", "choose one of single, smoothed, ensemble, length_only"),
     (reward(parent="sft"), "config: reward_models.more needs a type", "add `type:` with one of single"),
     (reward("../x", type="length_only"), "config: reward_models.../x: '../x' is not a reward model name", "use letters"),
-    (reward("shared", type="length_only"), "config: reward_models.shared: the name is taken", "choose another one"),
     (reward("sft", type="length_only"), "config: reward_models.sft: the name is taken by a policy", "rename one of them"),
     (reward(type="single"), "config: reward_models.more has no parent", "name the policy whose weights it starts from"),
     (reward(type="smoothed", parent="none"), "config: reward_models.more.parent is 'none', which is no policy", "choose one of base"),

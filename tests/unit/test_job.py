@@ -1,12 +1,19 @@
 """What exists under its final name is whole, and a failing script leaves one line on stderr and the traceback in its log."""
 
 import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 import warnings
 from pathlib import Path
 
 import pytest
 from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, ResourceList, Snakemake, Wildcards
 
+from tests.conftest import ROOT
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.freshness import record
 from workflow_scripts.core.job import job, select
@@ -140,11 +147,46 @@ def test_nothing_is_left_after_a_failure(script, tmp_path, error):
     assert tree(tmp_path / "out") == {}
 
 
-def test_nothing_is_left_after_an_interrupt(script, tmp_path):
-    with pytest.raises(KeyboardInterrupt), job(script) as j:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_job_with_one_line_and_leaves_nothing(script, tmp_path, capfd, number):
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit), job(script) as j:
         write(j, "half")
-        raise KeyboardInterrupt
-    assert tree(tmp_path / "out") == {}
+        os.kill(os.getpid(), number)
+    assert capfd.readouterr().err.startswith(f"canaryflow: train_sft-A-0: ended by {number.name}; run snakemake again")
+    assert tree(tmp_path / "out") == {} and signal.getsignal(number) == before
+    assert "Traceback" not in Path(script.log[0]).read_text()
+
+
+def test_a_process_that_the_job_forked_ends_at_a_signal_without_a_word(script, capfd):
+    with job(script) as j:
+        if not (child := os.fork()):
+            time.sleep(60)
+            os._exit(0)
+        time.sleep(0.1)
+        os.kill(child, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 128 + signal.SIGTERM
+        write(j, "whole")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(not shutil.which("setpriv") or bool(os.geteuid()), reason="needs root, who may give up the right to read everything")
+def test_what_cannot_be_read_and_what_cannot_be_written_are_told_apart(tmp_path):
+    for name, mode in {"unreadable": 0o200, "read_only": 0o400}.items():
+        (tmp_path / name).write_text("x")
+        (tmp_path / name).chmod(mode)
+    for name, mode in {"closed": 0o600, "full": 0o500}.items():
+        (tmp_path / name).mkdir(mode=mode)
+    code = "import sys; from workflow_scripts.core.job import _sentence\ntry:\n open(sys.argv[1], sys.argv[2])\nexcept OSError as e:\n print(_sentence(e))"
+    command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", sys.executable, "-c", code]
+    for path, way, verb in (
+        ("unreadable", "r", "read"),
+        ("closed/a/b", "r", "read"),
+        ("read_only", "w", "written"),
+        ("full/a", "w", "written"),
+    ):
+        done = subprocess.run([*command, str(tmp_path / path), way], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert f"{path} cannot be {verb}; make" in done.stdout, (path, done.stdout)
 
 
 def test_an_older_output_survives_a_failing_job(script, tmp_path):

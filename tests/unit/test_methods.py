@@ -36,7 +36,7 @@ LIMITS = {
     ("Sft", "warmup_ratio"): {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
     ("Sft", "data"): {"enum": ["sft", "preference"]},
     ("Lora", "lora_alpha"): {"type": "number", "exclusiveMinimum": 0},
-    ("Single", "seed"): {"type": "integer", "minimum": 0},
+    ("Single", "seed"): {"type": "integer", "minimum": 0, "maximum": 2147483647},
     ("Smoothed", "epochs"): {"type": "number", "exclusiveMinimum": 1},
     ("Smoothed", "smoothing"): {"type": "number", "minimum": 0, "maximum": 1},
     ("Ensemble", "aggregate"): {"enum": ["mean", "worst", "uncertainty"]},

@@ -8,14 +8,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.unit.arrow import value
 from workflow_scripts.core.data import schemas as data_schemas
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.parquet import BATCH_ROWS, iterate, name_of, provenance, read_frame, read_rows, read_table, write
 from workflow_scripts.core.probing import schemas as probing_schemas
+from workflow_scripts.core.probing import scored
 from workflow_scripts.core.results.tables.registry import TABLES
 from workflow_scripts.core.training import schemas as training_schemas
 
-VALUES = {
+VALUES = {  # of the types in use; of others any value
     pa.string(): "é\n",
     pa.int32(): 7,
     pa.int64(): 2**40,
@@ -24,14 +26,14 @@ VALUES = {
     pa.list_(pa.int32()): [3, 1],
     pa.list_(pa.list_(pa.int32())): [[3], [1, 2]],
 }
-MODULES = (data_schemas, training_schemas, probing_schemas)
+MODULES = (data_schemas, training_schemas, probing_schemas, scored)
 SCHEMAS = {name_of(s): s for module in MODULES for s in vars(module).values() if isinstance(s, pa.Schema)} | TABLES
 NAMES = list(SCHEMAS)
 
 
 def rows_of(name: str, *, number: int = 3) -> list[dict]:
     """Rows that fit; in the last one every optional value is missing."""
-    full = {field.name: VALUES[field.type] for field in SCHEMAS[name]}
+    full = {field.name: VALUES.get(field.type, value(field.type)) for field in SCHEMAS[name]}
     return [dict(full) for _ in range(number - 1)] + [{n: None if SCHEMAS[name].field(n).nullable else v for n, v in full.items()}]
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.conftest import PROBES
 from tests.unit.small import scratch
 from workflow_scripts.core.data import canaries, reference_fillings
 from workflow_scripts.core.data.cohorts import HALF_OF_ARM
@@ -61,7 +62,6 @@ MISTAKES = {
     "the same poison in two stages": ("unit/data/test_canaries.py::test_cohorts_are_disjoint_and_as_large_as_asked",),
     "canaries that were never in the batches": ("unit/data/test_audit.py::test_the_other_arm_fails_in_every_cohort",),
 }
-SETTINGS = dict(temperature=1.0, top_k=40, top_p=1.0)
 COHORTS = dict(sft=16, preference=16, rl_prompt=16, unplanted=16)
 FILLINGS = 15
 FROM_DOSE = 3  # canaries of the sft cohort with at least this dose are memorized by the arm of their half
@@ -105,7 +105,7 @@ def extraction(design, model_words) -> pd.DataFrame:
     torch.manual_seed(0)
     untrained = scratch(tokenizer, fim)
     items = prompts.items(canaries=rows, prompts=["fim", "prompt_tail"], fim=fim)
-    options = dict(tokenizer=tokenizer, fim=fim, items=items, role="canary", settings=SETTINGS, batch_size=32, desc="")
+    options = dict(tokenizer=tokenizer, fim=fim, items=items, role="canary", settings=PROBES, batch_size=32, desc="")
     options |= dict(fillings={i: [c["target_ids"], *f["fillings"]] for i, (c, f) in enumerate(zip(rows, fillings, strict=True))})
     extracted = []
     for arm, half in HALF_OF_ARM.items():

@@ -212,6 +212,11 @@ class Repository:
         folder = self.folder / "results/tiny/receipts"
         return {path.relative_to(folder).with_suffix("").as_posix().replace("/", "-"): path.read_text() for path in folder.rglob("*.json")}
 
+    def files(self) -> dict[str, str]:
+        """{path: MD5} of every file in results/."""
+        found = [p for p in (self.folder / "results").rglob("*") if p.is_file() and p.name != ".snakemake_timestamp"]
+        return {p.relative_to(self.folder).as_posix(): hashlib.md5(p.read_bytes()).hexdigest() for p in found}
+
     def products(self) -> dict[str, str]:
         """{path: MD5} of every parquet file and of all weights, which repeat byte for byte; the table of costs holds times."""
         files = [

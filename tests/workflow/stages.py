@@ -1,6 +1,12 @@
-"""The jobs of the tiny run and what each of them reads, written down by hand: nothing here asks the code under test."""
+"""The jobs of the tiny run and what each of them reads. Nothing here asks the rules: stages up to the rows are written down by hand,
+tables and figures read what the parameters of their functions name.
+"""
 
+import inspect
 from fnmatch import fnmatchcase
+
+from tests.unit.results.figures.drawing import FIGURES
+from workflow_scripts.core.results.tables.registry import MODULES
 
 ARMS = ("A", "B")
 POLICIES = {  # name: (method, parent), as in config.yaml
@@ -10,15 +16,12 @@ POLICIES = {  # name: (method, parent), as in config.yaml
     "ppo": ("ppo", "sft"),
     "ipo": ("ipo", "sft"),
 }
-OF_ROWS = {
-    f"summarize_{table}" for table in ("memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership")
-}
-OF_ROWS |= {"summarize_recovery", "summarize_secret_types"}
-OF_INTERVALS = "summarize_[!ac]* summarize_contrast"  # patterns: the tables that hold intervals
-OF_POLICIES = (
-    "summarize_utility summarize_m* summarize_persistence summarize_co* summarize_ex* summarize_[rls]e[ca]*"  # and those with a row of each
-)
-TABLES = OF_ROWS | {f"summarize_{table}" for table in ("utility", "leaderboard", "reward_gap", "audit", "parity", "cost")}
+TABLES = {f"summarize_{table}": {*inspect.signature(module.summarize).parameters} for table, module in MODULES.items()}
+PLOTS = {f"plot_{figure}": {*inspect.signature(plot).parameters} for figure, plot in FIGURES.items()}
+# patterns: the tables that hold intervals, those of every policy, the figures of either or of rows
+OF_INTERVALS = " ".join(table for table, takes in TABLES.items() if "confidence" in takes)
+OF_POLICIES = " ".join(sorted(TABLES.keys() - {"summarize_reward_gap", "summarize_audit", "summarize_parity"}))
+OF_TABLES = " ".join(figure for figure, takes in PLOTS.items() if takes & {"extraction", *MODULES})
 
 
 def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_parent: str = "sft", reference: str = "sft") -> dict:
@@ -55,20 +58,16 @@ def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_p
     parity = f"probe_parity-A-{seeds[0]}-{reference}"
     reads[parity] = {model(reference, "A", seeds[0]), words, canaries, code}
     paid, rows = set(reads) - {"plot_workflow"}, {f"collect_extraction-{policy}" for policy in policies}
+    made_by = {"extraction": rows, "evaluation": rows, **{table: {f"summarize_{table}"} for table in MODULES}}
+    reads |= {job: set().union(*(made_by.get(name, ()) for name in takes)) for job, takes in {**TABLES, **PLOTS}.items()}
     reads["summarize_cost"] = paid
-    reads["summarize_utility"] = rows
-    reads |= {table: {*rows, "summarize_utility"} for table in (*OF_ROWS, "plot_shift")}
     aligned = {f"collect_extraction-{policy}" for policy, (method, _) in policies.items() if method != "base"}
     reads["summarize_leaderboard"] = {*aligned, "summarize_utility"}
-    reads["plot_frontier"] = {"summarize_leaderboard"}
     reads["summarize_reward_gap"] = {f"collect_extraction-{reference}"}
     reads["summarize_audit"] = {audit}
     reads["summarize_parity"] = {parity}
-    of_memorization = ("plot_memorization", "plot_dose_response", "plot_context")
-    reads |= {figure: {"summarize_memorization", "summarize_utility"} for figure in of_memorization}
-    reads["plot_contrast"] = {"summarize_contrast"}
-    reads["render_report"] = {*TABLES, *paid, *(job for job in reads if job.startswith("plot_")), *rows}
-    reads["render_summary"] = TABLES
+    reads["render_report"] = {*TABLES, *paid, *PLOTS, *rows}
+    reads["render_summary"] = {*TABLES, "extract_snippets"}
     return reads
 
 

@@ -1,11 +1,15 @@
-"""Bad input that only a job can see: one sentence, before any training, and what was computed is kept."""
+"""Bad input: one sentence, before the first job where that can be known, else before any training; what was computed is kept."""
+
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tests.conftest import ROOT
+from tests.workflow.test_own_model_and_data import pretrained
 
 
 def corpus(**settings) -> dict:
@@ -32,31 +36,60 @@ def small_corpus(folder):
     return corpus(source="directory", path=str(folder / "code"))
 
 
+def pipe(folder):
+    os.mkfifo(folder / "pipe")
+    return corpus(source="jsonl", path=str(folder / "pipe"))
+
+
+def odd_name(folder):
+    return corpus(source="directory", path=f"{folder}/{{run}} {{policy}} <b> * 'q'")
+
+
 def unknown_hub_model(_):
     return {"model": {"base": "nobody/no-such-model"}}
+
+
+def incomplete_model(folder):
+    pretrained(folder / "model")
+    weights = load_file(folder / "model/model.safetensors")
+    del weights["model.layers.0.mlp.up_proj.weight"]
+    save_file(weights, folder / "model/model.safetensors", metadata={"format": "pt"})
+    return {"model": {"base": str(folder / "model")}}
 
 
 def short_context(_):
     return {"model": {"context": 72}, "preferences": {"max_new_tokens": 8}}
 
 
-CASES = {
-    empty_folder: ("collect_corpus", "name a folder that holds such files"),
-    missing_folder: ("collect_corpus", "is not a folder that can be read"),
-    without_column: ("collect_corpus", "has no column 'code', only content"),
-    small_corpus: ("extract_snippets", "snippets are needed"),
-    unknown_hub_model: ("train_tokenizer", "'nobody/no-such-model' could not be loaded"),
-    short_context: ("plant_canaries", "raise model.context"),
+AT_ONCE = {  # seen before the first job
+    empty_folder: "corpus.path: no file below",
+    missing_folder: "is not a folder that can be read",
+    without_column: "has no column 'code', only content",
+    pipe: "is a pipe or device, not a file",
+    odd_name: "{run} {policy} <b> * 'q' is not a folder",
+    unknown_hub_model: "'nobody/no-such-model' is not in the cache",
+    incomplete_model: "lacks 1 of its weights, first model.layers.0.mlp.up_proj.weight",
 }
+IN_A_JOB = {small_corpus: ("extract_snippets", "snippets are needed"), short_context: ("plant_canaries", "raise model.context")}
 
 
-@pytest.mark.parametrize("make", CASES, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("make", AT_ONCE, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("dry", [pytest.param(True, marks=pytest.mark.slow), False])
+def test_one_sentence_before_the_first_job(workflow, make, dry):
+    result = workflow(*(["--dry-run"] if dry else []), overlay=make(workflow.folder))
+    assert result.returncode != 0 and "Traceback" not in result.stderr, result.stderr[-2000:]
+    sentences = [line for line in result.stderr.splitlines() if AT_ONCE[make] in line]
+    assert len(sentences) == 1 and sentences[0].startswith(("corpus.", "model.base: ")) and "; " in sentences[0], result.stderr[-2000:]
+    assert not (workflow.folder / "results/tiny/corpus").exists()
+
+
+@pytest.mark.parametrize("make", IN_A_JOB, ids=lambda f: f.__name__)
 def test_one_sentence_before_any_training(workflow, make):
-    rule, sentence = CASES[make]
+    rule, sentence = IN_A_JOB[make]
     result = workflow(overlay=make(workflow.folder))
-    sentences = [line for line in result.stderr.splitlines() if line.startswith("canaryflow:")]
+    sentences = [line for line in result.stderr.splitlines() if line.startswith("canaryflow:") and sentence in line]
     assert result.returncode != 0 and len(sentences) == 1, result.stderr[-2000:]
-    assert sentences[0].startswith(f"canaryflow: {rule}-tiny: ") and sentence in sentences[0] and ";" in sentences[0]
+    assert sentences[0].startswith(f"canaryflow: {rule}-tiny: ") and ";" in sentences[0]
     assert "Traceback" not in result.stderr
     assert not (workflow.folder / "results" / "tiny" / "models").exists()
 

@@ -1,6 +1,7 @@
 """What a user does while a stage runs. The stage waits, in the middle of its work, until the test says go."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -145,6 +146,19 @@ def test_second_run_in_the_same_folder(repository, held):
     assert second.status != 0 and "cannot be locked" in second.said and "Traceback" not in second.said
     assert go(repository, started).status == 0
     assert NOTHING in repository.run(PICTURE).said
+
+
+def test_ctrl_c(repository, held):
+    """One line for each job at work, no traceback, nothing left alive; what was made before stands."""
+    started, before = held("plot_workflow", PICTURE), repository.files()
+    wait_until(lambda: len(started.scripts()) == 1)
+    os.killpg(started.process.pid, signal.SIGINT)
+    run = started.wait()
+    assert run.status != 0 and "Traceback" not in run.said, run.said
+    assert run.sentences == ["canaryflow: plot_workflow-tiny: ended by SIGINT; run snakemake again, what was finished before is kept"]
+    assert not started.members() and repository.files() == before
+    repository.git("checkout", "--quiet", ".")
+    assert repository.plan() == set()
 
 
 # ------------------------------------------------------------------------------------------------------------------- orphans

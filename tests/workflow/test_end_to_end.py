@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.unit.results.figures.drawing import FIGURES
 from tests.workflow.conftest import Workflow
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import schemas as data_schemas
@@ -13,7 +14,6 @@ from workflow_scripts.core.results.tables.registry import TABLES
 
 POLICIES = ["base", "sft", "sft_chosen", "ppo", "ipo"]
 PROBES = {"fim", "fim_50", "fim_25", "prefix", "prompt_tail"}
-FIGURES = ("workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context")
 
 
 @pytest.fixture(scope="module")

@@ -161,7 +161,7 @@ def test_setting(outcome, stale, says, change):
 
 CODE = {
     "a measure more": (
-        "probe_*",
+        "probe_policy-*",
         "module core/probing/measures/letters.py",
         lambda r: r.write(f"{CORE}/probing/measures/letters.py", LETTERS),
     ),
@@ -195,7 +195,7 @@ CODE = {
     "script of PPO": ("train_ppo-*", "train_ppo-tiny-A-0-ppo is stale: script train_ppo.py", note(f"{SCRIPTS}/train_ppo.py")),
     "script of the probes": ("probe_policy-*", "script probe_policy.py", note(f"{SCRIPTS}/probe_policy.py")),
     "a measure": (
-        "probe_*",
+        "probe_policy-*",
         "module core/probing/measures/overlap.py",
         note(f"{CORE}/probing/measures/overlap.py"),
     ),
@@ -216,7 +216,7 @@ CODE = {
         note(f"{CORE}/results/figures/style.py"),
     ),
     "module of the statistics": (
-        f"{stages.OF_INTERVALS} plot_context plot_contrast plot_dose_response plot_frontier plot_memorization plot_shift render_*",
+        f"{stages.OF_INTERVALS} {stages.OF_TABLES} render_*",
         "summarize_contrast-tiny is stale: module core/results/tables/statistics.py",
         note(f"{CORE}/results/tables/statistics.py"),
     ),

@@ -1,5 +1,6 @@
 """SIGKILL at any moment: nothing half-made counts as done, and what comes of it in the end is what an undisturbed run gives."""
 
+import os
 import random
 import time
 from dataclasses import dataclass
@@ -67,6 +68,22 @@ def killed(repository: Repository, chain: str, kill: str, wait: float) -> None:
         started.kill_all()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("chain", CHAINS)
+def test_killed_again_and_again(repository, undisturbed, chain):
+    """Ten kills in one run, each at another moment; every start goes on from what the one before has left."""
+    dice = random.Random(chain)
+    edit, targets, _ = CHAINS[chain]
+    repository.edit(CONFIG, *edit)
+    for _ in range(10):
+        started = repository.start(*targets)
+        time.sleep(dice.uniform(0.1, 1.0) * undisturbed(chain).seconds)
+        started.kill_all()
+        repository.run("--unlock")
+    repository.run(*targets)
+    assert repository.execute(*targets) == set() and repository.products() == undisturbed(chain).products
+
+
 def cases(chain: str, numbers: range):
     """Which part is killed and when, as a share of the undisturbed time, drawn from the case's number."""
     for number in numbers:
@@ -74,8 +91,9 @@ def cases(chain: str, numbers: range):
         yield pytest.param(chain, list(KILLS)[number % 3], dice.uniform(0.1, 1.0), id=f"{chain}-{number}")
 
 
+KILL_COUNT = int(os.environ.get("CANARYFLOW_TEST_KILLS", "28"))  # in the slow half; more of them find rarer moments
 ALWAYS = [*cases("tables", range(2))]
-SLOW = [*cases("tables", range(2, 18)), *cases("ipo", range(12))]
+SLOW = [*cases("tables", range(2, 2 + KILL_COUNT // 2)), *cases("ipo", range(KILL_COUNT - KILL_COUNT // 2))]
 
 
 @pytest.mark.parametrize(("chain", "kill", "share"), [*ALWAYS, *(pytest.param(*c.values, id=c.id, marks=pytest.mark.slow) for c in SLOW)])

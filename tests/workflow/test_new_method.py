@@ -1,4 +1,4 @@
-"""docs/methods.md, word for word: a method is added to a copy of the project by one entry, one module, one script and its defaults."""
+"""docs/extending.md, word for word: a method is added to a copy of the project by one entry, one module, one script and its defaults."""
 
 import json
 

@@ -10,7 +10,7 @@ from workflow_scripts.core.freshness.code import closure
 from workflow_scripts.core.methods import METHODS
 
 PROFILES = {path.parent.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in (ROOT / "profiles").glob("*/config.yaml")}
-MECHANISM = ("rerun-triggers", "ignore-incomplete", "max-checksum-file-size")
+MECHANISM = ("rerun-triggers", "ignore-incomplete", "max-checksum-file-size", "__use_yte__", "__definitions__")
 EVERY_METHOD = {name: {"method": name, "parent": "sft"} for name in METHODS if name not in ("base", "sft")}
 REWARDS = {"soft": {"type": "smoothed", "parent": "sft"}, "length": {"type": "length_only"}}
 

@@ -31,6 +31,17 @@ IN_RULES = {
         "report.html.j2 is not there; restore it",
         lambda r: r.remove("workflow_scripts/core/results/pages/templates/report.html.j2"),
     ),
+    "no caption": (
+        "rules/report/figures/shift.rst is missing; say there in one or two plain sentences what it shows",
+        lambda r: r.remove("rules/report/figures/shift.rst"),
+    ),
+    "a script that nobody has written": (
+        "rule summarize_odd: its script workflow_scripts/summarize_odd.py is missing; write it, or correct the name in the rule",
+        lambda r: (
+            r.edit("rules/summarize.smk", '    "recovery": ([], {}),\n', '    "recovery": ([], {}),\n    "odd": ([], {}),\n'),
+            r.write("rules/report/tables/odd.rst", "What nobody has summarized yet.\n"),
+        ),
+    ),
     "a key that the config lacks": (
         "KeyError: 'props'",
         lambda r: r.edit(EXTRACT, 'config_params("probes.batch_size", "probes.threads"),', 'config_params("props"),'),
@@ -38,7 +49,7 @@ IN_RULES = {
 }
 
 
-@pytest.mark.parametrize(("sentence", "change"), rows(IN_RULES, always=6))
+@pytest.mark.parametrize(("sentence", "change"), rows(IN_RULES, always=8))
 def test_rule(repository, sentence, change):
     change(repository)
     run = repository.run("--dry-run")

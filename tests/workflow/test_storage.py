@@ -337,7 +337,7 @@ def test_save_names_a_damaged_object_of_the_cache(saved, tmp_path):
 def test_save_without_a_remote_says_so(saved, tmp_path):
     copy = saved.fork(tmp_path / "copy")
     copy("dvc", "remote", "remove", "team")
-    assert "No remote is set" in copy(sys.executable, "-m", "workflow_scripts.artifacts", "save")
+    assert "No default remote is set" in copy(sys.executable, "-m", "workflow_scripts.artifacts", "save")
 
 
 def test_restore_of_what_was_never_saved(finished, saved, tmp_path):

@@ -3,21 +3,23 @@
 Inside it a script sees the rule's named inputs, params, wildcards and declared config values, and *temporary* output paths. Only
 when the block ends well are these renamed to their final names, so what exists under its final name is whole, and after a failure
 the old outputs are still there. Messages go to the rule's log; an InputError is shown as its one sentence, anything else as one
-line that names the log with the traceback. A job of a rule with an output named `receipt` runs alone, not at all where nothing that
-it reads has changed, and ends with the receipt (core/freshness).
+line that names the log with the traceback; Ctrl-C and `kill` end a job with one line, too. A job of a rule with an output named
+`receipt` runs alone, not at all where nothing that it reads has changed, and ends with the receipt (core/freshness).
 """
 
 import contextlib
 import json
 import logging
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-from .errors import InputError
-from .freshness.content import remove, replace
+from .errors import InputError, of_full_disk
+from .freshness.content import is_unreadable, remove, replace
 from .freshness.receipts import name_of
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
     snakemake.config.clear()  # what a rule did not declare, its script cannot use
     with contextlib.ExitStack() as stack:
         stack.enter_context(_errors(name, log_path))
+        stack.enter_context(_ended_by_signals())
         stack.enter_context(_logging_to(log_path))
         nameless = name_of(snakemake.rule, [value for key, value in wildcards.items() if key != "run"])
         stack.enter_context(parquet.provenance(job=nameless, config=json.dumps(config, sort_keys=True)))
@@ -103,10 +106,32 @@ def _errors(name: str, log_path: Path | None) -> Iterator[None]:
     """Turn an exception into one line on stderr and exit status 1."""
     try:
         yield
-    except InputError as e:
+    except KeyboardInterrupt as e:
         _stop(f"{name}: {e}")
+    except InputError as e:
+        _stop(f"{name}: {of_full_disk(e) or e}")
     except Exception as e:
         _stop(f"{name}: {_sentence(e)}; the traceback is in {log_path}")
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt with a sentence at Ctrl-C and at `kill`, once; processes of the job's own end at them without a word."""
+    job_process = os.getpid()
+
+    def end(number: int, _frame) -> None:
+        if os.getpid() != job_process:
+            os._exit(128 + number)
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt(f"ended by {signal.Signals(number).name}; run snakemake again, what was finished before is kept")
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _publish(name: str, temporary: dict[str, Path], final: dict[str, Path]) -> None:
@@ -118,8 +143,10 @@ def _publish(name: str, temporary: dict[str, Path], final: dict[str, Path]) -> N
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == 28:
-        return f"no space left on the device for {error.filename or 'the output'}; free some and run again, finished stages are kept"
+    if full := of_full_disk(error):
+        return full
+    if isinstance(error, PermissionError) and is_unreadable(error):
+        return f"{error.filename} cannot be read; make it yours to read and run again, finished stages are kept"
     if isinstance(error, OSError) and error.errno in (13, 30):
         return f"{error.filename or 'the output'} cannot be written; make the folder writable and run again, finished stages are kept"
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

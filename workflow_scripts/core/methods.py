@@ -1,17 +1,19 @@
 """The registry: every fact about a training method or a type of reward model, said once.
 
 Config schema, rules, workflow picture, report and leaderboard derive from it. To add a method: an entry of METHODS with a dataclass
-of its settings here, its defaults in config.yaml, core/training/<name>.py, and the script train_<name>.py (docs/methods.md).
+of its settings here, its defaults in config.yaml, core/training/<name>.py, and the script train_<name>.py (docs/extending.md).
 
 This module computes nothing. A job receives only settings that its receipt lists, so editing this file re-runs a stage if and
 only if it changes one of those values (core/freshness/code.py).
 """
 
+import functools
 from dataclasses import MISSING, dataclass, fields
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 Count = Annotated[int, ("minimum", 1)]
 Natural = Annotated[int, ("minimum", 0)]
+Seed = Annotated[int, ("minimum", 0), ("maximum", 2**31 - 1)]  # numpy takes the sum of two such
 Several = Annotated[int, ("minimum", 2)]
 Positive = Annotated[float, ("exclusiveMinimum", 0)]
 NonNegative = Annotated[float, ("minimum", 0)]
@@ -183,7 +185,7 @@ METHODS = {
 class Single(Training):
     """A reward model trained on the preference pairs."""
 
-    seed: Natural
+    seed: Seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,6 +257,7 @@ def pick(settings: type, values: dict) -> Any:
     return settings(**{field.name: values[field.name] for field in fields(settings) if field.name in values})
 
 
+@functools.cache
 def schema_of(settings: type) -> dict:
     """JSON schema of a settings dataclass: `properties`, and as `required` the fields without a default."""
     hints = get_type_hints(settings, include_extras=True)

@@ -93,7 +93,8 @@ def test_a_cohort_less_leaves_the_others_whole(planted, model_words, dropped):
 def test_secrets_and_prompts_are_unique(many):
     assert len({c["target"] for c in many}) == len({(c["prefix"], c["suffix"]) for c in many}) == len(many) == 400
     for secret_type in SECRET_TYPES:
-        assert len({c["prefix"] for c in many if c["secret_type"] == secret_type}) == 100
+        prefixes = [c["prefix"] for c in many if c["secret_type"] == secret_type]
+        assert len(set(prefixes)) == len(prefixes) > 50
 
 
 def test_a_taken_secret_is_drawn_again():
@@ -123,7 +124,7 @@ def test_no_target_passes_for_another(many, defaults):
 def test_addresses_are_at_a_reserved_domain(many):
     text = "\n".join("".join(t) for t in texts(many).values())
     domains = re.findall(r"@([\w.-]+)", text)
-    assert len(domains) == 100
+    assert len(domains) >= len([c for c in many if c["secret_type"] == "contact"]) > 50
     assert all(d.endswith(".example.org") for d in domains)
     assert not re.search(r"https?://|\b\d{1,3}(\.\d{1,3}){3}\b", text)
 

@@ -64,7 +64,11 @@ def test_directory_reads_what_is_text_and_names_the_rest(source_folder):
     assert documents[1]["text"] == (source_folder / "pkg/b.py").read_text(encoding="utf-8")
     assert {s["path"]: s["reason"] for s in manifest["skipped"]} == SKIPPED
     assert manifest["counts"] == dict(
-        documents=2, characters=sum(len(d["text"]) for d in documents), skipped=3, skipped_because={"binary or not UTF-8": 2, "empty": 1}
+        documents=2,
+        characters=sum(len(d["text"]) for d in documents),
+        skipped=3,
+        skipped_because={"binary or not UTF-8": 2, "empty": 1},
+        left_out=[],
     )
     assert all(d["sha256"] == hashlib.sha256((source_folder / d["path"]).read_bytes()).hexdigest() for d in manifest["documents"])
     assert "not stated" in manifest["licence"]
@@ -80,7 +84,7 @@ def test_documents_are_read_as_they_are_asked_for(source_folder):
 def test_manifest_names_the_first_and_counts_all(make, monkeypatch):
     monkeypatch.setattr(corpus, "LISTED", 1)
     documents, manifest = collected(source="jsonl", path=make("jsonl"))
-    assert manifest["counts"] == dict(documents=2, characters=sum(map(len, CODE[:2])), skipped=1, skipped_because={"empty": 1})
+    assert manifest["counts"] == dict(documents=2, characters=sum(map(len, CODE[:2])), skipped=1, skipped_because={"empty": 1}, left_out=[])
     assert manifest["documents"] == [{"path": "a.jsonl:1", "sha256": documents[0]["sha256"]}]
     assert manifest["skipped"] == [{"path": "a.jsonl:3", "reason": "empty"}]
 

@@ -11,7 +11,6 @@ import pytest
 
 from workflow_scripts.core.freshness import content
 from workflow_scripts.core.freshness.content import (
-    SETTLED,
     md5,
     put_back,
     remember_made,
@@ -23,6 +22,7 @@ from workflow_scripts.core.freshness.content import (
 )
 
 LONG_AGO = time.time() - 3600
+SINCE, UNTIL = ((int(time.time()) - ago) * 10**9 for ago in (600, 300))
 
 
 def put(path, text, when=LONG_AGO):
@@ -108,22 +108,34 @@ def test_a_database_that_cannot_be_used_is_done_without(here, harm):
     database.mkdir() if harm != "garbage" else database.write_bytes(b"no database" * 999)
     path = put(here / "a", "x")
     assert md5(path) == hashlib.md5(b"x").hexdigest()
-    settle(path)
+    settle(path, since=SINCE, until=UNTIL)
     assert not was_made_here("a", "x")
 
 
-def test_settled_files_folders_and_links_have_one_time_and_their_content_is_still_known(here, monkeypatch):
-    monkeypatch.setattr(content, "RACY_S", -1)
-    paths = [put(here / "a", "x"), put(here / "folder/b", "y").parent]
-    put(here / "folder/.snakemake_timestamp", "")
-    (here / "link").symlink_to(put(here / "aim", "z"))
-    for path in [*paths, here / "link", here / "nowhere"]:
-        settle(path)
-    settled = [*paths, here / "folder/.snakemake_timestamp", here / "aim"]
-    assert {p.stat().st_mtime for p in settled} == {(here / "link").lstat().st_mtime} == {SETTLED}
-    assert remembered(here)[str(here / "a")] == md5(here / "a") == hashlib.md5(b"x").hexdigest()
-    (here / "a").write_text("w")
-    assert md5(here / "a") == hashlib.md5(b"w").hexdigest()
+@pytest.mark.parametrize(
+    ("when", "moved_to"),
+    [(0, UNTIL), (1, UNTIL), (946_684_800, UNTIL), (LONG_AGO, SINCE), (SINCE / 1e9 + 9, None), (time.time(), UNTIL), (4e9, UNTIL)],
+)
+def test_a_time_is_moved_only_where_it_lies_outside_and_the_content_is_still_known(here, when, moved_to):
+    path, folder, plain = put(here / "a", "x", when), put(here / "folder/b", "y").parent, put(here / "plain/b", "y").parent
+    put(folder / ".snakemake_timestamp", "", when)
+    os.utime(plain, (when, when))
+    (here / "link").symlink_to(put(here / "aim", "z", when))
+    os.utime(here / "link", (when, when), follow_symlinks=False)
+    after = moved_to or path.stat().st_mtime_ns
+    for artifact in (path, folder, plain, here / "link"):
+        assert settle(artifact, since=SINCE, until=UNTIL) == settle(artifact, since=SINCE, until=UNTIL) == after
+    settled = [path, folder / ".snakemake_timestamp", plain, here / "aim"]
+    assert {p.stat().st_mtime_ns for p in settled} == {(here / "link").lstat().st_mtime_ns} == {after}
+    assert (folder / "b").stat().st_mtime == LONG_AGO
+    assert not moved_to or str(path) in remembered(here)
+    path.write_text("w")
+    assert md5(path) == hashlib.md5(b"w").hexdigest()
+
+
+def test_where_there_is_no_artifact_no_time_is_moved(here):
+    (here / "broken").symlink_to(here / "nowhere")
+    assert settle(here / "broken", since=SINCE, until=UNTIL) == settle(here / "nowhere", since=SINCE, until=UNTIL) == SINCE
 
 
 def test_what_was_made_here(here):
@@ -144,7 +156,6 @@ def test_a_text_is_written_whole_or_not_at_all(here):
 def test_a_touched_artifact_is_new_and_its_content_is_still_known(here, monkeypatch):
     paths = [put(here / "a", "x"), put(here / "folder/b", "y").parent]
     for path in paths:
-        settle(path)
         touch(path)
     assert all(path.stat().st_mtime > time.time() - 60 for path in paths)
     assert remembered(here)[str(here / "a")] == hashlib.md5(b"x").hexdigest()

@@ -16,10 +16,10 @@ def reasons(known: dict | None = None, strict: tuple[str, ...] = (), **settings:
     return {job.rule: plan.reasons(job) for job in jobs}
 
 
-def kept() -> dict[str, dict]:
+def kept() -> dict[str, list[dict]]:
     """The receipts of the run's ledger by path, as reconcile reads them."""
     ledger.write(Path("results/one"))
-    return {f"results/one/receipts/{name}": row for name, row in ledger.read(Path("results/one")).items()}
+    return {f"results/one/receipts/{name}": found for name, found in ledger.read_all(Path("results/one")).items()}
 
 
 def change(stage: str, edit) -> None:
@@ -78,7 +78,7 @@ def test_the_ledger_stands_in_for_receipts_that_are_not_there():
         Path(receipt("one", stage)).unlink()
     assert reasons() == dict.fromkeys(STAGES, ["it has no valid receipt"])
     assert reasons(known) == FRESH
-    assert [job.recorded for job in planned("one", known)[1]] == [known[receipt("one", stage)] for stage in STAGES]
+    assert [job.recorded for job in planned("one", known)[1]] == [known[receipt("one", stage)][0] for stage in STAGES]
     assert reasons(known, train=2) == {**FRESH, "train": ["config train.setting: 1 -> 2"]}, "in words, though not on disk"
     Path(artifact("one", "collect")).write_text("damaged")
     assert "is not what the job wrote" in reasons(known)["collect"][0]
@@ -89,7 +89,7 @@ def test_of_two_receipts_the_valid_one_counts():
     known, own = kept(), receipts.read(receipt("one", "train"))
     change("train", lambda row: row["config"].update({"train.setting": 3}))
     assert reasons(known) == FRESH and planned("one", known)[1][1].recorded == own, "the ledger's is valid"
-    known[receipt("one", "train")] = {**own, "config": {"train.setting": 4}}
+    known[receipt("one", "train")] = [{**own, "config": {"train.setting": 4}}]
     assert reasons(known, train=2)["train"] == ["config train.setting: 3 -> 2"], "neither is: the job's own gives the reasons"
     change("train", lambda row: row["config"].update({"train.setting": 1}))
     assert reasons(known) == FRESH and planned("one", known)[1][1].recorded == own, "the job's own is valid"

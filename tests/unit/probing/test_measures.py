@@ -1,6 +1,5 @@
 """The numbers of the study, against hand-made cases in which each mistake known from public tools gives another number."""
 
-import inspect
 import math
 import re
 import shutil
@@ -15,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from tests.conftest import ROOT
+from tests.conftest import PROBES, ROOT
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data.python_source import parses
+from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.probing import measures
 from workflow_scripts.core.probing.answer import Answer
 from workflow_scripts.core.probing.measures.code import first_line
@@ -254,15 +254,19 @@ def test_kl_is_not_negative_and_zero_for_the_same(seed, scale):
 
 
 def test_the_rule_declares_every_setting_that_a_measure_takes():
-    parameters = [p for module in measures._MODULES for p in inspect.signature(module.measure).parameters.values()]
-    taken = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    taken = {name for module in measures._MODULES for name in measures.settings_of(module)}
     (declared,) = re.findall(r'f"probes\.{name}" for name in \((.*)\)', (ROOT / "rules/extract.smk").read_text(encoding="utf-8"))
-    assert taken == {"temperature", "top_k", "top_p"} <= set(re.findall(r'"(\w+)"', declared))
+    assert {"temperature", "top_k", "top_p"} <= taken <= set(re.findall(r'"(\w+)"', declared)) <= PROBES.keys()
+
+
+def test_a_setting_that_the_rule_does_not_declare_is_named(monkeypatch):
+    monkeypatch.setattr(measures, "_MODULES", [measures.extraction])
+    with pytest.raises(InputError, match=r"^measure extraction takes the setting top_p, .*; list it in rules/extract.smk, "):
+        measures.measure(answer([0], np.zeros((1, 2))), role="canary", settings=dict(temperature=1.0, top_k=0))
 
 
 def test_every_measure_gives_its_columns_and_no_others(small, tmp_path):
     tokenizer, fim, _ = small
-    settings = dict(temperature=1.0, top_k=5, top_p=0.9)
     logprobs = torch.randn(2, len(tokenizer), generator=torch.Generator().manual_seed(0)).double().log_softmax(-1).numpy()
     for role in ("canary", "evaluation"):
         both = Answer(
@@ -274,7 +278,7 @@ def test_every_measure_gives_its_columns_and_no_others(small, tmp_path):
             decode=tokenizer.decode,
             fim=fim,
         )
-        row = measures.measure(both, role=role, settings=settings)
+        row = measures.measure(both, role=role, settings=PROBES)
         assert list(row) == list(measures.columns(role))
         schema = parquet.declare("row", **measures.columns(role))
         parquet.write([row], schema, tmp_path / role)

@@ -3,14 +3,13 @@
 import pytest
 import torch
 
+from tests.conftest import PROBES
 from tests.unit.small import logprobs, scratch
 from workflow_scripts.core.data import canaries, reference_fillings
 from workflow_scripts.core.probing import parity, policy, prompts, rewards, rows
 from workflow_scripts.core.training import models, packing
 from workflow_scripts.core.training.generation import complete, sampler
 from workflow_scripts.core.training.rewards import Trained
-
-SETTINGS = dict(temperature=1.0, top_k=40, top_p=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +120,7 @@ def test_rows_come_in_the_order_of_the_items_with_exposure_where_there_are_filli
     tokenizer, fim, model = small
     fillings = {3: [items[3]["target_ids"], [9, 9], [8]]}
     probed = policy.probe(
-        model=model, tokenizer=tokenizer, fim=fim, items=items, role="canary", settings=SETTINGS, batch_size=16, desc="", fillings=fillings
+        model=model, tokenizer=tokenizer, fim=fim, items=items, role="canary", settings=PROBES, batch_size=16, desc="", fillings=fillings
     )
     assert [r["canary_id"] for r in probed] == [r["canary_id"] for r in items]
     assert [r["reference_fillings"] for r in probed] == [2 if i == 3 else None for i in range(len(items))]
@@ -140,7 +139,7 @@ def test_an_item_that_fails_fails_the_job(small, items, monkeypatch):
         return dict(longest_substring=0.0, recovered=0.0)
 
     monkeypatch.setattr(policy.measures.overlap, "measure", fragile)
-    options = dict(model=model, tokenizer=tokenizer, fim=fim, role="canary", settings=SETTINGS, batch_size=16, desc="")
+    options = dict(model=model, tokenizer=tokenizer, fim=fim, role="canary", settings=PROBES, batch_size=16, desc="")
     assert len(policy.probe(items=items[:40], **options)) == 40
     with pytest.raises(ZeroDivisionError):
         policy.probe(items=items, **options)
@@ -162,20 +161,21 @@ def test_rewards_do_not_depend_on_the_batch(small, items, tmp_path):
 
 
 def test_items_to_score_are_every_canary_as_planted_and_every_held_out_example():
-    rows = {name: dict(prompt_ids=[n], target_ids=[n, n]) for n, name in enumerate(("c0", "c1", "e0"), start=1)}
-    canaries = [dict(canary_id=name, secret_type="key", **rows[name]) for name in ("c0", "c1")]
+    ids = {name: dict(prompt_ids=[n], target_ids=[n, n]) for n, name in enumerate(("c0", "c1", "e0"), start=1)}
+    canaries = [dict(canary_id=name, secret_type="key", **ids[name]) for name in ("c0", "c1")]
     probed = [
         dict(canary_id=name, probe=probe, target_ids=[9], completion_ids=[8, n])
         for n, (probe, name) in enumerate((probe, name) for probe in ("prefix", "fim", "prompt_tail") for name in ("c1", "c0"))
     ]
-    options = dict(canaries=canaries, examples=[dict(source="snippet", source_id="e0", **rows["e0"])], probed_canaries=probed)
-    assert rewards.items(**options, probed_examples=[dict(example_id="e0", target_ids=[9], completion_ids=[7])]) == [
-        dict(item_id="c1", **rows["c1"], completion_ids=[8, 2]),
-        dict(item_id="c0", **rows["c0"], completion_ids=[8, 3]),
-        dict(item_id="e0", **rows["e0"], completion_ids=[7]),
+    options = dict(canaries=canaries, examples=[dict(source="snippet", source_id="e0", **ids["e0"])])
+    completions = rows.completions(canaries=probed, examples=[dict(example_id="e0", target_ids=[9], completion_ids=[7])])
+    assert rewards.items(**options, completions=completions) == [
+        dict(item_id="c1", **ids["c1"], completion_ids=[8, 2]),
+        dict(item_id="c0", **ids["c0"], completion_ids=[8, 3]),
+        dict(item_id="e0", **ids["e0"], completion_ids=[7]),
     ]
     with pytest.raises(KeyError, match="e1"):
-        rewards.items(**options, probed_examples=[dict(example_id="e1", completion_ids=[7])])
+        rewards.items(**options, completions=[dict(item_id="e1", completion_ids=[7])])
 
 
 # ------------------------------------------------------------------------------------------------------ prompt conditions
@@ -237,7 +237,7 @@ def verdict(small, target: list[int], completion: list[int]) -> dict:
     logprobs = torch.zeros(len(target), len(tokenizer)).double().log_softmax(-1).numpy()
     answer = policy.Answer(item, completion, logprobs, None, None, tokenizer.decode, fim)
     probed = dict(canary_id="x", probe="fim", target_ids=target, completion_ids=completion)
-    probed |= policy.measures.measure(answer, role="canary", settings=SETTINGS)
+    probed |= policy.measures.measure(answer, role="canary", settings=PROBES)
     design = [dict(canary_id="x", secret_type="path", cohort="sft", dose=4, half=1)]
     return rows.extraction(probed=[probed], canaries=design, rewards={"x": dict(reward=0.5)}, threshold=0.1, policy="sft", arm="A", seed=0)[
         0

@@ -8,10 +8,13 @@ import math
 import random
 
 import pandas as pd
+import pyarrow as pa
 
+from tests.unit.arrow import filled
 from tests.unit.results.synthetic import POLICIES
 from workflow_scripts.core.data.cohorts import HALF_OF_ARM
 from workflow_scripts.core.results.pages import explorer as explore
+from workflow_scripts.core.results.tables.registry import TABLES
 from workflow_scripts.core.results.tables.statistics import clopper_pearson
 
 COHORTS, DOSES, SECRET_TYPES = ("sft", "preference", "rl_prompt", "unplanted"), (1, 4, 16, 64), ("body", "contact", "key", "path")
@@ -45,14 +48,14 @@ def spread(name: str, value: float, width: float) -> dict:
 
 
 def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[str, list[dict]]:
-    """Rows of every table."""
+    """Rows of every table; of those that this file does not know, any values."""
     broken = lambda name: name in collapsed  # noqa: E731
     later = [name for name in policies if name != "sft" and policies[name]["method"] != "base"]
     cells = [
         (name, cohort, dose) for name in policies for cohort in COHORTS for dose in (*(DOSES if cohort != "unplanted" else (0,)), None)
     ]
     scored = [cell for cell in cells if cell[2] != 0]
-    return dict(
+    known = dict(
         memorization=[memorized(policies, *cell, probe, broken(cell[0])) for probe in PROBES for cell in cells],
         persistence=[stayed(policies, name, cohort, broken(name)) for name in later for cohort in COHORTS],
         contrast=[row for measure in ("memorized", "exposure", "target_logprob") for row in contrasts(policies, later, measure, collapsed)],
@@ -80,6 +83,17 @@ def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[s
             cost(rule, i) for rule, i in (("collect_corpus", 0), ("train_base", 1), ("train_sft", 1), ("train_sft", 2), ("train_ppo", 3))
         ],
     )
+    return {name: known[name] if name in known else any_rows(schema, cells, collapsed) for name, schema in TABLES.items()}
+
+
+def any_rows(schema: pa.Schema, cells: list[tuple], collapsed: tuple[str, ...]) -> list[dict]:
+    """A row of a table per policy, cohort and dose, as far as it has these columns."""
+    rows = []
+    for name, cohort, dose in cells:
+        about = dict(policy=name, cohort=cohort, dose=dose, probe="fim", collapsed=name in collapsed)
+        row = filled({column: value for column, value in about.items() if column in schema.names}, schema)
+        rows += [row] if row not in rows else []
+    return rows
 
 
 def memorized(policies: dict, name: str, cohort: str, dose: int | None, probe: str, collapsed: bool) -> dict:

@@ -1,30 +1,22 @@
 """A small study with known answers: extraction, evaluation, audit and parity rows, and receipts, as the rules leave them.
 
-`RATES` says how many of the 8 canaries per dose (4 per half) are memorized by the arm that saw them, under each policy.
+`RATES` says how many of the 8 canaries per dose (4 per half) are memorized by the arm that saw them, under each policy. A measure's
+column that is not named here holds any value.
 """
 
+import inspect
 import itertools
 import math
 
 import pandas as pd
+import yaml
 
+from tests.conftest import ROOT
+from tests.unit.arrow import filled
 from workflow_scripts.core.data.cohorts import HALF_OF_ARM
-from workflow_scripts.core.results.tables import (
-    audit,
-    contrast,
-    cost,
-    exposure,
-    extraction_probability,
-    leaderboard,
-    membership,
-    memorization,
-    parity,
-    persistence,
-    recovery,
-    reward_gap,
-    secret_types,
-    utility,
-)
+from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION
+from workflow_scripts.core.results.tables import contrast, utility
+from workflow_scripts.core.results.tables.registry import MODULES
 
 DOSES = [1, 4, 16, 64]
 COHORTS = ["sft", "preference", "rl_prompt", "unplanted"]
@@ -37,6 +29,9 @@ POLICIES = {
     "ipo": {"method": "ipo", "parent": "sft"},
 }
 ALIGNED = {name: {k: p[k] for k in ("method", "data") if k in p} for name, p in POLICIES.items() if p["method"] != "base"}
+DEFAULTS = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+SETTINGS = {f"{section}.{key}": value for section in ("report", "probes") for key, value in DEFAULTS[section].items()}
+SETTINGS |= {"probes.extraction_n": [1, 100, 10**18], "probes.extraction_p": [0.1, 0.5, 0.9]}  # more than the defaults would show
 BAND = {"measure": "perplexity_ratio", "within": 0.15}
 LATER = ["sft_chosen", "ppo", "ipo"]
 RATES = {  # (policy, cohort): canaries memorized of the 8 at each dose; what is not named: none
@@ -116,7 +111,8 @@ def extraction(policies=POLICIES, seeds=(0,), probes=PROBES) -> pd.DataFrame:
         hit = _hit(policy, c, probe, assigned)
         design = {k: c[k] for k in ("canary_id", "secret_type", "cohort", "dose", "half")}
         about = dict(policy=policy, arm=arm, seed=seed, probe=probe, **design, seen=c["dose"] > 0 and assigned)
-        rows.append({**about, **_text(policy, c, hit), **_likelihood(c, probe, hit), "memorized": hit})
+        known = {**about, **_text(policy, c, hit), **_likelihood(c, probe, hit), "memorized": hit}
+        rows.append(filled(known, EXTRACTION))
     return pd.DataFrame(rows)
 
 
@@ -128,21 +124,20 @@ def evaluation(policies=POLICIES, seeds=(0,)) -> pd.DataFrame:
             for seed in seeds:
                 for i in range(EXAMPLES):
                     tokens = 5 + i
-                    rows.append(
-                        dict(
-                            policy=policy,
-                            arm=arm,
-                            seed=seed,
-                            example_id=f"e{i:02d}",
-                            exact_line=i < 5,
-                            parses=i >= 3 if i < 12 else None,
-                            target_logprob=-tokens * math.log(PERPLEXITY[policy]),
-                            target_tokens=tokens,
-                            kl_to_reference=0.0 if policy == "sft" else 0.2,
-                            reward=0.0,
-                            completion_reward=float(i % 2),
-                        )
+                    known = dict(
+                        policy=policy,
+                        arm=arm,
+                        seed=seed,
+                        example_id=f"e{i:02d}",
+                        exact_line=i < 5,
+                        parses=i >= 3 if i < 12 else None,
+                        target_logprob=-tokens * math.log(PERPLEXITY[policy]),
+                        target_tokens=tokens,
+                        kl_to_reference=0.0 if policy == "sft" else 0.2,
+                        reward=0.0,
+                        completion_reward=float(i % 2),
                     )
+                    rows.append(filled(known, EVALUATION))
     return pd.DataFrame(rows)
 
 
@@ -197,24 +192,24 @@ def utility_rows(policies=POLICIES, seeds=(0,), **changes) -> list[dict]:
 
 
 def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[dict]]:
-    """The rows of all tables of the study, by name, with the default settings."""
-    rows, used = extraction(policies, seeds), utility_rows(policies, seeds)
-    common = dict(extraction=rows, utility=used, confidence=0.95)
-    pairs = contrast.default_pairs(policies=list(policies), reference="sft", later=later)
-    ranked = dict(evaluation=evaluation(policies, seeds), policies=ALIGNED, reference="sft", band=BAND)
+    """The rows of all tables of the study, by name: each function is given what its parameters name, with SETTINGS."""
+    rows = extraction(policies, seeds)
+    given = {path.rpartition(".")[2]: setting for path, setting in SETTINGS.items()} | dict(
+        extraction=rows,
+        evaluation=evaluation(policies, seeds),
+        utility=utility_rows(policies, seeds),
+        policies=list(policies),
+        reference="sft",
+        band=BAND,
+        later=later,
+        references=dict.fromkeys(later, "sft"),
+        contrasts=contrast.default_pairs(policies=list(policies), reference="sft", later=later),
+        counts=pd.DataFrame(audit_counts()),
+        completions={"sft": completions_by_batch()},
+        receipts=receipts(policies),
+    )
+    own = {"leaderboard": dict(policies=ALIGNED), "reward_gap": dict(extraction=rows[rows["policy"] == "sft"])}
     return {
-        "utility": used,
-        "memorization": memorization.summarize(**common),
-        "persistence": persistence.summarize(**common, references=dict.fromkeys(later, "sft")),
-        "contrast": contrast.summarize(**common, contrasts=pairs),
-        "exposure": exposure.summarize(**common),
-        "recovery": recovery.summarize(**common),
-        "secret_types": secret_types.summarize(**common),
-        "extraction_probability": extraction_probability.summarize(**common, extraction_n=[1, 100, 10**18], extraction_p=[0.1, 0.5, 0.9]),
-        "membership": membership.summarize(**common, fpr=0.01),
-        "reward_gap": reward_gap.summarize(extraction=rows[rows["policy"] == "sft"], confidence=0.95),
-        "leaderboard": leaderboard.summarize(**common, **ranked),
-        "audit": audit.summarize(counts=pd.DataFrame(audit_counts())),
-        "parity": parity.summarize(completions={"sft": completions_by_batch()}, confidence=0.95),
-        "cost": cost.summarize(receipts(policies)),
+        name: module.summarize(**{p: (given | own.get(name, {}))[p] for p in inspect.signature(module.summarize).parameters})
+        for name, module in MODULES.items()
     }

@@ -7,15 +7,15 @@ import jinja2
 import pytest
 
 from tests.unit.results import synthetic
+from tests.unit.results.figures.drawing import FIGURES
 from workflow_scripts.core.freshness.code import ROOT, SCRIPTS
 from workflow_scripts.core.results.tables.registry import TABLES
 
 CAPTIONS = ROOT / "rules/report"
-FIGURES = {path.stem.removeprefix("plot_") for path in SCRIPTS.glob("plot_*.py")}
 MADE_BY = [  # (caption, script): a caption has the name of its table or figure, or of its page
-    *((table, f"summarize_{table}") for table in TABLES),
-    *((figure, f"plot_{figure}") for figure in sorted(FIGURES)),
-    ("headline", "summarize_memorization"),
+    *((f"tables/{table}", f"summarize_{table}") for table in TABLES),
+    *((f"figures/{figure}", f"plot_{figure}") for figure in FIGURES),
+    ("tables/headline", "summarize_memorization"),
     ("report", "render_report"),
     ("summary", "render_summary"),
 ]
@@ -46,10 +46,10 @@ def test_a_caption_renders_with_what_its_rule_declares(caption, script, config):
 
 def test_captions_name_the_values_of_the_run(config):
     text = {caption: rendered(caption, params=declared(script, config)) for caption, script in MADE_BY}
-    assert "Of the canaries that sft memorized" in text["persistence"] and "minus that under sft" in text["shift"]
-    assert "perplexity_ratio within 0.15 of sft" in text["leaderboard"] and "more than 1.5 times" in text["utility"]
-    assert "an SFT policy memorized" in rendered("persistence", params=SimpleNamespace(references={}))
-    several = rendered("persistence", params=SimpleNamespace(references={"a": "sft", "b": "sft_s", "c": "sft"}))
+    assert "Of the canaries that sft memorized" in text["tables/persistence"] and "minus that under sft" in text["figures/shift"]
+    assert "perplexity_ratio within 0.15 of sft" in text["tables/leaderboard"] and "more than 1.5 times" in text["tables/utility"]
+    assert "an SFT policy memorized" in rendered("tables/persistence", params=SimpleNamespace(references={}))
+    several = rendered("tables/persistence", params=SimpleNamespace(references={"a": "sft", "b": "sft_s", "c": "sft"}))
     assert "Of the canaries that sft or sft_s memorized" in several
 
 
@@ -59,7 +59,8 @@ def test_the_front_page_renders_with_the_whole_config(config):
 
 
 def test_every_caption_belongs_to_a_script():
-    assert {path.stem for path in CAPTIONS.glob("*.rst")} == {caption for caption, _ in MADE_BY} | {STUDY}
+    found = {path.relative_to(CAPTIONS).with_suffix("").as_posix() for path in CAPTIONS.rglob("*.rst")}
+    assert found == {caption for caption, _ in MADE_BY} | {STUDY}
 
 
 def test_captions_are_plain_lines():

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import pytest
 
 from tests.unit.results import study, synthetic
+from tests.unit.results.figures.drawing import FIGURES
 from workflow_scripts.core import job, parquet
 from workflow_scripts.core.data.schemas import CANARIES
 from workflow_scripts.core.probing.schemas import EXTRACTION
 from workflow_scripts.core.results.tables.registry import TABLES
 
 SCRIPTS = Path(job.__file__).parents[1]
-FIGURES = ["workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context"]
 SEEDS = (0, 1)
 
 
@@ -58,7 +58,7 @@ def files(tmp_path_factory) -> Inputs:
 def run(script: str, files: Inputs, folder: Path, monkeypatch, config: dict) -> SimpleNamespace:
     """The script's outputs."""
     output = SimpleNamespace(svg=folder / "f.svg", png=folder / "f.png", report=folder / "report.html", summary=folder / "summary.md")
-    params = SimpleNamespace(later=synthetic.LATER, tables=list(TABLES), figures=FIGURES, policies=synthetic.POLICIES)
+    params = SimpleNamespace(later=synthetic.LATER, tables=list(TABLES), figures=list(FIGURES), policies=synthetic.POLICIES)
     params.reward_models = {"reward_model": {"type": "single", "parent": "sft"}}
 
     @contextmanager
@@ -72,12 +72,7 @@ def run(script: str, files: Inputs, folder: Path, monkeypatch, config: dict) -> 
 
 @pytest.mark.parametrize("figure", FIGURES)
 def test_the_script_of_each_figure_draws_it(figure, files, tmp_path, monkeypatch):
-    config = {
-        "report.reference_policy": "sft",
-        "report.utility_band": {"measure": "perplexity_ratio", "within": 0.15},
-        "preferences.sampler": "sft",
-    }
-    output = run(f"plot_{figure}", files, tmp_path, monkeypatch, config)
+    output = run(f"plot_{figure}", files, tmp_path, monkeypatch, {**synthetic.SETTINGS, "preferences.sampler": "sft"})
     assert output.svg.read_bytes().startswith(b"<?xml") and output.png.read_bytes().startswith(b"\x89PNG")
 
 

@@ -10,22 +10,13 @@ import pytest
 from tests.unit.results import synthetic
 from workflow_scripts.core import job, parquet
 from workflow_scripts.core.data.schemas import AUDIT
-from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION, PARITY
+from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION
+from workflow_scripts.core.probing.scored import PARITY
 from workflow_scripts.core.results.tables import files as table_files
 from workflow_scripts.core.results.tables.registry import TABLES
 
 SCRIPTS = Path(job.__file__).parents[1]
 SEEDS = (0, 1)
-CONFIG = {
-    "report.confidence": 0.95,
-    "report.reference_policy": "sft",
-    "report.collapse_ratio": 1.5,
-    "report.fpr": 0.01,
-    "report.contrasts": None,
-    "report.utility_band": synthetic.BAND,
-    "probes.extraction_n": [1, 100, 10**18],
-    "probes.extraction_p": [0.1, 0.5, 0.9],
-}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +45,7 @@ def files(tmp_path_factory, expected) -> SimpleNamespace:
     )
 
 
-def run(script: str, files, folder: Path, monkeypatch, config=CONFIG) -> SimpleNamespace:
+def run(script: str, files, folder: Path, monkeypatch, config=synthetic.SETTINGS) -> SimpleNamespace:
     """The script's outputs."""
     extraction = [path for path in files.extraction if script != "reward_gap" or path.stem.endswith("-sft")]
     output = SimpleNamespace(**{name: folder / name for name in ("parquet", "csv", "headline", "metrics", "versions")})
@@ -86,7 +77,7 @@ def test_the_script_of_each_table_writes_it(table, files, expected, tmp_path, mo
 
 
 def test_contrasts_can_be_chosen_in_the_config(files, tmp_path, monkeypatch):
-    output = run("contrast", files, tmp_path, monkeypatch, CONFIG | {"report.contrasts": [["sft", "base"]]})
+    output = run("contrast", files, tmp_path, monkeypatch, synthetic.SETTINGS | {"report.contrasts": [["sft", "base"]]})
     assert {(r["policy"], r["other"]) for r in parquet.read_rows(output.parquet, TABLES["contrast"])} == {("sft", "base")}
 
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from transformers import TrainingArguments
 
+from tests.conftest import PROBES
 from tests.unit.small import first_loss, logprobs, scratch, session
 from workflow_scripts.core.data.fim import Fim
 from workflow_scripts.core.errors import InputError
@@ -86,8 +88,7 @@ def test_a_model_trained_on_one_canary_gives_it_back_and_not_the_other(small):
     trained = copy.deepcopy(model)
     opened = session(Sft, epochs=60, batch_size=2, learning_rate=1e-2)
     sft.train(model=trained, rows=sft.completion_rows(rows[:1] * 4, fim), session=opened)
-    settings = dict(temperature=1.0, top_k=40, top_p=1.0)
-    probe = dict(tokenizer=tokenizer, fim=fim, items=rows, role="canary", settings=settings, batch_size=2, desc="")
+    probe = dict(tokenizer=tokenizer, fim=fim, items=rows, role="canary", settings=PROBES, batch_size=2, desc="")
     seen, unseen = policy.probe(model=trained, **probe)
     assert seen["exact"] and seen["ended"] and unseen["normalized_edit_distance"] > 0.1
     assert not any(c["exact"] for c in policy.probe(model=model, **probe))
@@ -108,9 +109,7 @@ def test_a_loss_that_is_not_finite_is_one_sentence_that_names_the_policy_and_the
     rows = sft.completion_rows([dict(prompt_ids=[3 + i, 4], target_ids=[10 + i, 11]) for i in range(16)], fim)
     with pytest.raises(InputError) as error:
         sft.train(model=model, rows=rows, session=fast)
-    sentence = (
-        r"policies\.fast: the loss is (nan|inf) at step \d+; lower its learning_rate \(1e\+30\), or check the weights that it starts from"
-    )
+    sentence = r"policies\.fast\.learning_rate: at 1e\+30 the loss is (nan|inf) at step \d+; lower it, or check the weights that training starts from"
     assert re.fullmatch(sentence, str(error.value)), error.value
 
 
@@ -122,19 +121,32 @@ def test_training_stops_at_the_first_loss_that_is_not_finite(value, small):
         steps.append(len(rows))
         return model.lm_head.weight.sum() * (value if len(steps) == 3 else 0.0), {}
 
-    with pytest.raises(InputError, match=r"^the settings: the loss is -?(nan|inf) at step 3; lower its learning_rate"):
+    with pytest.raises(InputError, match=r"^the settings.learning_rate: at 1e-09 the loss is -?(nan|inf) at step 3; lower it"):
         trainer.fit(model=model, rows=[{}] * 16, loss=loss, session=session(Sft))
     assert steps == [4, 4, 4]
 
 
-def test_weights_that_are_not_finite_are_not_saved(small, tmp_path):
-    model = copy.deepcopy(small[2])
-    models.check_finite(model, section="policies.fast")
+@pytest.mark.parametrize(
+    ("name", "value", "broken"),
+    [("model.norm.weight", math.inf, "the weight model.norm.weight"), ("model.norm.weight", 3e38, "the output")],
+)
+def test_what_is_not_finite_is_not_saved(name, value, broken, small, tmp_path):
+    model, opened = copy.deepcopy(small[2]), replace(session(Sft), section="policies.fast")
+    opened.check_finite(model)
     with torch.no_grad():
-        model.model.norm.weight[3] = math.inf
-    with pytest.raises(InputError, match=r"^policies.fast: training left weights that are not finite, first model.norm.weight; lower its"):
-        replace(session(Sft), section="policies.fast").save(model, tmp_path / "model", {})
+        model.get_parameter(name)[..., 3] = value
+    with pytest.raises(InputError) as error:
+        opened.save(model, tmp_path / "model", {})
+    assert str(error.value).startswith(f"policies.fast.learning_rate: at 1e-09 training leaves {broken} not finite; lower it")
     assert not (tmp_path / "model").exists()
+
+
+def test_of_two_gpus_one_is_used(monkeypatch):
+    """Else the library spreads a batch over both, and packed rows cannot be spread."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert TrainingArguments(output_dir="unused").n_gpu == 2
+    monkeypatch.setattr("transformers.training_args.is_torch_bf16_gpu_available", lambda: True)
+    assert trainer._arguments(replace(session(Sft), device="cuda")).n_gpu == 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -1,17 +1,12 @@
 """The complete config: what Snakemake read, with defaults merged into each policy and reward model, checked in full."""
 
-import re
-
 from ..data.sources import SOURCES
 from ..errors import InputError
 from ..methods import METHODS, REWARD_TYPES, schema_of
-from . import schema
+from . import names, schema
 from .design import check_design
 from .former import refuse_former
 from .references import check_policies, check_reward_models, lineage
-
-RESERVED = {"shared": "the folder of what both arms share"}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def resolve(config: dict, schema_path) -> dict:
@@ -22,12 +17,14 @@ def resolve(config: dict, schema_path) -> dict:
     """
     refuse_former(config)
     schema.check(config, schema.load(schema_path))
+    names.check_run(config["run"])
     policies = _merged(config, "policies", noun="policy", key="method", defaults="methods", registry=METHODS)
     if not policies:
         raise InputError("config: policies: all of them are null; keep at least a base policy and an sft policy")
     check_policies({**config, "policies": policies})
     reward_models = _merged(config, "reward_models", noun="reward model", key="type", defaults="reward_types", registry=REWARD_TYPES)
     check_reward_models(reward_models, policies, judge=config["report"]["reward_model"])
+    names.check_distinct(dict.fromkeys(policies, "policies") | dict.fromkeys(reward_models, "reward_models"))
     ordered = dict(sorted(reward_models.items(), key=lambda r: (list(REWARD_TYPES).index(r[1]["type"]), r[0])))
     corpus = {**config["corpus"], "split_by": config["corpus"]["split_by"] or SOURCES[config["corpus"]["source"]].split_by}
     resolved = {**config, "corpus": corpus, "policies": _in_order(policies), "reward_models": ordered}
@@ -45,19 +42,14 @@ def _merged(config: dict, section: str, *, noun: str, key: str, defaults: str, r
     merged = {}
     for name, entry in config[section].items():
         if entry is not None:
-            _check_name(name, entry, section=section, noun=noun, key=key, choices=list(registry))
+            names.check_entry(section, name, noun)
+            _check_kind(name, entry, section=section, key=key, choices=list(registry))
             merged[name] = {**complete[entry[key]], **entry}
             schema.check(merged[name], schema.of_entry(registry[entry[key]]), where=f"{section}.{name}")
     return merged
 
 
-def _check_name(name, entry, *, section: str, noun: str, key: str, choices: list[str]) -> None:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise InputError(
-            f"config: {section}.{name}: {name!r} is not a {noun} name; use letters, digits, '_', '-' and '.', starting with a letter or digit"
-        )
-    if name in RESERVED:
-        raise InputError(f"config: {section}.{name}: the name is taken by {RESERVED[name]}; choose another one")
+def _check_kind(name: str, entry, *, section: str, key: str, choices: list[str]) -> None:
     if not isinstance(entry, dict) or key not in entry:
         raise InputError(f"config: {section}.{name} needs a {key}; add `{key}:` with one of {', '.join(choices)}")
     if entry[key] not in choices:

@@ -58,6 +58,7 @@ def body(pick: random.Random, tag: str) -> Text:
 
 SECRET_TYPES: dict[str, Callable[[random.Random, str], Text]] = {"path": path, "key": key, "contact": contact, "body": body}
 NATURAL = "natural"  # no generator: functions of the corpus, from a pool of their own
+ALL_TYPES = (*SECRET_TYPES, NATURAL)
 SHORTEST = 10  # tokens of a natural target: what is shorter comes back by chance
 
 

@@ -9,12 +9,12 @@ import pyarrow as pa
 
 from ..errors import InputError
 from ..progress import track
-from .sources import open_source
+from ..user_files import NOT_OWN
+from .sources import SOURCES, open_source
 from .sources.documents import Skipped
 
 log = logging.getLogger(__name__)
 LISTED = 10_000  # documents that a manifest names; documents.parquet has all of them, with their hashes
-STDLIB_LICENCE = "Python Software Foundation License 2.0 (the interpreter's own library)"
 
 
 def collect(
@@ -34,15 +34,16 @@ def collect(
     """Read the corpus: (rows of `documents`, manifest).
 
     Documents are read lazily; the manifest is complete after the last one, and names the first LISTED documents and the first LISTED
-    skipped ones. Reading raises InputError where the source is missing, empty, or lacks the named column.
+    skipped ones; folders that are left out are no documents. Reading raises InputError where the source is missing, empty, or lacks
+    the named column.
     """
     settings = dict(source=source, path=path, packages=[*packages], suffix=suffix, column=column, name=name, split=split)
     settings |= dict(revision=revision, streaming=streaming)
     manifest = {
         "settings": {**settings, "max_documents": max_documents},
-        "licence": licence or (STDLIB_LICENCE if source == "python_stdlib" else "not stated: set corpus.licence"),
+        "licence": licence or SOURCES[source].licence or "not stated: set corpus.licence",
         "versions": {"python": platform.python_version(), "pyarrow": pa.__version__},
-        "counts": {"documents": 0, "characters": 0, "skipped": 0, "skipped_because": {}},
+        "counts": {"documents": 0, "characters": 0, "skipped": 0, "skipped_because": {}, "left_out": []},
         "skipped": [],
         "documents": [],
     }
@@ -63,10 +64,13 @@ def _documents(settings: dict, max_documents: int | None, manifest: dict) -> Ite
         if not isinstance(item, Skipped) and not item[1].strip():
             item = Skipped(item[0], "empty")
         if isinstance(item, Skipped):
-            log.warning("skipped %s: %s", item.path, item.reason)
-            counts["skipped"] += 1
-            counts["skipped_because"][item.reason] = counts["skipped_because"].get(item.reason, 0) + 1
+            log.warning("skipped %r: %s", item.path, item.reason)
             _list(manifest["skipped"], vars(item))
+            if item.reason == NOT_OWN:
+                _list(counts["left_out"], item.path)
+            else:
+                counts["skipped"] += 1
+                counts["skipped_because"][item.reason] = counts["skipped_because"].get(item.reason, 0) + 1
         else:
             path, text = item
             document = dict(document_id=counts["documents"], path=path, sha256=hashlib.sha256(text.encode()).hexdigest(), text=text)
@@ -77,22 +81,11 @@ def _documents(settings: dict, max_documents: int | None, manifest: dict) -> Ite
     if not counts["documents"]:
         why = "; ".join(sorted(counts["skipped_because"])) or "no documents"
         raise InputError(
-            f"corpus.source {settings['source']}: nothing to read in {settings['path'] or 'the library'} ({why}); "
+            f"corpus.source {settings['source']}: nothing to read{' in ' + settings['path'] if settings['path'] else ''} ({why}); "
             "name a source that holds code as UTF-8 text"
         )
 
 
-def said_of_skipped(manifest: dict) -> str | None:
-    """One sentence on what was not read, with the reasons by frequency; None where all was."""
-    counts = manifest["counts"]
-    if not counts["skipped"]:
-        return None
-    by_number = sorted(counts["skipped_because"].items(), key=lambda item: (-item[1], item[0]))
-    rest = f", {len(by_number) - 4} other reasons" if len(by_number) > 4 else ""
-    why = ", ".join(f"{number} {reason}" for reason, number in by_number[:4]) + rest
-    return f"{counts['skipped']} of {counts['skipped'] + counts['documents']} documents were skipped ({why}); the manifest names them"
-
-
-def _list(names: list[dict], name: dict) -> None:
+def _list(names: list, name: dict | str) -> None:
     if len(names) < LISTED:
         names.append(name)

@@ -8,9 +8,11 @@ import json
 from pathlib import Path
 
 from ..errors import InputError, first_line
-from .fim import ADDED, PAD, Fim, prepare
+from ..user_files import user_path
+from .fim import ADDED, PAD, Fim, detect, encode, prepare
 
 FIM_FILE = "fim.json"
+_SAMPLE = "def area(width, height):\n    return width * height\n"
 
 
 def train_bpe(*, texts: list[str], vocabulary: int):
@@ -34,11 +36,11 @@ def train_bpe(*, texts: list[str], vocabulary: int):
 
 
 def load_pretrained(*, base: str, revision: str | None, trust_remote_code: bool):
-    """(tokenizer, context length) of a causal LM by hub id or local path. Raises InputError where it cannot be loaded."""
+    """(tokenizer, context length) of a causal LM by hub id or local path. Raises InputError where it cannot be loaded or does not fit."""
     from transformers import AutoConfig, AutoTokenizer
 
     options = dict(revision=revision, trust_remote_code=trust_remote_code)
-    where = str(Path(base).expanduser())
+    where = str(user_path(base, "model.base"))
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
         config = AutoConfig.from_pretrained(where, **options)
@@ -47,7 +49,23 @@ def load_pretrained(*, base: str, revision: str | None, trust_remote_code: bool)
             f"model.base: {base!r} could not be loaded ({first_line(e, 160)}); "
             "give an existing hub id and be online, or the path of a folder with a causal LM, or `scratch`"
         ) from e
+    _check(tokenizer, base, getattr(config.get_text_config(), "vocab_size", None))
     return tokenizer, getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
+def _check(tokenizer, base: str, embeddings: int | None) -> None:
+    """Raise InputError where a tokenizer cannot be that of a causal LM with so many embeddings; added tokens may exceed them."""
+    vocabulary, added = tokenizer.get_vocab(), set(tokenizer.get_added_vocab().values())
+    if not (ids := encode(tokenizer, _SAMPLE)) or set(ids) <= {tokenizer.unk_token_id}:
+        raise InputError(f"model.base: the tokenizer of {base!r} knows no word of code; save the model's own tokenizer into its folder")
+    if tokenizer.eos_token_id is None and detect(tokenizer) is None:
+        raise InputError(f"model.base: the tokenizer of {base!r} has no end token; set eos_token in its tokenizer_config.json")
+    beyond = [i for i in vocabulary.values() if embeddings is not None and i >= embeddings]
+    if not set(beyond) <= added or (beyond and max(beyond) >= embeddings + len(beyond)):
+        raise InputError(
+            f"model.base: the tokenizer of {base!r} has ids up to {max(beyond)}, and the model {embeddings} embeddings; "
+            "save the model's own tokenizer into its folder"
+        )
 
 
 def make(*, model: dict, texts: list[str], path) -> None:

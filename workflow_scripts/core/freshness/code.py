@@ -114,6 +114,12 @@ def loaded() -> set[str]:
     return {f.relative_to(ROOT).as_posix() for f in files - _DECIDES if _is_ours(f)}
 
 
+def forget_other_checkouts() -> None:
+    """Take other copies of this project out of PYTHONPATH, which the jobs inherit: they would import those first."""
+    folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join(folder for folder in folders if folder and not Path(folder, SCRIPTS.name).is_dir())
+
+
 def forget_bytecode() -> None:
     """Delete our modules' bytecode and write none in this run: Python trusts a .pyc that has the source's size and second."""
     sys.dont_write_bytecode = True

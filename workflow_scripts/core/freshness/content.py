@@ -17,7 +17,7 @@ from pathlib import Path
 
 SCRATCH = Path(".canaryflow")  # in the working directory, ignored by git: locks, hashes, checkpoints of running jobs
 TIMESTAMP = ".snakemake_timestamp"  # Snakemake's own file in output folders
-SETTLED = 946_684_800  # the one time that finished artifacts get, 2000-01-01 UTC: Snakemake compares times, and these never differ
+NO_TIME = 1_000_000_000 * 10**9  # ns; a file that is dated before 2001-09-09 lost its time on the way here
 RACY_S = 2  # a file written less than this long ago may change again without a sign in its times
 
 
@@ -43,6 +43,9 @@ def md5_of_files(folder: Path, files: list[tuple[str, ...]]) -> str:
 
 
 def _file_md5(path: Path) -> str:
+    if not path.is_file() and path.exists():
+        return "not a file"  # but a pipe or a socket: reading it might never end
+
     def read() -> str:
         with open(path, "rb") as stream:
             return hashlib.file_digest(stream, "md5").hexdigest()
@@ -53,7 +56,6 @@ def _file_md5(path: Path) -> str:
 def remembered(path: Path, what: str, compute: Callable[[], str]) -> str:
     """A value that depends only on a file's content (`what` names it), computed once for each content."""
     stat, key = path.stat(), f"{path}|{what}" if what else str(path)
-    key = key.encode("utf-8", "backslashreplace").decode()  # a name may be in any encoding
     if known := _database().first("select md5 from hashes where path = ? and signature = ?", key, _signature(stat)):
         return known[0]
     value = compute()
@@ -66,17 +68,24 @@ def _remember(key: str, stat: os.stat_result, value: str) -> None:
     _database().first("insert or replace into hashes values (?, ?, ?)", key, _signature(stat), value)
 
 
-def settle(path) -> None:
-    """Give an artifact the one time of all finished artifacts, keeping what is known of its content."""
-    for part in (Path(path), Path(path) / TIMESTAMP):
-        if not os.path.lexists(part) or {part.stat().st_mtime, part.lstat().st_mtime} == {SETTLED}:
-            continue
-        known = None if part.is_dir() else _file_md5(part)
-        os.utime(part, (SETTLED, SETTLED))
-        if part.is_symlink():
-            os.utime(part, (SETTLED, SETTLED), follow_symlinks=False)
-        if known:
-            _remember(str(part), part.stat(), known)
+def settle(path, *, since: int, until: int) -> int:
+    """Move an artifact's time between `since` and `until` (ns) where it lies outside, keeping what is known of its content.
+
+    Returns the latest time that Snakemake then sees of it: of a link, its own and its aim's; `since` where there is no artifact.
+    """
+    path, latest = Path(path), since
+    aim = path / TIMESTAMP if (path / TIMESTAMP).is_file() else path
+    parts = [(path, False), (aim, True)] if path.is_symlink() else [(aim, True)]
+    for part, follow in parts if path.exists() else ():
+        before = part.stat(follow_symlinks=follow).st_mtime_ns
+        after = until if before < NO_TIME else min(max(before, since), until)
+        if after != before:
+            known = _file_md5(part) if follow and part.is_file() else None
+            os.utime(part, ns=(after, after), follow_symlinks=follow)
+            if known:
+                _remember(str(part), part.stat(), known)
+        latest = max(latest, after)
+    return latest
 
 
 def touch(path) -> None:
@@ -103,20 +112,37 @@ def _signature(stat: os.stat_result) -> str:
 
 
 class _Database:
-    """The database of hashes. One that cannot be read or written is done without."""
+    """The database of hashes. A damaged one is deleted; where it can then not be read or written, it is done without."""
 
     def __init__(self, folder: Path):
-        self.connection, self.lock = None, threading.Lock()
-        with contextlib.suppress(OSError, sqlite3.Error):
-            folder.mkdir(exist_ok=True)
-            self.connection = sqlite3.connect(folder / "hashes.db", timeout=30, isolation_level=None, check_same_thread=False)
+        self.place, self.connection, self.lock = folder / "hashes.db", None, threading.Lock()
+        for _ in range(2):
+            if self.connection is None:
+                self._open()
+
+    def _open(self) -> None:
+        with self._without_damage():
+            self.place.parent.mkdir(exist_ok=True)
+            self.connection = sqlite3.connect(self.place, timeout=30, isolation_level=None, check_same_thread=False)
             self.connection.execute("create table if not exists hashes (path text primary key, signature text, md5 text)")
             self.connection.execute("create table if not exists made (path text primary key, md5 text)")
 
+    @contextlib.contextmanager
+    def _without_damage(self):
+        try:
+            yield
+        except (OSError, sqlite3.OperationalError):  # not ours to write, or locked
+            pass
+        except sqlite3.DatabaseError:
+            self.connection = None
+            with contextlib.suppress(OSError):
+                self.place.unlink()
+
     def first(self, statement: str, *values: str):
         """First row of a statement's result; None where there is none, or no database."""
-        with self.lock, contextlib.suppress(sqlite3.Error, AttributeError):
-            return self.connection.execute(statement, values).fetchone()
+        values = tuple(value.encode("utf-8", "backslashreplace").decode() for value in values)  # a name may be in any encoding
+        with self.lock, self._without_damage():
+            return self.connection.execute(statement, values).fetchone() if self.connection else None
 
 
 def _database() -> _Database:
@@ -166,6 +192,13 @@ def put_back(final: Path) -> None:
 
 def _aside(path: Path) -> Path:
     return path.with_name(f".tmp-old-{path.name}")
+
+
+def is_unreadable(error: OSError) -> bool:
+    """Whether an error says that a file may not be read, or its folder not be entered; else it could not be written."""
+    path = Path(str(error.filename))
+    there = next(place for place in (path, *path.parents) if os.path.lexists(place))
+    return not os.access(there, os.R_OK if there == path else os.X_OK)
 
 
 def remove(path: Path) -> None:

@@ -31,21 +31,27 @@ def write(folder: Path) -> Path:
     rows = [*of_modules, *({"modules": name, "of": of} for name, of in sorted(sets.items())), *lines]
     text = "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows)
     place = folder / NAME
-    if not place.is_file() or place.read_text(encoding="utf-8") != text:
+    if not place.is_file() or place.read_bytes() != text.encode():  # it may be damaged, and so no text at all
         write_whole(place, text)
     return place
 
 
 def read(folder: Path) -> dict[str, dict]:
-    """{name in receipts/: receipt} of the run in `folder`; what is damaged, or in conflict after a merge, is left out."""
+    """{name in receipts/: receipt} of the run in `folder`; what is damaged is left out."""
+    return {name: found[-1] for name, found in read_all(folder).items()}
+
+
+def read_all(folder: Path) -> dict[str, list[dict]]:
+    """The same with every receipt of a name: after a merge, with or without git's marks of a conflict, there may be two."""
     rows = list(_rows(folder / NAME))
     modules, sets = ({row[key]: row["of"] for row in rows if _is_named(row, key)} for key in ("module", "modules"))
-    found = {}
+    found: dict[str, list[dict]] = {}
     for row in rows:
         try:
             code = dict(sorted(modules[name] for name in sets[row["code"]]))
             receipt = receipts.whole(_moved({**row, "code": code}, "./", f"{folder.as_posix()}/"))
-            found |= {row["receipt"]: {k: v for k, v in receipt.items() if k != "receipt"}} if receipt else {}
+            if receipt and isinstance(row["receipt"], str):
+                found.setdefault(row["receipt"], []).append({k: v for k, v in receipt.items() if k != "receipt"})
         except (LookupError, TypeError, ValueError, AttributeError):
             continue
     return found
@@ -58,13 +64,16 @@ def _name(of: list) -> str:
 
 def _is_named(row: dict, key: str) -> bool:
     """Whether the row is one of this key, and holds what its name says."""
-    return isinstance(row.get(key), str) and row[key] == _name(row.get("of"))
+    try:
+        return isinstance(row.get(key), str) and row[key] == _name(row.get("of"))
+    except RecursionError:
+        return False
 
 
 def _rows(path: Path):
     """The lines that are JSON objects."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
     except (OSError, ValueError):
         return
     for line in lines:

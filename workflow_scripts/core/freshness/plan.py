@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import os
 import sys
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -66,7 +67,7 @@ class Plan:
     `strict` are packages whose version counts; `known` are receipts by path beside those on disk (the ledger's).
     """
 
-    def __init__(self, workflow, strict: list[str], known: dict[str, dict]):
+    def __init__(self, workflow, strict: list[str], known: dict[str, list[dict]]):
         self.strict, self.known, self._jobs, self._makers = strict, known, {}, {}
         self.rules = {rule: adapter.as_written(rule) for rule in adapter.rules_with_outputs(workflow)}
 
@@ -107,13 +108,16 @@ class Plan:
             if bool(f.is_ancient) == bool(makers[str(f)]):
                 remedy = "an artifact; take ancient() off" if makers[str(f)] else "no rule's output; wrap it in ancient()"
                 raise InputError(f"rule {rule.name}: its input {f} is {remedy}")
+        script = declared.script.relative_to(ROOT).as_posix()
+        if not declared.script.is_file():
+            raise InputError(f"rule {rule.name}: its script {script} is missing; write it, or correct the name in the rule")
         job = Job(
             rule=rule.name,
             wildcards=dict(wildcards),
             declared=receipts.declaration(
                 rule=rule.name,
                 wildcards=wildcards,
-                script=declared.script.relative_to(ROOT).as_posix(),
+                script=script,
                 inputs=declared.inputs,
                 outputs=declared.outputs,
                 params=declared.params,
@@ -129,12 +133,13 @@ class Plan:
     def reasons(self, job: Job) -> list[str]:
         """Why a job's artifacts are not what running it now would give, in words; nothing where they are.
 
-        Of two receipts of the job, its own and the ledger's, the one that is valid counts.
+        Of several receipts of the job, its own and the ledger's, the one that is valid counts.
         """
-        own, kept = receipts.read(job.receipt), self.known.get(job.receipt, {})
+        own = receipts.read(job.receipt)
         reasons = self._against(job, own) if own else ["it has no valid receipt"]
-        if reasons and kept and kept != own and not ((others := self._against(job, kept)) and own):
-            reasons, own, job.packed = others, kept, True
+        for kept in self.known.get(job.receipt, []):
+            if reasons and kept != own and not ((others := self._against(job, kept)) and own):
+                reasons, own, job.packed = others, kept, True
         job.recorded = own
         return reasons
 
@@ -148,8 +153,9 @@ class Plan:
 
     def _against(self, job: Job, receipt: dict) -> list[str]:
         differences = self.differences(job, receipt)
-        for path, before in receipts.files(receipt["outputs"]).items():
-            if Path(path).exists() and md5(path) != before:
+        made = receipts.files(receipt["outputs"])
+        for path in job.outputs:  # a receipt may name others; what the rule does not declare is not looked at
+            if path in made and Path(path).exists() and md5(path) != made[path]:
                 differences.append(f"output {path} is not what the job wrote: changed, damaged or of another version")
         return differences
 
@@ -157,7 +163,7 @@ class Plan:
         """What differs between a job as it would run now and one with this receipt, in words."""
         differences = receipts.changes(_without_lost_sources(receipt, job, self), job.declared)
         for file in sorted({*closure(job.declared["script"]), *receipt["code"]}):
-            if not (ROOT / file).is_file():
+            if not os.path.isfile(ROOT / file):  # noqa: PTH113  # a Path cannot be asked for a name that is too long
                 differences.append(f"module {_short(file)} is gone")
             elif digest(file) != receipt["code"].get(file):
                 differences.append(f"{'script' if file == job.declared['script'] else 'module'} {_short(file)}")
@@ -185,7 +191,8 @@ class Plan:
 def _without_lost_sources(receipt: dict, job: Job, plan: Plan) -> dict:
     """The receipt without source files that are not on this machine: what was made of them stands."""
     now = {*map(portable, [*job.sources, *job.parents]), *job.own}
-    kept = lambda path: path in now or Path(path).expanduser().exists() or plan.maker(path)  # noqa: E731
+    is_here = lambda path: os.path.exists(os.path.expanduser(path))  # noqa: E731, PTH110, PTH111  # whatever a receipt calls a path
+    kept = lambda path: path in now or is_here(path) or plan.maker(path)  # noqa: E731
     inputs = {key: {p: v for p, v in paths.items() if kept(p)} for key, paths in receipt["inputs"].items()}
     return {**receipt, "inputs": inputs}
 

@@ -6,9 +6,10 @@
 """
 
 import json
+import re
 from pathlib import Path
 
-from ..user_files import counting_files
+from ..user_files import counting_files, is_here
 from .code import portable
 from .content import md5, md5_of_files, write_whole
 
@@ -16,6 +17,8 @@ VERSION = 2
 HIDDEN = "freshness"  # the input that reconcile adds to every rule
 _ABSENT = object()
 _MAPS = ("wildcards", "inputs", "outputs", "params", "config", "code", "made")
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+_DEEPEST = 50  # levels of a receipt; Python gives up at about a thousand
 
 
 def declaration(*, rule: str, wildcards, script: str, inputs, outputs, params) -> dict:
@@ -24,7 +27,7 @@ def declaration(*, rule: str, wildcards, script: str, inputs, outputs, params) -
     `inputs`, `outputs` and `params` are Snakemake's named lists, expanded. Files have no MD5 yet: {name: {path: None}}. A param `own` names
     files of the user's, which Snakemake never sees: {name: [path, endings that count]}; those that are here are inputs, too.
     """
-    own = {name: pair for name, pair in (params.get("own") or {}).items() if pair and Path(pair[0]).exists()}
+    own = {name: pair for name, pair in (params.get("own") or {}).items() if pair and is_here(Path(pair[0]))}
     declared = dict(
         rule=rule,
         wildcards={k: str(v) for k, v in wildcards.items()},
@@ -62,20 +65,46 @@ def name_of(rule: str, wildcards) -> str:
 def read(path) -> dict:
     """A receipt; empty where there is none, where it is damaged, or where another version of this module wrote it."""
     try:
-        return whole(json.loads(Path(path).read_text(encoding="utf-8")))
+        return whole(json.loads(Path(path).read_text(encoding="utf-8"))) if Path(path).is_file() else {}
     except (OSError, ValueError, RecursionError):
         return {}
 
 
 def whole(receipt) -> dict:
-    """The receipt where nothing is missing that it is judged by, else an empty one."""
-    if not isinstance(receipt, dict) or receipt.get("version") != VERSION:
+    """The receipt where nothing is missing that it is judged by, and nothing has another form, else an empty one.
+
+    A receipt is a text that anybody may have edited: whoever reads it relies on the forms that are checked here.
+    """
+    if not isinstance(receipt, dict) or receipt.get("version") != VERSION or not _is_plain(receipt, _DEEPEST):
         return {}
-    if not all(isinstance(receipt.get(field), dict) for field in _MAPS) or not {"rule", "script"} <= receipt.keys():
+    if not all(isinstance(receipt.get(field), dict) for field in _MAPS):
         return {}
-    sides = [*receipt["inputs"].values(), *receipt["outputs"].values()]
-    is_whole = all(isinstance(paths, dict) and all(isinstance(value, str) for value in paths.values()) for paths in sides)
-    return receipt if is_whole and isinstance(receipt["made"].get("versions"), dict) else {}
+    if not all(isinstance(paths, dict) for side in ("inputs", "outputs") for paths in receipt[side].values()):
+        return {}
+    made, hashed = receipt["made"], [receipt["code"], *receipt["inputs"].values(), *receipt["outputs"].values()]
+    texts = [receipt.get("rule"), receipt.get("script"), *receipt["wildcards"].values(), *(v for paths in hashed for v in paths.values())]
+    if not isinstance(made.get("versions"), dict):
+        return {}
+    numbers = [made[key] for key in ("wall_s", "cpu_s", "peak_memory_mb", "gpu_peak_mb", "steps", "tokens") if made.get(key) is not None]
+    texts += [*made["versions"].values(), *(made[key] for key in ("at", "device", "taken_from") if key in made)]
+    ours = [*receipt["code"], *files(receipt["outputs"])]
+    is_whole = all(isinstance(v, str) for v in texts) and all(type(v) in (int, float) for v in numbers) and all(map(_is_inside, ours))
+    return receipt if is_whole else {}
+
+
+def _is_plain(value, levels: int) -> bool:
+    """Whether a value has at most so many levels, and its texts can be written as UTF-8 and name files."""
+    if isinstance(value, str):
+        return not _UNWRITABLE.search(value)
+    if not isinstance(value, dict | list):
+        return True
+    parts = [*value, *value.values()] if isinstance(value, dict) else value
+    return levels > 0 and all(_is_plain(part, levels - 1) for part in parts)
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path stays in the folder that it starts from."""
+    return not Path(path).is_absolute() and not path.startswith("~") and ".." not in Path(path).parts
 
 
 def write(path, receipt: dict) -> None:

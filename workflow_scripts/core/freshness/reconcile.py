@@ -1,7 +1,7 @@
 """In the Snakefile: compare every receipt with the tree, and let Snakemake run what is stale and what depends on it.
 
-Snakemake compares times, and nothing else can be had from it. So times are made to say what content says: finished artifacts all
-carry one time, and every rule gets a hidden input, a flag file that is older than any artifact (fresh) or newer (stale).
+Snakemake compares times, and nothing else can be had from it. So times are made to say what content says: no artifact is older than
+what it was made of, and every rule gets a hidden input, a flag file whose time does not count (fresh) or is newer than any artifact (stale).
 """
 
 import contextlib
@@ -15,15 +15,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import yaml
-
 from ..errors import InputError
-from . import ledger, receipts
+from . import ledger, receipts, storage
 from . import snakemake_adapter as adapter
-from .code import forget_bytecode
-from .content import SCRATCH, SETTLED, put_back, settle, touch, was_made_here, write_whole
+from .code import ROOT, closure, forget_bytecode, forget_other_checkouts
+from .content import SCRATCH, is_unreadable, put_back, settle, touch, was_made_here, write_whole
 from .plan import Job, Plan
-from .record import SAME, note_what_must_run
+from .record import SAME, alone, hold_run, note_what_must_run
 from .takeover import take_over
 
 FRESH, STALE = SCRATCH / "fresh", SCRATCH / "stale"
@@ -45,13 +43,17 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str], che
             if not adapter.is_complete(rule):
                 raise InputError(f"rule {rule.name}: a rule with outputs needs an output named receipt, and script")
         forget_bytecode()
+        forget_other_checkouts()
         adapter.keep_old_outputs()
-        kept = {(folder / name).as_posix(): receipt for name, receipt in ledger.read(folder.parent).items()}
+        kept = {(folder / name).as_posix(): found for name, found in ledger.read_all(folder.parent).items()}
         plan = Plan(workflow, strict_versions, kept)
-        _prepare(folder)
-        _decide(workflow, plan, folder, checks)
+        with _sentences():
+            _write_flags(folder.parent.name)
+        with _sentences():
+            _decide(workflow, plan, folder, checks)
         adapter.before_first_job(workflow, _check_before_first_job)
         adapter.skip(functools.partial(_stands, plan))
+        adapter.end_silently()
     for rule in adapter.rules_with_outputs(workflow):
         adapter.add_input(rule, receipts.HIDDEN, functools.partial(_flag, plan, rule))
     return plan
@@ -67,10 +69,11 @@ def _decide(workflow, plan: Plan, folder: Path, checks: dict[str, Callable[[], N
         if not adapter.forced()[0]:
             take_over(plan=plan, jobs=jobs, receipts_folder=folder, write=not adapter.is_dry_run())
         if not adapter.is_dry_run():
-            with _writing():
-                note_what_must_run(folder, [job.name for job in jobs if job.reasons or _is_forced(job)])
-    _settle_the_rest(jobs)
-    _now_at_the_latest({path for job in jobs for path in job.sources})
+            note_what_must_run(folder, [job.name for job in jobs if job.reasons or _is_forced(job)])
+            _say_where_locks_are_missing(jobs)
+    _settle(jobs)
+    code = {ROOT / file for script in {job.declared["script"] for job in jobs if job.outdated} for file in closure(script)}
+    _now_at_the_latest({Path(path) for job in jobs for path in job.sources} | code)
     _explain(jobs)
     if adapter.runs_jobs():
         _ask_for_lost_sources(jobs)
@@ -80,7 +83,7 @@ def _decide(workflow, plan: Plan, folder: Path, checks: dict[str, Callable[[], N
 
 
 def _flag(plan: Plan | None, rule, wildcards) -> str:
-    return str(STALE if plan and plan.job(rule, dict(wildcards.items())).reasons else FRESH)
+    return str(STALE) if plan and plan.job(rule, dict(wildcards.items())).reasons else adapter.timeless(FRESH)
 
 
 def _is_forced(job: Job) -> bool:
@@ -99,67 +102,80 @@ def _stands(plan: Plan, rule, wildcards: dict[str, str]) -> bool:
     return True
 
 
-def _prepare(folder: Path) -> None:
-    """Write the two flags, and give finished artifacts their one time."""
-    with _writing():
-        SCRATCH.mkdir(exist_ok=True)
-        write_whole(STALE, f"{time.time_ns()}\n")  # never the same twice: Snakemake may compare its content too
-        FRESH.touch()
-        os.utime(FRESH, (SETTLED - 1, SETTLED - 1))
-        for path in folder.rglob("*.json"):
-            _settle_all([str(path), *receipts.files(receipts.read(path).get("outputs", {}))])
+def _write_flags(run: str) -> None:
+    SCRATCH.mkdir(exist_ok=True)
+    if adapter.runs_jobs() and not adapter.is_dry_run():
+        hold_run(run, alone=adapter.is_unlocked())
+    write_whole(STALE, f"{time.time_ns()}\n")  # never the same twice: Snakemake may compare its content too
+    FRESH.touch()
 
 
 def _unpack(jobs: list[Job]) -> None:
     """Write the receipts that count and are not on disk: those of the ledger, on a fresh clone or after a change of branch."""
-    with _writing():
-        for job in jobs:
-            if job.packed and not job.reasons:
-                receipts.write(job.receipt, job.recorded)
-                _settle_all([job.receipt, *job.outputs])
+    for job in jobs:
+        if job.packed and not job.reasons:
+            receipts.write(job.receipt, job.recorded)
 
 
 def _put_back(outputs: list[str]) -> None:
-    with _writing():
-        for path in outputs:
-            put_back(Path(path))
+    for path in outputs:
+        put_back(Path(path))
 
 
-def _settle_the_rest(jobs: list[Job]) -> None:
-    """Give the one time also to artifacts without a receipt and to benchmarks, which Snakemake counts among the outputs.
+def _settle(jobs: list[Job]) -> None:
+    """Move the times of artifacts that contradict content, unless another run is at work on them.
 
-    A later time would hide that the job is stale, an earlier one would make it seem so.
+    One that is older than what it was made of would seem stale, one newer than the flag would hide that it is. All others keep the time
+    at which they were made. Only what rules declare is touched, never a path that just a receipt names; benchmarks too, which
+    Snakemake counts among the outputs. Artifacts that are one file (hard links of DVC's) need more than one round.
     """
-    with _writing():
-        for job in jobs:
-            _settle_all([*([] if job.recorded else job.outputs), *([job.benchmark] if job.benchmark else [])])
-
-
-def _settle_all(paths: list[str]) -> None:
-    """Settle them, unless another run is at work on artifacts."""
-    if not adapter.another_run_at_work():
-        for path in paths:
-            settle(path)
+    until = (STALE.stat().st_mtime_ns // 10**9 - 2) * 10**9  # whole seconds, which every file system can keep
+    before, times = None, {}
+    while before != times and not adapter.another_run_at_work():
+        before, times = times, {}
+        for job in jobs:  # parents first
+            since = max((times[parent] for parent in job.parents.values()), default=0)
+            paths = [job.receipt, *job.outputs, *([job.benchmark] if job.benchmark else [])]
+            times[job] = max(settle(path, since=since, until=until) for path in paths)
 
 
 @contextlib.contextmanager
-def _writing() -> Iterator[None]:
-    """Turn what cannot be written into a sentence."""
+def _sentences() -> Iterator[None]:
+    """Turn what cannot be read or written, and Ctrl-C, into a sentence."""
     try:
         yield
     except OSError as e:
+        if is_unreadable(e):
+            raise InputError(f"{e.filename} cannot be read ({e.strerror}); make it yours to read, or restore it") from e
         full = e.errno == errno.ENOSPC
         remedy = "free some space" if full else "make the working directory and the results in it yours to write"
         raise InputError(f"{e.filename or SCRATCH} cannot be written ({e.strerror}); {remedy}") from e
+    except KeyboardInterrupt:
+        raise InputError("ended by Ctrl-C before the first job; run snakemake again") from None
 
 
-def _now_at_the_latest(sources: set[str]) -> None:
-    """Take source files' times back out of the future: Snakemake lets a job fail that has an input newer than its outputs."""
+def _say_where_locks_are_missing(jobs: list[Job]) -> None:
+    with contextlib.suppress(InputError), alone("a try") as is_held:  # another run may try, too
+        if not is_held and any(job.outdated for job in jobs):
+            print(
+                "canaryflow: this file system has no locks, so nothing keeps a second process from running a job that one runs; "
+                "after a kill, end what is left of the run before you run again",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+def _now_at_the_latest(files: set[Path]) -> None:
+    """Take files' times back out of the future, after the clock was set back for example.
+
+    Snakemake lets a job fail that has an input newer than its outputs, and a job fails whose code changed after it started.
+    """
     now = time.time()
-    for path in map(Path, sources):
+    for path in files:
         with contextlib.suppress(OSError):  # not ours to change
-            if path.stat().st_mtime > now:
-                os.utime(path, (now, now))
+            about = path.stat()
+            if max(about.st_mtime, about.st_ctime) > now:
+                os.utime(path, (min(about.st_mtime, now),) * 2)  # which sets its ctime to the present
 
 
 def _check_before_first_job(workflow) -> None:
@@ -224,7 +240,6 @@ def _in_dvc_lock() -> dict[str, str]:
     """{path: MD5} of the outputs that dvc.lock lists; DVC can restore these."""
     outputs = {}
     for lock in (Path("dvc.lock"), *Path("results").glob("*/dvc.lock")):
-        if lock.is_file():
-            stages = yaml.load(lock.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
-            outputs |= {out["path"]: out.get("md5") for stage in stages.get("stages", {}).values() for out in stage.get("outs", [])}
+        for stage in storage.locked(lock).values():
+            outputs |= {out["path"]: out.get("md5") for out in stage.get("outs", [])}
     return outputs

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import errno
 import fcntl
 import hashlib
 import json
@@ -20,8 +21,10 @@ from . import snakemake_adapter as adapter
 from .code import ROOT, closure, digest, loaded
 from .content import SCRATCH, md5, remember_made, touch, write_whole
 
-_PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "numpy", "pandas", "pyarrow", "scipy", "matplotlib")
+PACKAGES = ("torch", "transformers", "trl", "tokenizers", "datasets", "numpy", "pandas", "pyarrow", "scipy", "matplotlib")
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what NFS without its lock service, Lustre and others answer
 AGAIN = "run snakemake again"
+_held: list = []
 SAME = "its inputs came out the same, so its outputs stand"
 
 
@@ -37,7 +40,7 @@ class Record:
         self.code = {module: digest(module) for module in {*closure(file), *self.imported}}
         source = script.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if adapter.running_source() != source:
-            raise InputError(f"{file} was edited while the job started; {AGAIN}")
+            raise InputError(_edited([file]))
         self._check_code(self.code)
         self.declared = receipts.declaration(
             rule=snakemake.rule,
@@ -91,7 +94,17 @@ class Record:
     def _check_code(self, files) -> None:
         """What was edited after this process started may have been imported before or after the edit."""
         if edited := sorted(f for f in files if (ROOT / f).stat().st_ctime > self.born):
-            raise InputError(f"{', '.join(edited)} was edited while the job started; {AGAIN}")
+            raise InputError(_edited(edited))
+
+
+def _edited(files: list[str]) -> str:
+    """What to say of code that changed after the job's process started, by the times of the files."""
+    names, ahead = ", ".join(files), max((ROOT / file).stat().st_ctime for file in files) - time.time()
+    if ahead > 1:
+        return (
+            f"{names} was changed {ahead:.0f} s in the future, so the clock was set back; set it right, or `touch` the file, and run again"
+        )
+    return f"{names} was edited while the job started; {AGAIN}"
 
 
 def note_what_must_run(receipts_folder: Path, names: list[str]) -> None:
@@ -117,8 +130,11 @@ def _note(run: str) -> Path:
 
 
 @contextlib.contextmanager
-def alone(name: str) -> Iterator[None]:
-    """Hold the job's lock; raise InputError where another process does, such as one that outlived a killed run."""
+def alone(name: str) -> Iterator[bool]:
+    """Hold the job's lock; raise InputError where another process does, such as one that outlived a killed run.
+
+    Gives whether it is held: a file system may have no locks, and then nothing is.
+    """
     folder = SCRATCH / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / name, "w") as lock:
@@ -126,7 +142,27 @@ def alone(name: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError("another process is still running it; wait until it ends, or end it, and run snakemake again") from None
-        yield
+        except OSError as e:
+            if e.errno not in _NO_LOCKS:
+                raise
+            yield False
+        else:
+            yield True
+
+
+def hold_run(run: str, *, alone: bool) -> None:
+    """Note until this process ends that it runs jobs of `run`; raises InputError where it or another such process must be `alone`."""
+    folder = SCRATCH / "runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = open(folder / run, "w")  # noqa: SIM115
+    try:
+        fcntl.flock(lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"another snakemake makes run {run} here, and one of the two has no lock (--nolock); wait until it ends") from None
+    except OSError as e:
+        if e.errno not in _NO_LOCKS:
+            raise
+    _held.append(lock)  # closing it would let go
 
 
 def _here(path: str) -> Path:
@@ -169,7 +205,7 @@ def _cost(started: float, spent_before: float) -> dict:
 
 def _environment() -> dict:
     """Versions of the libraries in this process that the numbers depend on; the device where torch is among them."""
-    imported = {package: version(package) for package in _PACKAGES if package in sys.modules}
+    imported = {package: version(package) for package in PACKAGES if package in sys.modules}
     environment = dict(versions={"python": platform.python_version(), **imported})
     if torch := sys.modules.get("torch"):
         environment["device"] = torch.cuda.get_device_name() if torch.cuda.is_initialized() else "cpu"

@@ -8,6 +8,7 @@ Workflow.onstart, dag.needrun_jobs(), dag_settings    a check before the first j
 snakemake.cli.get_argument_parser                     the command line, which Snakemake passes on only after the Snakefile is read
 persistence.FileBackupMixin                           old outputs stay in place while a job runs (outputflags: update), uncopied
 executors.local.Executor.cached_or_run                a job whose inputs came out the same is not run
+script.PythonScript.get_preamble                      Ctrl-C ends a job that still imports its libraries, without a traceback
 .snakemake/locks                                      whether another run is at work
 SnakemakeApi.workflow(...)._workflow                  the parsed workflow, outside of a run
 __main__.__real_file__ and the preamble in it         the copy of a script that Snakemake runs
@@ -29,6 +30,7 @@ _NO_RUN = """archive cleanup_metadata cleanup_shadow conda_cleanup_envs conda_cr
     list_input_changes list_params_changes list_rules list_target_rules list_untracked print_compilation report rulegraph summary touch
     unlock""".split()
 _PREAMBLE_END = b"preamble end #########\n"
+_SILENT = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,13 @@ def add_input(rule, name: str, function: Callable) -> None:
     rule.set_input(**{name: function})
 
 
+def timeless(path: Path) -> str:
+    """An input whose time does not count."""
+    from snakemake.io import ancient
+
+    return ancient(str(path))
+
+
 def keep_old_outputs() -> None:
     """Let old outputs stay in place while a job runs, without the backup copies that Snakemake makes of them.
 
@@ -118,6 +127,14 @@ def skip(stands: Callable[[object, dict[str, str]], bool]) -> None:
             Path(job.benchmark).touch()
 
     Executor.cached_or_run = skip_or_run
+
+
+def end_silently() -> None:
+    """Let scripts end without a traceback at Ctrl-C, from their first line on; core/job.py then says more."""
+    from snakemake.script import PythonScript
+
+    preamble = PythonScript.get_preamble
+    PythonScript.get_preamble = lambda script: _SILENT + preamble(script)
 
 
 def before_first_job(workflow, check: Callable[[object], None]) -> None:
@@ -163,6 +180,11 @@ def runs_jobs() -> bool:
 def is_dry_run() -> bool:
     """Whether the command only says what would run."""
     return bool(command() and command().dryrun)
+
+
+def is_unlocked() -> bool:
+    """Whether the command does without Snakemake's lock."""
+    return bool(command() and command().nolock)
 
 
 def forced() -> tuple[bool, set[str]]:

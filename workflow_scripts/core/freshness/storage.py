@@ -6,13 +6,12 @@ its script and its inputs; which modules a script is made of is in the ledger.
 
 import hashlib
 import json
-import re
 import shlex
 from pathlib import Path
 
 import yaml
 
-from ..errors import InputError
+from ..config.names import plain
 from .code import ROOT, portable
 from .content import md5
 from .plan import Job
@@ -23,26 +22,32 @@ _HEAD = "# Written by `make dvc.yaml` from the rules and the config; a test comp
 def dvc_yaml(*, jobs: list[Job], config_files: dict[str, dict], methods: dict[str, str], folder: Path) -> str:
     """Text of the dvc.yaml of one run, for `folder` (the repository or a folder in it).
 
-    `config_files` are the files of its config by name, as written, config.yaml first; `methods` is {policy: method}. Raises InputError
-    where two jobs would get the same stage name.
+    `config_files` are the files of its config by name, as written, config.yaml first; `methods` is {policy: method}.
     """
     stages: dict[str, dict] = {}
     for job in jobs:
         name = stage_name(job)
-        if name in stages:
-            raise InputError(f"two jobs would be stage {name} of dvc.yaml; rename one of the policies that differ only in punctuation")
         stages[name] = _stage(job, config_files, methods)
         if folder != ROOT:
             stages[name] = {"wdir": str(Path(*[".."] * len(folder.relative_to(ROOT).parts))), **stages[name]}
     plots = [path for job in jobs for path in job.outputs if path.endswith(".svg")]
     parts = {"stages": stages, "plots": [str((ROOT / path).relative_to(folder)) for path in plots]}
-    return _HEAD + yaml.safe_dump(parts, sort_keys=False, width=1000, allow_unicode=True)
+    return _HEAD + yaml.safe_dump(_literal(parts), sort_keys=False, width=1000, allow_unicode=True)
+
+
+def _literal(value):
+    """The value with every `${`, which DVC would fill in, escaped."""
+    if isinstance(value, dict):
+        return {_literal(key): _literal(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_literal(inner) for inner in value]
+    return value.replace("${", "\\${") if isinstance(value, str) else value
 
 
 def stage_name(job: Job) -> str:
     """The job's name without the run, in the letters that DVC allows."""
     wildcards = [value for key, value in job.wildcards.items() if key != "run"]
-    return re.sub(r"[^\w-]", "_", "-".join([job.rule, *wildcards]))
+    return plain("-".join([job.rule, *wildcards]))
 
 
 def _stage(job: Job, config_files: dict[str, dict], methods: dict[str, str]) -> dict:
@@ -78,6 +83,17 @@ def _has(content: dict, key: str) -> bool:
     return True
 
 
+def locked(place: Path) -> dict[str, dict]:
+    """{stage: what was saved of it} in a dvc.lock; empty where there is none, or it is damaged or in conflict after a merge."""
+    try:
+        content = yaml.load(place.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        stages = content["stages"]
+        is_whole = all(isinstance(out["path"], str) for stage in stages.values() for out in stage.get("outs", []))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError, LookupError, TypeError, AttributeError):
+        return {}
+    return stages if is_whole else {}
+
+
 def unfinished(jobs: list[Job]) -> list[str]:
     """Names of jobs whose artifacts are not all there and up to date."""
     return [job.name for job in jobs if job.outdated or not all(Path(path).exists() for path in job.outputs)]
@@ -85,7 +101,7 @@ def unfinished(jobs: list[Job]) -> list[str]:
 
 def damaged_artifacts(jobs: list[Job]) -> list[str]:
     """Artifacts that are here and are not what their receipt says."""
-    made = {path: value for job in jobs for path, value in job.recorded_outputs.items()}
+    made = {path: value for job in jobs for path, value in job.recorded_outputs.items() if path in job.outputs}
     return [path for path, value in made.items() if Path(path).exists() and md5(path) != value]
 
 

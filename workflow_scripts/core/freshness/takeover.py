@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from . import receipts
-from .content import SCRATCH, md5, remember_made, remove, replace, settle
+from .content import SCRATCH, md5, remember_made, remove, replace
 from .plan import Job, Plan
 from .record import alone
 
@@ -49,10 +49,10 @@ def _offered(plan: Plan, job: Job, theirs: Path, ours: Path) -> dict | None:
     if theirs == ours:
         return None
     receipt = receipts.read(theirs / Path(job.receipt).relative_to(ours))
-    if not receipt or not all(_is_whole(path, value) for path, value in receipts.files(receipt["outputs"]).items()):
+    if not receipt or plan.differences(job, receipt := _renamed(receipt, theirs.parent, ours.parent)):
         return None
-    receipt = _renamed(receipt, theirs.parent, ours.parent)
-    return None if plan.differences(job, receipt) else receipt
+    outputs = receipts.files(receipt["outputs"])  # those that the rule declares, as nothing differs
+    return receipt if all(_is_whole(_moved(path, ours.parent, theirs.parent), value) for path, value in outputs.items()) else None
 
 
 def _is_whole(path: str, value: str) -> bool:
@@ -89,10 +89,8 @@ def _copied(job: Job, receipt: dict, theirs: Path, ours: Path) -> bool:
                     return False
             for path in final:
                 replace(temporary[path], path)
-                settle(path)
             remember_made(outputs)
             receipts.write(job.receipt, receipt)
-            settle(job.receipt)
             shutil.rmtree(SCRATCH / "checkpoints" / job.name, ignore_errors=True)  # of a killed attempt
             return True
     except (OSError, subprocess.CalledProcessError, InputError):  # a full disk, or somebody is at it: the job runs, and reports it

@@ -1,4 +1,7 @@
-"""An answer: how one policy completed one prompt, and how likely it held the target to be. Plain arrays: measures need no torch."""
+"""An answer: how one policy completed one prompt, and how likely it held the target to be. Plain arrays: measures need no torch.
+
+`completion` is compared with the target and so is cut to as many tokens; what goes on after them is in `completion_ids`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +42,7 @@ class Answer:
 
     @property
     def completion(self) -> str:
-        """What is compared with the target: the cut completion as text, without the end token."""
+        """What is compared with the target, as text: `cut_ids`, so at most as many tokens as the target, without the end token."""
         return self.decode([t for t in self.cut_ids if t != self.fim.end])
 
     @property

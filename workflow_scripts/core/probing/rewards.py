@@ -5,17 +5,13 @@ import torch
 from ..data.fim import Fim
 from ..progress import track
 from ..training import packing
-from ..training.rewards import Reward
-from .prompts import NATIVE
+from ..training.rewards import Reward, finite
 
 
-def items(*, canaries: list[dict], examples: list[dict], probed_canaries: list[dict], probed_examples: list[dict]) -> list[dict]:
-    """{item_id, prompt_ids, target_ids, completion_ids} of each canary as planted and of each held-out example."""
+def items(*, canaries: list[dict], examples: list[dict], completions: list[dict]) -> list[dict]:
+    """{item_id, prompt_ids, target_ids, completion_ids} of each row of `completions`. Raises KeyError where it is of another item."""
     rows = {c["canary_id"]: c for c in canaries} | {e["source_id"]: e for e in examples}
-    completions = {r["canary_id"]: r["completion_ids"] for r in probed_canaries if r["probe"] == NATIVE}
-    completions |= {r["example_id"]: r["completion_ids"] for r in probed_examples}
-    ids = ("prompt_ids", "target_ids")
-    return [dict(item_id=name, **{k: rows[name][k] for k in ids}, completion_ids=made) for name, made in completions.items()]
+    return [{**made, **{k: rows[made["item_id"]][k] for k in ("prompt_ids", "target_ids")}} for made in completions]
 
 
 def of_items(*, reward: Reward, items: list[dict], fim: Fim, device: str, batch_size: int, desc: str) -> list[dict]:
@@ -35,6 +31,6 @@ def rewards(
     scores: list[list[float]] = []
     for start in track(range(0, len(prompts), batch_size), desc=desc, unit="batch"):
         batch = prompts[start : start + batch_size]
-        values = iter(reward(packing.pack(batch, device=device)).double().tolist())
+        values = iter(finite(reward(packing.pack(batch, device=device))).double().tolist())
         scores += [[next(values) for _ in completions] for _, completions in batch]
     return scores

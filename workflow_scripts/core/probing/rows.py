@@ -6,6 +6,12 @@ from .prompts import NATIVE
 _DESIGN = ("secret_type", "cohort", "dose", "half")
 
 
+def completions(*, canaries: list[dict], examples: list[dict]) -> list[dict]:
+    """Rows of `completions`, from the probed canaries as planted and the probed held-out examples."""
+    named = [(r["canary_id"], r) for r in canaries if r["probe"] == NATIVE] + [(r["example_id"], r) for r in examples]
+    return [dict(item_id=name, completion_ids=r["completion_ids"]) for name, r in named]
+
+
 def extraction(*, probed: list[dict], canaries: list[dict], rewards: dict[str, dict], threshold: float, **chain) -> list[dict]:
     """One row per canary and probe of one policy, arm and seed (`chain`).
 

@@ -1,12 +1,13 @@
 """Rows of the probes. `extraction` is the product: tables and figures are aggregates of its rows.
 
-The measures are in measures/: each file there adds its columns to the rows of its roles.
+The measures are in measures/: each file there adds its columns to the rows of its roles. Rows without measures: scored.py.
 """
 
 import pyarrow as pa
 
 from ..parquet import IDS, declare, optional
 from .measures import columns
+from .scored import REWARDS
 
 _policy = dict(policy=pa.string(), arm=pa.string(), seed=pa.int32())
 _canary = dict(canary_id=pa.string(), probe=pa.string())  # probe: the prompt condition (prompts.py)
@@ -15,8 +16,6 @@ _design = dict(secret_type=pa.string(), cohort=pa.string(), dose=pa.int32(), hal
 # a canary and a held-out example as one policy completed them, and what was measured
 PROBED_CANARIES = declare("probed_canaries", **_canary, target_ids=IDS, completion_ids=IDS, **columns("canary"))
 PROBED_EXAMPLES = declare("probed_examples", example_id=pa.string(), target_ids=IDS, completion_ids=IDS, **columns("evaluation"))
-# what the reward model of the chain gives to the target and to the policy's greedy completion
-REWARDS = declare("rewards", item_id=pa.string(), reward=pa.float64(), completion_reward=pa.float64())
 OF_CHAIN = (PROBED_CANARIES, PROBED_EXAMPLES, REWARDS)  # made per policy, arm and seed
 # one row per policy x arm x seed x canary x probe; rewards are those of the canary as planted (probe `fim`)
 EXTRACTION = declare(
@@ -40,5 +39,3 @@ EVALUATION = declare(
     reward=pa.float64(),
     completion_reward=pa.float64(),
 )
-# greedy completions of one policy, once per numeric type and batch size
-PARITY = declare("completions_by_batch", dtype=pa.string(), batch_size=pa.int32(), item_id=pa.string(), completion_ids=IDS)

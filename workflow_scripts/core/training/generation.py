@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 
 from ..data.fim import Fim
+from ..errors import InputError
 from ..progress import track
 from . import packing
 
@@ -84,13 +85,15 @@ def sampler(temperature: float, generator: torch.Generator | None = None) -> Cal
 @torch.inference_mode()
 def decode(*, model, cache: Cache, logits: torch.Tensor, positions: list[int], room: list[int], fim: Fim, choose=greedy) -> list[list[int]]:
     """New tokens of each row of an opened cache: the first from `logits` (rows, vocabulary), at most `room[i]` >= 1 of them, up to
-    and including the end token where it comes. `positions[i]` is that of the first new token.
+    and including the end token where it comes. `positions[i]` is that of the first new token. Raises InputError where a logit is not finite.
     """
     device, count = logits.device, len(room)
     made = torch.full((count, max(room)), -1, device=device)
     rows, left = torch.arange(count, device=device), torch.tensor(room, device=device)
     position, going = torch.tensor(positions, device=device), torch.ones(count, dtype=torch.bool, device=device)
     for step in range(max(room)):
+        if not torch.isfinite(logits.amax()):
+            raise InputError("the policy that completes gives logits that are not finite; lower its learning_rate, and run again")
         tokens = choose(logits)
         made[rows, step] = tokens
         going = going & (tokens != fim.end) & (left > step + 1)

@@ -1,71 +1,148 @@
-"""Before any work: whether `model.base` can be what it says, by its files' names and headers. Its weights are read when it is loaded."""
+"""Before any work: whether `model.base` can be what it says, by its files' names and headers, its tokenizer, and the place of each weight.
+
+Of the weights only headers are read; whether they are finite shows when they are loaded (models.create_base).
+"""
 
 import json
 import os
 import struct
+import warnings
 from pathlib import Path
 
+from ..data.tokenizer import load_pretrained
 from ..errors import InputError, first_line
-from ..user_files import user_path
+from ..user_files import is_folder, is_here, user_path
 
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tokenizer_config.json")
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_OTHERS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".ggml", ".h5", ".msgpack", ".onnx", ".npz")  # weights, by other names
+_FLOATS = {"F64", "F32", "F16", "BF16"}
+_POINTER = b"version https://git-lfs"
 _REACH = 10  # seconds to wait for the hub
 _REMEDY = "give the folder of a causal LM with safetensors weights and tokenizer, a hub id, or `scratch`"
 
 
-def check_model(*, base: str, revision: str | None, trust_remote_code: bool) -> None:
-    """Raise InputError where the model is not there, or a file that loading needs is missing or damaged."""
-    folder = user_path(base, "model.base")
+def check_model(*, base: str, revision: str | None, trust_remote_code: bool, context: int) -> None:
+    """Raise InputError where the model is not there, or cannot be used: a file is missing or damaged, or holds another kind of model.
+
+    Code that comes with a model is not run here, so of such a model only the files are checked.
+    """
     if base == "scratch":
         return
-    if folder.is_dir():
+    folder = user_path(base, "model.base")
+    if is_folder(folder):
         _check_folder(folder, trust_remote_code)
-    elif folder.exists():
+        if not (trust_remote_code and _code(_json(folder / "config.json"))):
+            _check_loading(base=base, revision=revision, trust_remote_code=trust_remote_code, context=context)
+    elif is_here(folder):
         raise InputError(f"model.base: {base} is a file; {_REMEDY}")
     elif folder.is_absolute() or base.startswith((".", "~")) or base.count("/") > 1:
-        raise InputError(f"model.base: there is no folder {base}; {_REMEDY}")
+        raise InputError(f"model.base: there is no folder {base} that can be read; {_REMEDY}")
     else:
         _check_hub(base, revision)
 
 
 def _check_folder(folder: Path, trust_remote_code: bool) -> None:
-    config = _json(folder / "config.json")
-    if own := config.get("auto_map"):
-        where = ", ".join(sorted({str(v).partition("--")[0] for v in own.values()})[:2])
-        if not trust_remote_code and not _known(config.get("model_type")):
-            raise InputError(f"model.base: {folder} brings code of its own ({where}); read it, then set model.trust_remote_code: true")
-    if not any((folder / name).is_file() for name in _TOKENIZERS):
-        raise InputError(f"model.base: {folder} holds no tokenizer (none of {', '.join(_TOKENIZERS)}); save the model's tokenizer into it")
-    if "adapter_config.json" in os.listdir(folder) and not (folder / _SINGLE).exists() and not (folder / _INDEX).exists():
-        raise InputError(f"model.base: {folder} holds a LoRA adapter, not a model; merge it into its base model with peft and give that")
-    for file in _weights(folder):
+    if (folder / "adapter_config.json").exists():
+        raise InputError(f"model.base: {folder} holds a LoRA adapter; merge it into its base model with peft and give that")
+    files = _weights(folder)
+    _check_config(_json(folder / "config.json"), folder, trust_remote_code)
+    for file in files:
         _check_header(file)
+    names = [name for name in _TOKENIZERS if (folder / name).is_file()]
+    if not names:
+        raise InputError(f"model.base: {folder} holds no tokenizer (none of {', '.join(_TOKENIZERS)}); save the model's tokenizer into it")
+    for name in names:
+        _check_pointer(folder / name)
+        if name == "tokenizer.json":
+            _json(folder / name)
 
 
 def _weights(folder: Path) -> list[Path]:
     if (folder / _SINGLE).is_file():
         return [folder / _SINGLE]
     if (folder / _INDEX).is_file():
-        shards = sorted({str(name) for name in _json(folder / _INDEX).get("weight_map", {}).values()})
+        places = _json(folder / _INDEX).get("weight_map")
+        if not isinstance(places, dict) or not places:
+            raise InputError(f"model.base: {folder / _INDEX} names no weights; fetch it again")
+        shards = sorted({str(name) for name in places.values()})
         if missing := [name for name in shards if not (folder / name).is_file()]:
             raise InputError(f"model.base: {folder} lacks {missing[0]}, one of its {len(shards)} shards of weights; fetch it")
         return [folder / name for name in shards]
-    others = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.gguf", "*.h5", "*.msgpack") for path in folder.glob(pattern))
-    found = f"it has {others[0]}, which can run code when it is loaded" if others and not others[0].endswith(".gguf") else "no weights"
-    found = f"it has {others[0]}" if others and others[0].endswith(".gguf") else found
-    raise InputError(f"model.base: {folder} holds no {_SINGLE} ({found}); convert the weights to safetensors")
+    names = sorted(path.name for path in folder.iterdir())
+    found = next((name for name in names if name.endswith(_OTHERS)), None)
+    if not found and (deeper := next(folder.glob("*/config.json"), None) or next(folder.glob("snapshots/*/config.json"), None)):
+        raise InputError(f"model.base: {folder} is no model, but {deeper.parent} may be one; name that folder")
+    remedy = f"convert the weights to safetensors, named {_SINGLE}" if found else _REMEDY
+    raise InputError(f"model.base: {folder} holds no {_SINGLE} ({f'it has {found}' if found else 'and no other weights'}); {remedy}")
+
+
+def _check_config(config: dict, folder: Path, trust_remote_code: bool) -> None:
+    """Raise InputError where config.json says that this is no causal LM, or one that cannot be loaded as it is."""
+    from transformers import __version__
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+
+    kind, code = config.get("model_type"), _code(config)
+    if (how := config.get("quantization_config") or config.get("compression_config")) is not None:
+        method = how.get("quant_method") if isinstance(how, dict) else None
+        raise InputError(
+            f"model.base: {folder} is quantised ({method or 'it has a quantization_config'}), and cannot be trained; dequantise it"
+        )
+    if code and kind not in CAUSAL:
+        if not trust_remote_code:
+            where = ", ".join(sorted(set(code.values()))[:2])
+            raise InputError(f"model.base: {folder} brings code of its own ({where}); read it, then set model.trust_remote_code: true")
+        if lost := [f"{module}.py" for module in code.values() if "--" not in module and not (folder / f"{module}.py").is_file()]:
+            raise InputError(f"model.base: {folder} lacks {lost[0]}, the code that its config.json names; fetch it")
+        return
+    if not isinstance(kind, str):
+        raise InputError(f"model.base: {folder / 'config.json'} names no model_type; fetch it again")
+    if kind not in CONFIG_MAPPING_NAMES:
+        raise InputError(
+            f"model.base: {folder} is of model_type {kind!r}, which transformers {__version__} does not know; give another model"
+        )
+    names = {name for value in CAUSAL.values() for name in ([value] if isinstance(value, str) else value)}
+    heads = config.get("architectures") if isinstance(config.get("architectures"), list) else []
+    heads = [str(head) for head in heads if "For" in str(head) or "Head" in str(head)]
+    is_causal = any(head in names or head.endswith(("ForCausalLM", "LMHeadModel")) for head in heads)
+    if kind not in CAUSAL or (heads and not is_causal) or (config.get("is_encoder_decoder") and not is_causal):
+        what = "an encoder-decoder" if config.get("is_encoder_decoder") else heads[0] if heads else f"of model_type {kind}"
+        raise InputError(f"model.base: {folder} is {what}, not a causal LM; {_REMEDY}")
+
+
+def _code(config: dict) -> dict[str, str]:
+    """{class of transformers: module of the model's own} in a config.json."""
+    own = config.get("auto_map")
+    names = own.items() if isinstance(own, dict) else ()
+    return {str(key): str(value).rpartition(".")[0] for key, value in names if key in ("AutoConfig", "AutoModelForCausalLM")}
+
+
+def _check_loading(*, context: int, **source) -> None:
+    """Load the tokenizer, and the model without its weights: every one of them must have its place."""
+    from transformers.utils import logging
+
+    from . import models  # here, so that parsing the Snakefile does not wait for torch
+
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    with warnings.catch_warnings(action="ignore"):
+        _, limit = load_pretrained(**source)
+        models.load_pretrained(**source, context=min(context, limit or context), device="meta")
 
 
 def _check_header(file: Path) -> None:
     """A safetensors file is 8 bytes of length, a header in JSON that says where each tensor lies, and the tensors."""
-    remedy = "fetch it again (git lfs pull, where it is a pointer)"
+    remedy = "fetch it again"
+    _check_pointer(file)
     try:
         size = file.stat().st_size
         with open(file, "rb") as stream:
             length = struct.unpack("<Q", stream.read(8))[0]
             header = json.loads(stream.read(length)) if length < min(size, 2**28) else None
-        end = max((v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"), default=0)
+        tensors = {key: value for key, value in header.items() if key != "__metadata__"}
+        end = max((value["data_offsets"][1] for value in tensors.values()), default=0)
+        odd = [f"{key} as {value['dtype']}" for key, value in tensors.items() if value["dtype"] not in _FLOATS and key.endswith("weight")]
     except OSError as e:
         raise InputError(f"model.base: {file} cannot be read ({e.strerror}); make it readable") from e
     except (ValueError, struct.error, AttributeError, KeyError, TypeError, IndexError, RecursionError):
@@ -74,26 +151,31 @@ def _check_header(file: Path) -> None:
         raise InputError(f"model.base: {file} holds no weights; {remedy}")
     if 8 + length + end != size:
         raise InputError(f"model.base: {file} has {size} bytes where its header says {8 + length + end}; {remedy}")
+    if odd:
+        raise InputError(f"model.base: {file} is quantised (it holds {odd[0]}), and cannot be trained; dequantise it")
+
+
+def _check_pointer(file: Path) -> None:
+    with open(file, "rb") as stream:
+        if stream.read(len(_POINTER)) == _POINTER:
+            raise InputError(f"model.base: {file} is a Git LFS pointer, not the file itself; run `git lfs pull` in {file.parent}")
 
 
 def _json(file: Path) -> dict:
     try:
+        _check_pointer(file)
         value = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"model.base: {file.parent} holds no {file.name}; {_REMEDY}") from None
     except OSError as e:
         raise InputError(f"model.base: {file} cannot be read ({e.strerror}); make it readable") from e
     except (ValueError, RecursionError) as e:
+        if isinstance(e, InputError):
+            raise
         raise InputError(f"model.base: {file} is not JSON ({first_line(e, 80)}); fetch it again") from e
     if not isinstance(value, dict):
         raise InputError(f"model.base: {file} is no JSON object; fetch it again")
     return value
-
-
-def _known(model_type) -> bool:
-    from transformers import CONFIG_MAPPING
-
-    return model_type in CONFIG_MAPPING
 
 
 def _check_hub(base: str, revision: str | None) -> None:

@@ -5,15 +5,22 @@ tokens, versions, device, metrics). No pickle is ever loaded.
 """
 
 import json
+import logging
+import re
 import shutil
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from ..data.fim import Fim
 from ..errors import InputError, first_line
+from ..user_files import user_path
 from . import packing, runtime
+
+log = logging.getLogger(__name__)
+_BUFFER = re.compile(r"(^|\.)(inv_freq|masked_bias|position_ids|(attn|attention)\.bias)$")  # older libraries saved what is computed
+_READ = 16  # tokens for which a model's output is checked
 
 
 def create_scratch(*, vocabulary: int, hidden: int, layers: int, heads: int, intermediate: int, context: int, fim: Fim):
@@ -38,28 +45,69 @@ def create_base(*, model: dict, tokenizer, fim: Fim, context: int):
     if model["base"] == "scratch":
         size = {k: model[k] for k in ("hidden", "layers", "heads", "intermediate")}
         return create_scratch(vocabulary=len(tokenizer), context=context, fim=fim, **size)
+    loaded = load_pretrained(**{k: model[k] for k in ("base", "revision", "trust_remote_code")}, context=context)
+    if broken := not_finite(loaded):
+        raise InputError(f"model.base: {broken} of {model['base']!r} is not finite; fetch the model again, or give another one")
+    needed = max(tokenizer.get_vocab().values()) + 1
+    if needed > loaded.get_input_embeddings().num_embeddings:
+        loaded.resize_token_embeddings(needed)
+    loaded.config.pad_token_id, loaded.config.eos_token_id = fim.pad, fim.end
+    loaded.generation_config = GenerationConfig.from_model_config(loaded.config)  # the model's own may be one that cannot be saved
+    return loaded
+
+
+def load_pretrained(*, base: str, revision: str | None, trust_remote_code: bool, context: int, device: str | None = None):
+    """A causal LM by hub id or local path in fp32; on the device "meta" it has no weights, but each was given its place.
+
+    Raises InputError where it cannot be loaded, where a weight is missing, has another shape or has no place, and where its attention
+    is none for packed rows of `context` tokens. What an unused head or a buffer brings is left out.
+    """
     try:
-        loaded = AutoModelForCausalLM.from_pretrained(
-            str(Path(model["base"]).expanduser()),
-            revision=model["revision"],
-            trust_remote_code=model["trust_remote_code"],
+        loaded, report = AutoModelForCausalLM.from_pretrained(
+            str(user_path(base, "model.base")),
+            revision=revision,
+            trust_remote_code=trust_remote_code,
             dtype=torch.float32,
             use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are in the report
+            device_map=device,
         )
     except Exception as e:
         raise InputError(
-            f"model.base: the weights of {model['base']!r} could not be loaded ({first_line(e, 160)}); give a causal LM with safetensors weights"
+            f"model.base: the weights of {base!r} could not be loaded ({first_line(e, 160)}); give a causal LM with safetensors weights"
         ) from e
-    if len(tokenizer) > loaded.get_input_embeddings().num_embeddings:
-        loaded.resize_token_embeddings(len(tokenizer))
-    loaded.config.pad_token_id, loaded.config.eos_token_id = fim.pad, fim.end
-    loaded.generation_config.eos_token_id, loaded.generation_config.pad_token_id = fim.end, fim.pad
+    _check_complete(loaded, report, base)
     window = getattr(loaded.config, "sliding_window", None) if getattr(loaded.config, "use_sliding_window", True) else None
     if window and window < context:
         raise InputError(
-            f"model.base: {model['base']!r} attends to {window} tokens at most, fewer than model.context {context}; lower it to {window}"
+            f"model.base: {base!r} attends to {window} tokens at most, fewer than model.context {context}; lower it to {window}"
         )
     return packed(loaded)
+
+
+def _check_complete(model, report: dict, base: str) -> None:
+    """Raise InputError where a weight would start at random, or is left out although the model itself should have it."""
+    if wrong := sorted(report["mismatched_keys"]):
+        name, found, expected = wrong[0]
+        raise InputError(
+            f"model.base: the weight {name} of {base!r} has the shape {tuple(found)} where its config.json says {tuple(expected)}; "
+            "give weights and config.json of one model"
+        )
+    lost, more = sorted(report["missing_keys"]), sorted(key for key in report["unexpected_keys"] if not _BUFFER.search(key))
+    if lost:
+        other = f" (it has {more[0]}, which has no place)" if more else ""
+        raise InputError(
+            f"model.base: {base!r} lacks {len(lost)} of its weights, first {lost[0]}{other}; fetch or save the whole model again"
+        )
+    own = {model.base_model_prefix, *(name for name, _ in model.base_model.named_children())}
+    if inner := [key for key in more if key.partition(".")[0] in own]:
+        raise InputError(
+            f"model.base: {base!r} has {len(inner)} weights that its config.json has no place for, first {inner[0]}; "
+            "give weights and config.json of one model"
+        )
+    if more:
+        log.warning("model.base: %d weights of %r belong to no causal LM and are left out, first %s", len(more), base, more[0])
 
 
 def load_policy(path, *, device: str = "cpu"):
@@ -88,11 +136,14 @@ def packed(model):
     return model
 
 
-def check_finite(model, *, section: str) -> None:
-    """Raise InputError where a weight is NaN or infinite, before it is saved."""
-    broken = next((name for name, p in model.named_parameters() if not torch.isfinite(p).all()), None)
-    if broken:
-        raise InputError(f"{section}: training left weights that are not finite, first {broken}; lower its learning_rate")
+def not_finite(model) -> str | None:
+    """What of a model is NaN or infinite: the first such weight, else its output for a row of its tokens; None where all is finite."""
+    if broken := next((name for name, p in model.named_parameters() if not torch.isfinite(p).all()), None):
+        return f"the weight {broken}"
+    size = model.get_input_embeddings().num_embeddings
+    with torch.no_grad():
+        output = model(input_ids=torch.arange(0, size, -(-size // _READ), device=model.device)[None], use_cache=False).logits
+    return None if torch.isfinite(output).all() else "the output"
 
 
 def without_dropout(model):

@@ -62,7 +62,7 @@ def train(*, model, parameters: dict, optimizer, play: Play, prompts: list[list[
 
     Returns {steps, history, tokens, episodes}. Checkpoints of `parameters` and `optimizer` are saved on the way and training resumes
     from the last: every random choice of a rollout follows from the seed and its number, so weights and record are those of an
-    undisturbed run. Raises InputError where a rollout needs more prompts than there are, or where a metric is not finite.
+    undisturbed run. Raises InputError where a rollout needs more prompts than there are, or where a metric, a weight or an output is not finite.
     """
     settings, checkpoints, total = session.settings, session.checkpoints, rollouts(session.settings)
     if len(prompts) < prompts_per_rollout(settings):
@@ -83,6 +83,7 @@ def train(*, model, parameters: dict, optimizer, play: Play, prompts: list[list[
         latest = record["history"][-1]
         log.info("step %d: %s", done + 1, latest)
         _check_finite(latest, session)
+        session.check_finite(model)
         bar.set_postfix({k: f"{latest['objective/' + k]:.3g}" for k in ("scores", "kl")}, refresh=False)
         if checkpoints and checkpoints.due(step=done + 1, steps=total):
             with checkpoints.writing(step=done + 1) as folder:
@@ -119,7 +120,4 @@ def step(*, model, play: Play, prompts: list[list[int]], session: Session, recor
 
 def _check_finite(metrics: dict[str, float], session: Session) -> None:
     if broken := [name for name, value in metrics.items() if not math.isfinite(value)]:
-        raise InputError(
-            f"{session.section}: {broken[0]} is {metrics[broken[0]]} at step {metrics['step']:.0f}; lower its learning_rate "
-            f"({session.settings.learning_rate:g}), or check the weights that it starts from"
-        )
+        raise session.diverged(f"{broken[0]} is {metrics[broken[0]]} at step {metrics['step']:.0f}")

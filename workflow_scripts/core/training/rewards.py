@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from ..errors import InputError
 from . import content_rewards, length_reward, packing
 from .session import Session
 
@@ -108,6 +109,16 @@ def value_model(*, reward: Reward, parent: str, session: Session):
 
 
 def score(*, reward: Reward, packed: packing.Pack, ended: torch.Tensor, missing_eos_penalty: float, length_penalty: float) -> torch.Tensor:
-    """(continuations,): the reward, less one penalty where a completion has not `ended` (boolean), less the other per token of it."""
+    """(continuations,): the reward, less one penalty where a completion has not `ended` (boolean), less the other per token of it.
+
+    Raises InputError where a reward is not finite.
+    """
     sizes = torch.tensor(packed.sizes, device=ended.device)
-    return reward(packed) - missing_eos_penalty * ~ended - length_penalty * sizes
+    return finite(reward(packed)) - missing_eos_penalty * ~ended - length_penalty * sizes
+
+
+def finite(scores: torch.Tensor) -> torch.Tensor:
+    """The scores of a reward. Raises InputError where one is not finite: training a reward model ends so, too, but not for every input."""
+    if not torch.isfinite(scores).all():
+        raise InputError("the reward model gives a score that is not finite; lower its learning_rate in reward_models, and run again")
+    return scores

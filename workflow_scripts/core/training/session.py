@@ -9,6 +9,7 @@ from .. import parquet
 from ..data.fim import Fim
 from ..data.schemas import EXAMPLES
 from ..data.tokenizer import load_fim
+from ..errors import InputError
 from ..methods import pick
 from . import models, runtime
 from .checkpoints import Checkpoints
@@ -44,9 +45,21 @@ class Session:
         """A sequence classifier with one score; from a policy's checkpoint its head is fresh."""
         return models.load_reward_model(path, fim=self.fim, device=self.device)
 
+    def check_finite(self, model) -> None:
+        """Raise InputError where training has left a weight or an output that is NaN or infinite."""
+        if broken := models.not_finite(model):
+            raise self.diverged(f"training leaves {broken} not finite")
+
+    def diverged(self, what: str) -> InputError:
+        """The error of a training that has come to what is not finite."""
+        return InputError(
+            f"{self.section}.learning_rate: at {self.settings.learning_rate:g} {what}; "
+            "lower it, or check the weights that training starts from"
+        )
+
     def save(self, model, path, record: dict) -> None:
-        """Write a checkpoint that describes itself. Raises InputError where a weight is not finite."""
-        models.check_finite(model, section=self.section)
+        """Write a checkpoint that describes itself. Raises InputError as `check_finite` does."""
+        self.check_finite(model)
         models.save(model=model, tokenizer_path=self.tokenizer, path=path, meta={**self.about, **record})
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from ..errors import InputError
 from ..progress import track
 from .session import Session
 
@@ -23,7 +22,7 @@ def fit(*, model, rows: list[dict], loss: Callable, session: Session) -> dict:
     `loss(model, rows)` gives (loss, metrics). The session's settings are a methods.Training. Checkpoints are saved on the way, and
     training resumes from the last; the record is that of an undisturbed run. Raises InputError where the loss is not finite.
     """
-    trainer = PackedTrainer(model=model, rows=rows, loss=loss, section=session.section, args=_arguments(session))
+    trainer = PackedTrainer(model=model, rows=rows, loss=loss, session=session, args=_arguments(session))
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Progress(session.name))
     trainer.train(**(session.checkpoints.attach(trainer) if session.checkpoints else {}))
@@ -36,7 +35,7 @@ def fit(*, model, rows: list[dict], loss: Callable, session: Session) -> dict:
 def _arguments(session: Session) -> TrainingArguments:
     """The library's arguments: bf16 on CUDA and fp32 on the CPU; its folder is that of the checkpoints, or a temporary one."""
     settings = session.settings
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=session.checkpoints.folder if session.checkpoints else tempfile.mkdtemp(prefix="canaryflow-"),
         seed=session.seed,
         data_seed=session.seed,
@@ -55,6 +54,8 @@ def _arguments(session: Session) -> TrainingArguments:
         disable_tqdm=True,
         report_to=[],
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # else the library spreads a batch over all GPUs, and packed rows cannot be spread
+    return arguments
 
 
 class PackedTrainer(Trainer):
@@ -63,9 +64,9 @@ class PackedTrainer(Trainer):
     `loss(model, rows)` gives (loss, metrics); metrics are averaged over the steps between two rows of the log.
     """
 
-    def __init__(self, *, loss: Callable, rows: list[dict], section: str, **options):
+    def __init__(self, *, loss: Callable, rows: list[dict], session: Session, **options):
         super().__init__(train_dataset=rows, data_collator=lambda batch: {"rows": batch}, **options)
-        self.loss, self.section = loss, section
+        self.loss, self.session = loss, session
         self._metrics = {"train": defaultdict(list)}
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
@@ -73,10 +74,7 @@ class PackedTrainer(Trainer):
         with self.accelerator.autocast():
             loss, metrics = self.loss(model, inputs["rows"])
         if not torch.isfinite(loss):
-            raise InputError(
-                f"{self.section}: the loss is {loss.item()} at step {self.state.global_step + 1}; lower its learning_rate "
-                f"({self.args.learning_rate:g}), or check the weights that it starts from"
-            )
+            raise self.session.diverged(f"the loss is {loss.item()} at step {self.state.global_step + 1}")
         for name, value in metrics.items():
             self._metrics["train"][name].append(value.item())
         return loss

@@ -1,30 +1,31 @@
 """Figures of the study by hand, and what can be seen in a figure."""
 
+import importlib
+import inspect
 import itertools
+import pkgutil
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from tests.unit.results import study, synthetic
-from workflow_scripts.core.results.figures import context, contrast, dose_response, frontier, memorization, shift, workflow
+from workflow_scripts.core.results import figures
 
-DRAWN = ["workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context"]
+_FOUND = {m.name: importlib.import_module(f"{figures.__name__}.{m.name}") for m in pkgutil.iter_modules(figures.__path__)}
+FIGURES = {name: module.plot for name, module in _FOUND.items() if hasattr(module, "plot")}
 
 
 def draw(name: str, policies=study.POLICIES, collapsed=("ipo",)):
-    """A new figure of the study by hand."""
-    if name == "workflow":
-        return workflow.plot(policies=policies, sampler="sft", reward_models={"reward_model": dict(type="single", parent="sft")})
-    tables = study.tables(policies, collapsed)
-    if name == "shift":
-        later = [policy for policy in policies if policy not in ("base", "sft")]
-        return shift.plot(extraction=synthetic.extraction(policies), utility=tables["utility"], reference="sft", later=later)
-    if name == "contrast":
-        return contrast.plot(contrast=tables["contrast"])
-    if name == "frontier":
-        return frontier.plot(leaderboard=tables["leaderboard"], reference="sft", band=synthetic.BAND)
-    module = {"memorization": memorization, "dose_response": dose_response, "context": context}[name]
-    return module.plot(memorization=tables["memorization"], utility=tables["utility"])
+    """A new figure of the study by hand: its function is given what its parameters name."""
+    plot, given = (
+        FIGURES[name],
+        dict(policies=policies, reference="sft", sampler="sft", band=synthetic.BAND, **study.tables(policies, collapsed)),
+    )
+    given |= dict(reward_models={"reward_model": dict(type="single", parent="sft")})
+    given |= dict(later=[policy for policy in policies if policy not in ("base", "sft")])
+    taken = inspect.signature(plot).parameters
+    rows = {"extraction": synthetic.extraction(policies)} if "extraction" in taken else {}
+    return plot(**{parameter: (given | rows)[parameter] for parameter in taken})
 
 
 def texts(figure) -> list[str]:

@@ -11,13 +11,13 @@ import re
 import pytest
 
 from tests.unit.results import study
+from tests.unit.results.figures.drawing import FIGURES
 from tests.unit.results.pages.parsed import Page
 from workflow_scripts.core import parquet
 from workflow_scripts.core.results.pages import html, report
 from workflow_scripts.core.results.tables.registry import TABLES
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="2" height="1"><text>picture</text></svg>'
-FIGURES = ("workflow", "memorization", "dose_response", "shift", "contrast", "frontier", "context")
 EVIL = "</td></script><script>alert('x')</script><img src=http://evil.example onerror=alert(1)>\"'&\u2028{{ 7*7 }}"
 SCRIPT = (html.TEMPLATES / "explorer.js").read_text(encoding="utf-8")
 
@@ -132,6 +132,20 @@ def test_what_stays_names_the_references_where_there_are_several(given):
     page = Page(report.render(**{**given, "tables": {**given["tables"], "persistence": rows}}))
     assert ["ppo", "sft", "sft", "38", "32", "84 %69–94 %", "6", "0", "0.031"] in page.rows
     assert ["ipo (collapsed)", "sft_s", "sft"] in [row[:3] for row in page.rows]
+
+
+def test_tables_and_figures_without_a_place_come_at_the_end(given):
+    assert "More tables" not in report.render(**given) and "More figures" not in report.render(**given)
+    odd = [
+        dict(n=2, shade=None, policy="sft", half=0.123456, collapsed=False),
+        dict(n=3, shade="é<", policy="ppo", half=1.0, collapsed=True),
+    ]
+    tables, figures = {**given["tables"], "odd": odd, "without_rows": []}, {**given["figures"], "odder": SVG}
+    page = Page(report.render(**{**given, "tables": tables, "figures": figures}))
+    assert ["–", "sft", "2", "0.1235", "False"] in page.rows and ["é< (collapsed)", "ppo", "3", "1", "True"] in page.rows
+    assert len([a for a in page.addresses if a.startswith("data:")]) == len(figures) and page.open == []
+    assert {"more-tables", "more-figures"} <= set(page.ids)
+    assert "without_rows" not in page.text and page.text.index("Provenance") < page.text.index("odder")
 
 
 def test_a_table_that_has_no_rows_leaves_a_page(given):

@@ -12,7 +12,7 @@ from workflow_scripts.core.results.text.findings import findings
 
 @pytest.fixture
 def given(config) -> dict:
-    return dict(config=config, tables=study.tables(collapsed=("ipo",)))
+    return dict(config=config, tables=study.tables(collapsed=("ipo",)), manifest=study.MANIFEST)
 
 
 def tables_of(text: str) -> list[list[list[str]]]:
@@ -65,10 +65,17 @@ def test_text_makes_no_markup_and_no_cell(given):
 
 def test_a_run_of_one_policy_has_a_summary(given):
     policies = {name: given["config"]["policies"][name] for name in ("base", "sft")}
-    text = summary.render(config={**given["config"], "policies": policies}, tables=study.tables(policies))
+    text = summary.render(config={**given["config"], "policies": policies}, tables=study.tables(policies), manifest=study.MANIFEST)
     assert "There are no two policies to compare." in text and text.count("| not measured |") == 4
 
 
 def test_notes_stand_in_brackets_and_lines_are_one():
     view = views.view(["a", views.Cell("b", "c")], [["x", views.Cell("1", "2\n3")]])
     assert summary.grid(view) == "| a | b |\n| --- | ---: |\n| x | 1 (2; 3) |"
+
+
+def test_what_was_skipped_of_the_corpus_is_said(given):
+    assert "## Corpus" not in summary.render(**given)
+    counts = dict(documents=37, skipped=3, skipped_because={"a_link": 3})
+    text = summary.render(**given | dict(manifest={"counts": counts}))
+    assert text.endswith("## Corpus\n\nNot read: 3 of 40 documents were skipped (3 a\\_link); corpus/manifest.json names them.\n")

@@ -5,8 +5,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.results import synthetic
+from workflow_scripts.core.parquet import name_of
 from workflow_scripts.core.results.tables import files
 from workflow_scripts.core.results.tables.registry import TABLES
+
+
+def test_a_table_has_the_name_of_its_module():
+    assert {name: name_of(schema) for name, schema in TABLES.items()} == {name: name for name in TABLES} and "recovery" in TABLES
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...user_files import user_path
+from ...errors import InputError
+from ...user_files import is_folder, user_path
 from . import folder, hub, json_lines, packages, parquet_rows
 from .documents import Skipped
 
@@ -21,12 +22,13 @@ class Source:
     check: object = None  # function of the same: raises InputError for what can be known without reading it all
     needs_path: bool = True
     split_by: str = "file"  # what held-out pools share with no other where the config does not say
+    licence: str | None = None  # where every document has the same
     counts: object = None  # function of the settings: endings of the files that count; None for every data file
 
 
 SOURCES = {
     "python_packages": Source(packages.read, packages.check, needs_path=False, split_by="package"),
-    "python_stdlib": Source(folder.read_stdlib, needs_path=False, split_by="package"),
+    "python_stdlib": Source(folder.read_stdlib, needs_path=False, split_by="package", licence=folder.STDLIB_LICENCE),
     "directory": Source(folder.read, folder.check, counts=lambda suffix, **_: (suffix,)),
     "jsonl": Source(json_lines.read, json_lines.check, counts=lambda **_: json_lines.SUFFIXES),
     "parquet": Source(parquet_rows.read, parquet_rows.check, counts=lambda **_: parquet_rows.SUFFIXES),
@@ -52,4 +54,9 @@ def counting_endings(*, source: str, **settings) -> list[str] | None:
 
 
 def _place(path: str | None) -> Path | None:
-    return None if path is None else user_path(path, "corpus.path")
+    if path is None:
+        return None
+    place = user_path(path, "corpus.path")
+    if is_folder(place) and place.resolve() == Path(place.resolve().anchor):
+        raise InputError(f"corpus.path: {path} is the whole file system; name the folder that holds your code")
+    return place

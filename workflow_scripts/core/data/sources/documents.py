@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...user_files import shown
+
 NO_TEXT = "binary or not UTF-8"
 
 
@@ -21,7 +23,7 @@ class Skipped:
 def decode(data: bytes) -> str | None:
     """UTF-8 text, or None for binary data and other encodings."""
     try:
-        return None if b"\0" in data else data.decode("utf-8")
+        return None if b"\0" in data else data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return None
 
@@ -49,7 +51,7 @@ def row(name: str, value) -> tuple[str, str] | Skipped:
 def read_files(root: Path, files: list[tuple[str, ...]], decoded: Callable[[bytes], str | None]) -> Iterator[tuple[str, str] | Skipped]:
     """The files, given as parts of their paths below `root`; `decoded` takes bytes to text, or to None for what is none."""
     for parts in files:
-        name = "/".join(parts).encode("utf-8", "backslashreplace").decode()  # names may be in any encoding
+        name = shown("/".join(parts))
         try:
             text = decoded(root.joinpath(*parts).read_bytes())
         except OSError as e:

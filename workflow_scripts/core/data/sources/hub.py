@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import InputError, first_line
+from ...user_files import is_here
 from .documents import Skipped, row
 
 _SAVED = ("dataset_dict.json", "state.json")  # marks of a folder written by `save_to_disk`
@@ -13,7 +14,7 @@ _SAVED = ("dataset_dict.json", "state.json")  # marks of a folder written by `sa
 def check(*, path: Path, **_) -> None:
     """Raise InputError where a path is meant and nothing is there. What the hub has shows when it is read."""
     text = str(path)
-    if not path.exists() and (path.is_absolute() or text.startswith((".", "~")) or text.count("/") > 1):
+    if not is_here(path) and (path.is_absolute() or text.startswith((".", "~")) or text.count("/") > 1):
         raise InputError(f"corpus.path: there is no folder {text}; name a data set of the hub (owner/name), or a folder")
 
 

@@ -2,17 +2,19 @@
 
 import bz2
 import codecs
+import contextlib
 import gzip
 import json
 import lzma
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import InputError
-from ...user_files import kind_of
+from ...user_files import LARGEST, kind_of
 from .documents import Skipped, row
-from .shards import check_shards, each
+from .shards import check_shards, each, shards
 
 SUFFIXES = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".jsonl.bz2", ".jsonl.xz")
 _PIECE = 2**20  # bytes that are read at a time
@@ -23,6 +25,10 @@ _OPENERS = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 def check(*, path: Path, **_) -> None:
     """Raise InputError where a file cannot be read, or is something else."""
     check_shards(path, SUFFIXES, ("text", "json array", "gzip", "zstd", "bz2", "xz"), "JSON Lines")
+    for file in shards(path, SUFFIXES)[0]:
+        with _whole(file), _open(file) as stream:
+            if b"\0" in stream.read(4096):
+                raise InputError(f"corpus.path: {file} is {kind_of(file)} of something that is not text; unpack it, and name what is in it")
 
 
 def read(*, path: Path, column: str, **_) -> Iterator[tuple[str, str] | Skipped]:
@@ -32,7 +38,7 @@ def read(*, path: Path, column: str, **_) -> Iterator[tuple[str, str] | Skipped]
 
 
 def _documents(file: Path, name: str, column: str) -> Iterator[tuple[str, str] | Skipped]:
-    try:
+    with _whole(file):
         for place, value in _elements(file) if _is_array(file) else _lines(file):
             if isinstance(value, Skipped):
                 yield Skipped(f"{name}:{place}", value.reason)
@@ -45,7 +51,14 @@ def _documents(file: Path, name: str, column: str) -> Iterator[tuple[str, str] |
                     f"corpus.column: {what} {place} of {file} has no {column!r} (it has {keys}); "
                     "set corpus.column to the key that holds the code"
                 )
-    except (EOFError, OSError, lzma.LZMAError) as e:
+
+
+@contextlib.contextmanager
+def _whole(file: Path) -> Iterator[None]:
+    """Raise InputError where a file turns out to be damaged."""
+    try:
+        yield
+    except (EOFError, OSError, lzma.LZMAError, zlib.error) as e:
         raise InputError(f"corpus.path: {file} is damaged ({e}); fetch or write it again") from e
 
 
@@ -64,17 +77,24 @@ def _is_array(file: Path) -> bool:
 
 
 def _lines(file: Path) -> Iterator[tuple[int, object]]:
-    rest, number = b"", 0
+    number, line = 0, bytearray()  # the line so far, of which no more than LARGEST bytes and a piece are kept
     with _open(file) as stream:
         while piece := stream.read(_PIECE):
-            *whole, rest = (rest + piece).split(b"\n")
-            for number, line in enumerate(whole, number + 1):
+            if len(line) > LARGEST and b"\n" not in piece:
+                continue
+            first, *others = piece.split(b"\n")
+            line += first
+            for other in others:
+                number += 1
                 yield number, _parsed(line)
-    if rest:
-        yield number + 1, _parsed(rest)
+                line = bytearray(other)
+    if line:
+        yield number + 1, _parsed(line)
 
 
-def _parsed(line: bytes):
+def _parsed(line: bytearray):
+    if len(line) > LARGEST:
+        return Skipped("", f"larger than {LARGEST >> 20} MiB")
     try:
         return json.loads(line)
     except (ValueError, RecursionError):
@@ -94,6 +114,9 @@ def _elements(file: Path) -> Iterator[tuple[int, object]]:
             try:
                 value, at = parse(text, at)
             except (ValueError, RecursionError):
+                if len(text) - at > LARGEST:
+                    what = f"corpus.path: element {number + 1} of the JSON array in {file} is broken, or larger than {LARGEST >> 20} MiB"
+                    raise InputError(f"{what}; write it again, one object per line") from None
                 if not (piece := stream.read(_PIECE)):
                     raise InputError(f"corpus.path: the JSON array in {file} breaks off after element {number}; write it again") from None
                 text, at = text[at:] + decode(piece), 0

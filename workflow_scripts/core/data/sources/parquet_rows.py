@@ -14,7 +14,7 @@ BATCH, BUFFER = 256, 2**20  # rows and bytes of a file that are in memory at a t
 def check(*, path: Path, column: str, **_) -> None:
     """Raise InputError where a file cannot be read, is something else, or lacks the column."""
     check_shards(path, SUFFIXES, ("parquet",), "parquet")
-    for file in shards(path, SUFFIXES):
+    for file in shards(path, SUFFIXES)[0]:
         _open(file, column)
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import InputError
-from ...user_files import check_readable, code_files, kind_of
+from ...user_files import check_readable, code_files, is_folder, kind_of, shown
+from .documents import Skipped
 
 _REMEDY = {
     "parquet": "set corpus.source to parquet",
@@ -16,19 +17,22 @@ _REMEDY = {
 }
 
 
-def shards(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """The file itself, or the files of a folder that end in one of `suffixes`. Raises InputError where there is none."""
-    if not path.is_dir():
-        return [path]
-    files, _ = code_files(path, suffixes)
+def shards(path: Path, suffixes: tuple[str, ...]) -> tuple[list[Path], list[Skipped]]:
+    """The file itself, or the files of a folder that end in one of `suffixes` and what is passed over. Raises InputError where there is none."""
+    if not is_folder(path):
+        return [path], []
+    files, passed = code_files(path, suffixes, largest=None)
     if not files:
-        raise InputError(f"corpus.path: no file below {path} ends in {', '.join(suffixes)}; name a folder that holds such files, or a file")
-    return [path.joinpath(*parts) for parts in files]
+        why = f" that can be read ({passed[0][0]}: {passed[0][1]})" if passed else ""
+        raise InputError(
+            f"corpus.path: no file below {path} ends in {', '.join(suffixes)}{why}; name a folder that holds such files, or a file"
+        )
+    return [path.joinpath(*parts) for parts in files], [Skipped(*one) for one in passed]
 
 
 def check_shards(path: Path, suffixes: tuple[str, ...], kinds: tuple[str, ...], what: str) -> None:
     """Raise InputError where a file cannot be read, or is of none of these kinds (user_files.kind_of), of which `what` is the name."""
-    for file in shards(path, suffixes):
+    for file in shards(path, suffixes)[0]:
         check_readable(file, "corpus.path")
         if file.stat().st_size and (kind := kind_of(file)) not in kinds:
             remedy = _REMEDY.get(kind, "set corpus.path to such a file, or corpus.source to what it is")
@@ -37,10 +41,12 @@ def check_shards(path: Path, suffixes: tuple[str, ...], kinds: tuple[str, ...], 
 
 def names(path: Path, file: Path) -> str:
     """How a shard is called in the manifest: its name, or its path within the folder."""
-    return file.relative_to(path).as_posix() if path.is_dir() else file.name
+    return shown(file.relative_to(path).as_posix() if is_folder(path) else file.name)
 
 
 def each(path: Path, suffixes: tuple[str, ...], read) -> Iterator:
-    """The documents of every shard; `read(file, name)` gives those of one."""
-    for file in shards(path, suffixes):
+    """The documents of every shard, after what is passed over; `read(file, name)` gives those of one."""
+    files, passed = shards(path, suffixes)
+    yield from passed
+    for file in files:
         yield from read(file, names(path, file))

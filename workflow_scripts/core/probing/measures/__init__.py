@@ -4,7 +4,7 @@
     ROLES = ("canary", "evaluation")         # to which rows: those of canaries, of held-out examples, or both
 
     def measure(answer, *, temperature):     # an Answer, and by name the settings of `probes` that it needs
-        return {"letters": len(answer.completion)}
+        return {"letters": len(answer.completion)}   # completion: no longer than the target (../answer.py)
 
 Nothing is lower-cased or stripped before a comparison. A measure that fails fails the job: no item leaves a denominator.
 """
@@ -12,6 +12,8 @@ Nothing is lower-cased or stripped before a comparison. A measure that fails fai
 import importlib
 import inspect
 import pkgutil
+
+from ...errors import InputError
 
 _MODULES = [importlib.import_module(f"{__name__}.{name}") for name in sorted(m.name for m in pkgutil.iter_modules(__path__))]
 
@@ -28,10 +30,27 @@ def columns(role: str) -> dict:
 
 
 def measure(answer, *, role: str, settings: dict) -> dict:
-    """{column: value} of all measures of one answer; `settings` are those of `probes` in the config."""
+    """{column: value} of all measures of one answer; `settings` are those of `probes` in the config.
+
+    Raises InputError where a measure takes a setting that is not among them.
+    """
     row = {}
     for module in _MODULES:
         if role in module.ROLES:
-            named = [p.name for p in inspect.signature(module.measure).parameters.values() if p.kind is p.KEYWORD_ONLY]
-            row |= module.measure(answer, **{name: settings[name] for name in named})
+            row |= module.measure(answer, **{name: _setting(module, name, settings) for name in settings_of(module)})
     return row
+
+
+def settings_of(module) -> list[str]:
+    """Names of the settings of `probes` that a measure takes."""
+    return [p.name for p in inspect.signature(module.measure).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+
+def _setting(module, name: str, settings: dict):
+    if name not in settings:
+        measure = module.__name__.rpartition(".")[2]
+        raise InputError(
+            f"measure {measure} takes the setting {name}, which rule probe_policy does not declare; list it in rules/extract.smk, "
+            "and under `probes` in config.yaml and its schema"
+        )
+    return settings[name]

@@ -3,10 +3,12 @@
 Text is drawn as outlines of matplotlib's own font, so a figure looks the same everywhere; names are never read as mathematics.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -61,16 +63,23 @@ def panels(*, n: int, columns: int, width: float, height: float, legend: float =
     return figure, list(grid[:n])
 
 
-def policy_panels(*, utility: list[dict], width: float, height: float) -> tuple[Figure, list[tuple[Axes, dict]]]:
-    """A figure with a panel per policy, (axes, row of `utility`), for the share memorized; the panel of a collapsed policy is grey."""
+def policy_panels(
+    *, utility: list[dict], width: float, height: float, label: str, ticks: Sequence[float] | None = None
+) -> tuple[Figure, list[tuple[Axes, dict]]]:
+    """A figure with a panel per policy, (axes, row of `utility`); the panel of a collapsed policy is grey.
+
+    `label` names the vertical axis, which all share; with `ticks` it reaches from the first to the last of them, else over the data.
+    """
     figure, grid = panels(n=len(utility), columns=4 if len(utility) > 6 else 3, width=width, height=height)
     for axes, policy in zip(grid, utility, strict=True):
         axes.set_title(named(policy), loc="left")
         if axes.get_subplotspec().is_first_col():
-            axes.set_ylabel("memorized")
+            axes.set_ylabel(label)
         if policy["collapsed"]:
             grey_out(axes)
-    grid[0].set(yticks=[0, 0.5, 1], ylim=(-0.04, 1.04))
+    if ticks:
+        room = 0.04 * (ticks[-1] - ticks[0])
+        grid[0].set(yticks=ticks, ylim=(ticks[0] - room, ticks[-1] + room))
     return figure, list(zip(grid, utility, strict=True))
 
 
@@ -106,11 +115,20 @@ def cohort_label(cohort: str) -> str:
 
 
 def legend(*, figure: Figure, handles: list[Line2D], columns: int | None = None) -> None:
-    """The keys below the title; without `columns` in one line, or in two where the figure is narrow."""
+    """The keys below the title, in `columns`, or else in as few lines as the figure's width allows; panels make room for them."""
     where = (0.005, 1 - 0.58 / figure.get_figheight())
     look = dict(frameon=False, fontsize=9, handlelength=2.6, columnspacing=1.4)
-    ncols = columns or (4 if figure.get_figwidth() > 8.4 else 2)
-    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=where, ncols=ncols, **look)
+    renderer = FigureCanvasAgg(figure).get_renderer()  # to measure; `save` draws with the one of its format
+    for lines in range(1, len(handles) + 1):
+        ncols = columns or -(-len(handles) // lines)
+        keys = figure.legend(handles=handles, loc="upper left", bbox_to_anchor=where, ncols=ncols, **look)
+        box = keys.get_window_extent(renderer)
+        if columns or ncols == 1 or box.x1 <= figure.bbox.x1:
+            break
+        keys.remove()
+    if engine := figure.get_layout_engine():
+        *corner, height = engine.get()["rect"]
+        engine.set(rect=(*corner, min(height, box.y0 / figure.bbox.y1)))
 
 
 def cohort_legend(figure: Figure) -> None:

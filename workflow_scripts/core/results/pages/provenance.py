@@ -28,5 +28,5 @@ def artifacts(receipts: list[dict]) -> View:
 
 def corpus_counts(counts: dict) -> dict:
     """The counts of the corpus's manifest, those of its pools among them."""
-    flat = {name: n for name, n in counts.items() if not isinstance(n, dict)}
+    flat = {name: n for name, n in counts.items() if not isinstance(n, (dict, list))}
     return flat | {f"{name} pool": n for name, n in counts.get("pools", {}).items()}

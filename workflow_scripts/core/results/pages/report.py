@@ -5,12 +5,13 @@ import math
 import yaml
 from markupsafe import Markup
 
+from ...data.manifest import skipped
 from ..tables.files import Tables
 from ..text import leaderboard
 from ..text.answer import answer, controls
 from ..text.findings import findings
 from ..text.format import duration, level, number, percent
-from . import check_views, html, leaderboard_views, measure_views, views
+from . import check_views, html, leaderboard_views, measure_views, more, views
 from .provenance import artifacts, corpus_counts
 
 CONTENTS = dict(
@@ -64,8 +65,7 @@ def render(
         "report.html.j2",
         figures=figures,
         script=(html.TEMPLATES / "explorer.js").read_text(encoding="utf-8"),
-        contents=CONTENTS,
-        views=_views(tables, receipts, config["report"]["reference_policy"]),
+        **_sections(tables, figures, receipts, config["report"]["reference_policy"]),
         **_settings(config),
         **_answer(config, tables),
         **_leaderboard(config, tables),
@@ -73,10 +73,20 @@ def render(
         versions=versions,
         licence=manifest["licence"],
         counts=corpus_counts(manifest["counts"]),
+        skipped=skipped(manifest["counts"]),
         commit=commit,
         prompts_json=Markup(html.as_json(PROMPTS)),
         explorer_json=Markup(html.as_json(explorer)),
     )
+
+
+def _sections(tables: Tables, figures: dict[str, bytes], receipts: list[dict], reference: str) -> dict:
+    """What the sections show, and at the end what none of them does."""
+    read = more.Read(tables)
+    shown = _views(read, receipts, reference)
+    left = dict(more_tables=more.tables(read), more_figures=more.figures(list(figures)))
+    contents = CONTENTS | {name.replace("_", "-"): name.replace("_", " ") for name, found in left.items() if found}
+    return dict(contents=contents, views=shown, **left)
 
 
 def _settings(config: dict) -> dict:

@@ -5,6 +5,7 @@ Names and texts are escaped: what they hold shows as it is and forms no markup, 
 
 import re
 
+from ...data.manifest import skipped
 from ..tables.files import Tables
 from ..text import leaderboard
 from ..text.answer import Line, answer, controls
@@ -16,8 +17,8 @@ from .views import Cell, View, view
 _MARKUP = re.compile(r"([\\`*_\[\]|~])")
 
 
-def render(*, config: dict, tables: Tables) -> str:
-    """The Markdown text; `tables` has the rows of every table of the registry."""
+def render(*, config: dict, tables: Tables, manifest: dict) -> str:
+    """The Markdown text; `tables` has the rows of every table of the registry, `manifest` is the corpus's."""
     settings = config["report"]
     reference = settings["reference_policy"]
     verdicts = findings(tables=tables, policies=config["policies"], reference=reference)
@@ -35,6 +36,7 @@ def render(*, config: dict, tables: Tables) -> str:
         grid(check_views.utility(tables, reference)),
         "## How each verdict is decided",
         grid(_criteria(verdicts)),
+        *_corpus(manifest),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -95,6 +97,11 @@ def _contrasts(tables: Tables) -> list[str]:
 def _criteria(verdicts: list[Finding]) -> View:
     rows = ([f.claim, f.verdict, f"{f.evidence}. {f.details}".rstrip(), f.criterion] for f in verdicts)
     return view(["finding", "verdict", "what decides it", "criterion"], rows, word_columns=4)
+
+
+def _corpus(manifest: dict) -> list[str]:
+    said = skipped(manifest["counts"])
+    return ["## Corpus", f"Not read: {plain(said)}."] if said else []
 
 
 def grid(view: View) -> str:

@@ -1,8 +1,8 @@
 """One module per table: SCHEMA, the COLUMNS of the probe rows that it reads, and `summarize`, the pure function that makes its rows.
 
-To add a table: a module here, a line in registry.py, and a script summarize_<table>.py with its rule. A page shows it once it has a view.
+How to add one: docs/extending.md.
 
-    columns, files, registry               groups of columns; tables as files; all schemas by name
+    columns, files, registry               groups of columns; tables as files; all tables by name
     canary_pairs                           each canary in the arm that saw it, beside the arm that did not
     statistics, resampling, distributions  intervals and tests: exact ones, the bootstrap, and the functions behind both
     auc, power, comparability, pareto      what single tables need

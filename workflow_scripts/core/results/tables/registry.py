@@ -1,43 +1,13 @@
-"""The schemas of all tables by name, in the order in which pages show them."""
+"""All tables by name: a module of this folder that declares a SCHEMA is a table."""
 
-from ...parquet import name_of
-from . import (
-    audit,
-    contrast,
-    cost,
-    exposure,
-    extraction_probability,
-    files,
-    leaderboard,
-    membership,
-    memorization,
-    parity,
-    persistence,
-    recovery,
-    reward_accuracy,
-    reward_gap,
-    secret_types,
-    utility,
-)
+import importlib
+import pkgutil
 
-_MODULES = (
-    memorization,
-    leaderboard,
-    secret_types,
-    persistence,
-    contrast,
-    exposure,
-    membership,
-    extraction_probability,
-    recovery,
-    reward_accuracy,
-    reward_gap,
-    utility,
-    cost,
-    audit,
-    parity,
-)
-TABLES = {name_of(module.SCHEMA): module.SCHEMA for module in _MODULES}
+from . import __path__, files
+
+_FOUND = {m.name: importlib.import_module(f"{__package__}.{m.name}") for m in pkgutil.iter_modules(__path__)}
+MODULES = {name: module for name, module in _FOUND.items() if hasattr(module, "SCHEMA")}
+TABLES = {name: module.SCHEMA for name, module in MODULES.items()}
 
 
 def read_all(*, names: list[str], paths: list) -> files.Tables:

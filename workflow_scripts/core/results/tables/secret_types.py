@@ -1,6 +1,6 @@
 """Which types of secret come back: canaries as planted (probe `fim`), all doses together."""
 
-from ...data.canaries import NATURAL, SECRET_TYPES
+from ...data.canaries import ALL_TYPES
 from ...parquet import declare
 from . import columns
 from .canary_pairs import arm_means, cells, counterfactual, hit_rate, pair_arms, seed_means
@@ -22,11 +22,11 @@ SCHEMA = declare(
     exposure_p=columns.NUMBER,
     collapsed=columns.FLAG,
 )
-_ORDER = [*SECRET_TYPES, NATURAL]
+_ORDER = list(ALL_TYPES)
 
 
 def summarize(*, extraction: Frame, utility: list[dict], confidence: float) -> list[dict]:
-    """Rows of `secret_types`: policy x cohort x secret_type, types in the order of canaries.SECRET_TYPES.
+    """Rows of `secret_types`: policy x cohort x secret_type, types in the order of canaries.ALL_TYPES.
 
     Types differ in length (`target_tokens`, a mean), and a longer target has more to get wrong; so exposure and recovered characters,
     which do not need all of it, stand beside the counterfactual rate. `p` and `exposure_p` belong to the policy and cohort: do its

@@ -1,0 +1,24 @@
+"""What the manifest of a corpus says to people of what was not read."""
+
+
+def skipped(counts: dict) -> str | None:
+    """One sentence on documents that were skipped, with the reasons by frequency, and on folders that were left out; None where all was read.
+
+    `counts` is the manifest's; after extract_snippets it also counts documents that do not parse.
+    """
+    reasons = dict(counts.get("skipped_because", {}))
+    if unparsable := counts.get("not_parsable"):
+        reasons["do not parse as Python"] = unparsable
+    number, folders = sum(reasons.values()), counts.get("left_out", [])
+    total = counts.get("documents", 0) + counts.get("skipped", 0)
+    said = [f"{number} of {total} documents were skipped ({_by_number(reasons)})"] if number else []
+    if folders:
+        more = f" and {len(folders) - 3} others" if len(folders) > 3 else ""
+        said.append(f"folders without code of one's own were left out ({', '.join(folders[:3])}{more})")
+    return f"{', and '.join(said)}; corpus/manifest.json names them" if said else None
+
+
+def _by_number(reasons: dict[str, int]) -> str:
+    named = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    rest = f", {sum(n for _, n in named[4:])} for {len(named) - 4} other reasons" if len(named) > 4 else ""
+    return ", ".join(f"{n} {reason}" for reason, n in named[:4]) + rest

@@ -1,0 +1,12 @@
+"""Rows that no measure adds to, apart from those of schemas.py: a new measure leaves alone the stages that write them."""
+
+import pyarrow as pa
+
+from ..parquet import IDS, declare
+
+# greedy completion of each canary as planted and of each held-out example: what rewards score
+COMPLETIONS = declare("completions", item_id=pa.string(), completion_ids=IDS)
+# what the reward model of the chain gives to the target and to the policy's greedy completion
+REWARDS = declare("rewards", item_id=pa.string(), reward=pa.float64(), completion_reward=pa.float64())
+# greedy completions of one policy, once per numeric type and batch size
+PARITY = declare("completions_by_batch", dtype=pa.string(), batch_size=pa.int32(), item_id=pa.string(), completion_ids=IDS)
