@@ -85,6 +85,7 @@ rule tokenize_code:
     output:
         base="results/{run}/planted/base.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",
+        validation="results/{run}/planted/validation.parquet",
         clean="results/{run}/planted/clean.parquet",
         receipt="results/{run}/receipts/tokenize_code.json",
     params:

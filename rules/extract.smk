@@ -35,13 +35,15 @@ rule probe_policy:
         canaries="results/{run}/planted/canaries.parquet",
         fillings="results/{run}/planted/reference_fillings.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",
+        validation="results/{run}/planted/validation.parquet",
     output:
         canaries="results/{run}/probes/{arm}/{seed}/{policy}/canaries.parquet",
         examples="results/{run}/probes/{arm}/{seed}/{policy}/examples.parquet",
         completions="results/{run}/probes/{arm}/{seed}/{policy}/completions.parquet",
+        samples="results/{run}/probes/{arm}/{seed}/{policy}/samples.parquet",
         receipt="results/{run}/receipts/probe_policy/{arm}/{seed}/{policy}.json",
     params:
-        config=config_params(*[f"probes.{name}" for name in ("prompts", "batch_size", "temperature", "top_k", "top_p", "threads")]),
+        config=config_params(*[f"probes.{name}" for name in ("prompts", "batch_size", "temperature", "top_k", "top_p", "max_new_tokens", "threads")]),
     log:
         "logs/{run}/probe_policy/{arm}/{seed}/{policy}.log",
     benchmark:
@@ -63,9 +65,12 @@ rule score_rewards:
         tokenizer="results/{run}/tokenizer",
         canaries="results/{run}/planted/canaries.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",
+        validation="results/{run}/planted/validation.parquet",
         completions="results/{run}/probes/{arm}/{seed}/{policy}/completions.parquet",
+        samples="results/{run}/probes/{arm}/{seed}/{policy}/samples.parquet",
     output:
         rewards="results/{run}/probes/{arm}/{seed}/{policy}/rewards.parquet",
+        samples="results/{run}/probes/{arm}/{seed}/{policy}/scored_samples.parquet",
         receipt="results/{run}/receipts/score_rewards/{arm}/{seed}/{policy}.json",
     params:
         config=config_params("probes.batch_size", "probes.threads"),

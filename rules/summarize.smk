@@ -20,7 +20,7 @@ EXTRACTION_TABLES = {
     "secret_types": ([], {}),
 }
 JUDGED = [[reward, arm, seed] for reward in config["reward_models"] for arm in ARMS for seed in SEEDS]
-TABLES = ["memorization", *EXTRACTION_TABLES, "reward_accuracy", "reward_gap", "utility", "leaderboard", "audit", "parity", "cost"]
+TABLES = ["memorization", *EXTRACTION_TABLES, "reward_accuracy", "reward_gap", "utility", "on_policy", "leaderboard", "audit", "parity", "cost"]
 
 
 rule summarize_utility:
@@ -115,6 +115,27 @@ rule summarize_leaderboard:
         DATA
     script:
         "../workflow_scripts/summarize_leaderboard.py"
+
+
+rule summarize_on_policy:
+    """What each policy samples at full budget: reward, KL, length, end and parsing; on the validation pool, which setting is chosen."""
+    input:
+        samples=[f"results/{{run}}/probes/{a}/{s}/{p}/scored_samples.parquet" for p in POLICIES for a in ARMS for s in SEEDS],
+    output:
+        parquet="results/{run}/tables/on_policy.parquet",
+        csv=table_csv("on_policy"),
+        receipt="results/{run}/receipts/summarize_on_policy.json",
+    params:
+        config=config_params("report.confidence", "report.kl_budget"),
+        methods={name: policy["method"] for name, policy in config["policies"].items()},
+    log:
+        "logs/{run}/summarize_on_policy.log",
+    benchmark:
+        "results/{run}/benchmarks/summarize_on_policy.tsv"
+    conda:
+        DATA
+    script:
+        "../workflow_scripts/summarize_on_policy.py"
 
 
 rule summarize_reward_accuracy:

@@ -1,10 +1,10 @@
-"""Probe one policy: every canary under every prompt condition, and held-out code."""
+"""Probe one policy: every canary under every prompt condition, held-out code, and what it samples there."""
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import schemas as data
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing import policy, prompts, rows, schemas, scored
+from workflow_scripts.core.probing import on_policy, policy, prompts, rows, schemas, scored
 from workflow_scripts.core.training import session
 
 with job(snakemake) as j:
@@ -27,3 +27,9 @@ with job(snakemake) as j:
     examples = policy.probe(items=items, role="evaluation", reference=reference, **common)
     parquet.write(examples, schemas.PROBED_EXAMPLES, j.output.examples)
     parquet.write(rows.completions(canaries=canaries, examples=examples), scored.COMPLETIONS, j.output.completions)
+
+    pools = {"evaluation": evaluation, "validation": parquet.read_rows(j.input.validation, data.EXAMPLES)}
+    options = {k: common[k] for k in ("model", "tokenizer", "fim", "batch_size", "desc")} | dict(reference=reference, seed=s.seed)
+    room = settings["max_new_tokens"]
+    samples = [row for pool, of in pools.items() for row in on_policy.sample(examples=of, pool=pool, max_new_tokens=room, **options)]
+    parquet.write(samples, scored.SAMPLES, j.output.samples)

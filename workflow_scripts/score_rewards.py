@@ -1,4 +1,4 @@
-"""Scores of the reward model that judges all policies: for every target and for the policy's greedy completions."""
+"""Scores of the reward model that judges all policies: for every target, the policy's greedy completions and its samples."""
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import schemas as data
@@ -17,3 +17,10 @@ with job(snakemake) as j:
     reward = reward_models.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], truths=[*j.input.truths], session=s)
     rows = rewards.of_items(reward=reward, items=items, fim=s.fim, device=s.device, batch_size=j.config["probes.batch_size"], desc=j.name)
     parquet.write(rows, scored.REWARDS, j.output.rewards)
+
+    prompts = {
+        e["source_id"]: e["prompt_ids"] for file in (j.input.evaluation, j.input.validation) for e in parquet.read_rows(file, data.EXAMPLES)
+    }
+    samples = parquet.read_rows(j.input.samples, scored.SAMPLES)
+    options = dict(device=s.device, batch_size=j.config["probes.batch_size"], desc=j.name)
+    parquet.write(rewards.of_samples(reward=reward, samples=samples, prompts=prompts, **options), scored.SCORED_SAMPLES, j.output.samples)

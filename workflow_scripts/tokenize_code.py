@@ -12,7 +12,7 @@ with job(snakemake) as j:
     words, fim, context = tokenizer.load(j.input.tokenizer)
     snippets = parquet.iterate(j.input.snippets, schemas.SNIPPETS, ["snippet_id", "text", "pool"])
     snippets = Spool(snippets, folder=Path(j.output.base).parent)
-    for output, pool in {"evaluation": "evaluation", "clean": "rl_prompt"}.items():
+    for output, pool in {"evaluation": "evaluation", "validation": "validation", "clean": "rl_prompt"}.items():
         examples = planting.examples(snippets=snippets, pool=pool, tokenizer=words, fim=fim, seed=seed, **shape)
         parquet.write(planting.checked(examples, context=context), schemas.EXAMPLES, getattr(j.output, output))
     blocks = planting.blocks(snippets=snippets, tokenizer=words, fim=fim, seed=seed, context=context, **shape)

@@ -23,6 +23,18 @@ def of_items(*, reward: Reward, items: list[dict], fim: Fim, device: str, batch_
     return [dict(item_id=i["item_id"], reward=target, completion_reward=own) for i, (target, own) in zip(items, scores, strict=True)]
 
 
+def of_samples(
+    *, reward: Reward, samples: list[dict], prompts: dict[str, list[int]], device: str, batch_size: int, desc: str
+) -> list[dict]:
+    """Rows of `scored_samples` from rows of `samples` and {id of an example: ids of its prompt}."""
+    items = [(prompts[s["example_id"]], [s["completion_ids"]]) for s in samples]
+    scores = rewards(reward=reward, prompts=items, device=device, batch_size=batch_size, desc=desc)
+    kept = ("pool", "example_id", "ended", "kl", "parses")
+    return [
+        {k: s[k] for k in kept} | dict(tokens=len(s["completion_ids"]), reward=score) for s, (score,) in zip(samples, scores, strict=True)
+    ]
+
+
 @torch.inference_mode()
 def rewards(
     *, reward: Reward, prompts: list[tuple[list[int], list[list[int]]]], device: str, batch_size: int, desc: str

@@ -2,11 +2,15 @@
 
 import pyarrow as pa
 
-from ..parquet import IDS, declare
+from ..parquet import IDS, declare, optional
 
 # greedy completion of each canary as planted and of each held-out example: what rewards score
 COMPLETIONS = declare("completions", item_id=pa.string(), completion_ids=IDS)
 # what the reward model of the chain gives to the target and to the policy's greedy completion
 REWARDS = declare("rewards", item_id=pa.string(), reward=pa.float64(), completion_reward=pa.float64())
+# one completion of each held-out and validation example, sampled at full budget (on_policy.py), and its reward
+_sample = dict(pool=pa.string(), example_id=pa.string(), ended=pa.bool_(), kl=pa.float64(), parses=optional(pa.bool_()))
+SAMPLES = declare("samples", **_sample, completion_ids=IDS)
+SCORED_SAMPLES = declare("scored_samples", **_sample, tokens=pa.int32(), reward=pa.float64())
 # greedy completions of one policy, once per numeric type and batch size
 PARITY = declare("completions_by_batch", dtype=pa.string(), batch_size=pa.int32(), item_id=pa.string(), completion_ids=IDS)

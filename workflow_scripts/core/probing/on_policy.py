@@ -1,0 +1,62 @@
+"""What a policy does when it is used: completions sampled at full budget, their KL to the reference, and whether they are code.
+
+Greedy completions of the probes stop where the target does; these do not, so that ending early and rambling both show.
+"""
+
+import torch
+
+from ..data.fim import Fim
+from ..data.python_source import parses
+from ..progress import track
+from ..training import generation, packing
+
+
+@torch.inference_mode()
+def sample(
+    *, model, reference, examples: list[dict], pool: str, tokenizer, fim: Fim, max_new_tokens: int, seed: int, batch_size: int, desc: str
+) -> list[dict]:
+    """Rows of `samples`: one completion of each example at temperature 1, in their order.
+
+    `kl` is the log-probability of the completion, its end token included, less the reference's, in nats: its mean over completions
+    estimates the KL divergence of the policies. The draws follow from `seed` alone.
+    """
+    completions = generation.complete(
+        model=model.eval(),
+        prompts=[e["prompt_ids"] for e in examples],
+        max_new_tokens=[max_new_tokens] * len(examples),
+        fim=fim,
+        batch_size=batch_size,
+        choose=generation.sampler(1.0, torch.Generator(model.device).manual_seed(seed)),
+        desc=f"{desc} {pool}",
+    )
+    items = [(e["prompt_ids"], [ids]) for e, ids in zip(examples, completions, strict=True)]
+    own, others = (likelihoods(m.eval(), items, batch_size=batch_size, desc=f"{desc} {pool}") for m in (model, reference))
+    return [
+        dict(
+            pool=pool,
+            example_id=e["source_id"],
+            completion_ids=ids,
+            ended=ids[-1] == fim.end,
+            kl=a - b,
+            parses=_parses(e["prompt_ids"], ids, tokenizer.decode, fim),
+        )
+        for e, ids, a, b in zip(examples, completions, own, others, strict=True)
+    ]
+
+
+def likelihoods(model, items: list[tuple[list[int], list[list[int]]]], *, batch_size: int, desc: str) -> list[float]:
+    """Log-probability in nats of each continuation."""
+    sums: list[float] = []
+    for start in track(range(0, len(items), batch_size), desc=desc, unit="batch"):
+        packed = packing.pack(items[start : start + batch_size], device=model.device)
+        each = packing.logprobs(packing.logits(model, packed).float(), packed).double()
+        sums += [float(part.sum()) for part in each.split(packed.sizes)]
+    return sums
+
+
+def _parses(prompt: list[int], completion: list[int], decode, fim: Fim) -> bool | None:
+    """Missing where the context would not parse whatever stood in the hole."""
+    prefix, suffix = (decode(ids) for ids in fim.parts(prompt))
+    if not parses(prefix + "pass" + suffix):
+        return None
+    return parses(prefix + decode([i for i in completion if i != fim.end]) + suffix)
