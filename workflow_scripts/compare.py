@@ -12,6 +12,8 @@ from pathlib import Path
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.results.runs import load, page
 
+LONGEST = 255  # characters that file systems take in a name
+
 
 def compare(folders: list[Path]) -> Path:
     """The page of the runs in these folders, beside the first of them; raises InputError where they cannot be compared."""
@@ -20,6 +22,8 @@ def compare(folders: list[Path]) -> Path:
     names = [folder.name for folder in folders]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"two of the runs are called {twice[0]}; name different runs, or copy one to a folder of another name")
+    if len("--".join(names)) > LONGEST:
+        raise InputError(f"the names of these {len(names)} runs are too long for the name of one folder; compare fewer at a time")
     runs = [load.read(folder) for folder in folders]
     return page.write(runs=runs, folder=folders[0].parent / "compare" / "--".join(names))
 

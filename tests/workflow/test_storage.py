@@ -359,6 +359,49 @@ def test_a_run_of_overlays_has_its_own_dvc_yaml(saved, tmp_path):
     assert "Nothing to be done" in clone("snakemake", "--cores", "2", "--configfile", "other.yaml")
 
 
+@pytest.mark.parametrize("staged", [True, False])
+def test_a_colleague_gets_the_remote_with_what_was_saved(saved, tmp_path, staged):
+    """As docs/sharing.md says it: the remote's address is committed with the artifacts, staged or not, and nothing else that is staged."""
+    copy = saved.fork(tmp_path / "copy")
+    copy("dvc", "remote", "add", "--force", "--quiet", "--default", "team", str(tmp_path / "store"))
+    (copy.folder / "notes.txt").write_text("mine")
+    copy("git", "add", "notes.txt", *([".dvc/config"] if staged else []))
+    copy.make("save")
+    assert copy("git", "status", "--short") == "A  notes.txt\n"
+    clone = copy.clone(tmp_path / "clone")
+    clone.make("restore")
+    assert clone.repository.plan() == set()
+
+
+def test_restore_without_a_remote_says_how_to_name_one(saved, tmp_path):
+    copy = saved.fork(tmp_path / "copy")
+    copy("dvc", "remote", "default", "--unset")
+    said = copy.make("restore", fails=True)
+    assert "canaryflow: no default remote is set" in said and "dvc remote add --default team URL" in said and "Traceback" not in said
+
+
+def test_a_dvc_lock_in_conflict_is_refused_by_restore_and_written_by_save(saved, tmp_path):
+    copy = saved.fork(tmp_path / "copy")
+    lock = copy.folder / "dvc.lock"
+    before = lock.read_text()
+    lock.write_text(f"<<<<<<< HEAD\n{before}=======\n{before}>>>>>>> theirs\n")
+    assert "dvc.lock is damaged or in conflict after a merge; take one side" in copy.make("restore", fails=True)
+    copy.make("save")
+    assert yaml.safe_load(lock.read_text()) == yaml.safe_load(before)
+
+
+@pytest.mark.slow
+def test_a_fresh_clone_runs_and_saves(clone, tmp_path):
+    """It has a published ledger and DVC's files, and none of the artifacts; what git and DVC then hold of each job is one state."""
+    clone.make("run")
+    clone.remote(url=str(tmp_path / "mine"))
+    clone.make("save")
+    assert clone("git", "status", "--short") == "" and "up to date" in clone("dvc", "status")
+    other = clone.clone(tmp_path / "other")
+    other.make("restore")
+    assert other.repository.plan() == set()
+
+
 REMOTES = ["folder", "s3", "ssh"]
 
 

@@ -4,11 +4,14 @@ import hashlib
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from workflow_scripts.core.freshness import content
 from workflow_scripts.core.freshness.content import (
     md5,
@@ -110,6 +113,55 @@ def test_a_database_that_cannot_be_used_is_done_without(here, harm):
     assert md5(path) == hashlib.md5(b"x").hexdigest()
     settle(path, since=SINCE, until=UNTIL)
     assert not was_made_here("a", "x")
+
+
+@pytest.mark.parametrize("where", ["at its start", "in its middle"])
+def test_a_damaged_database_is_made_anew(here, where):
+    path = put(here / "a", "x")
+    settle(path, since=SINCE, until=UNTIL)
+    assert str(path) in remembered(here)
+    database = here / ".canaryflow/hashes.db"
+    data = bytearray(database.read_bytes())
+    data[:100] = data[:100] if where == "in its middle" else b"?" * 100
+    data[4096:] = b"?" * len(data[4096:])
+    database.write_bytes(data)
+    for _ in range(2):  # one process finds the damage, another starts afresh
+        content._opened.cache_clear()
+        assert md5(path) == hashlib.md5(b"x").hexdigest()
+        settle(path, since=UNTIL - 1, until=UNTIL - 1), settle(path, since=UNTIL, until=UNTIL)
+    assert str(path) in remembered(here)
+
+
+def test_a_database_that_is_read_only_is_done_without(here):
+    md5(put(here / "a", "x"))
+    content._opened.cache_clear()
+    (here / ".canaryflow/hashes.db").chmod(0o444)
+    (here / ".canaryflow").chmod(0o555)
+    code = f"from workflow_scripts.core.freshness.content import md5, settle; settle('a', since={UNTIL}, until={UNTIL}); print(md5('a'))"
+    prefix = [] if os.geteuid() else ["setpriv", "--bounding-set=-dac_override"]
+    done = subprocess.run(
+        [*prefix, sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    (here / ".canaryflow").chmod(0o755)
+    assert done.stdout.strip() == hashlib.md5(b"x").hexdigest(), done.stderr
+
+
+def test_names_in_any_encoding(here):
+    path = put(here / os.fsdecode(b"\xff\xe9.txt"), "x")
+    folder = put(here / "folder" / os.fsdecode(b"\xff"), "y").parent
+    for artifact in (path, folder, folder / os.fsdecode(b"\xff")):
+        value = md5(artifact)
+        settle(artifact, since=UNTIL, until=UNTIL), touch(artifact), remember_made({str(artifact): value})
+        assert md5(artifact) == value and was_made_here(str(artifact), value)
+
+
+def test_a_pipe_is_not_waited_for(here):
+    os.mkfifo(here / "pipe")
+    put(here / "folder/a", "x")
+    before = md5(here / "folder")
+    os.mkfifo(here / "folder/pipe")
+    assert md5(here / "pipe") == "not a file" and md5(here / "folder") == before
+    settle(here / "pipe", since=SINCE, until=SINCE), touch(here / "pipe")
 
 
 @pytest.mark.parametrize(

@@ -153,3 +153,19 @@ def test_no_ledger_and_one_without_receipts_are_empty(content):
     if content is not None:
         (RUN / ledger.NAME).write_bytes(content)
     assert ledger.read(RUN) == {}
+
+
+def test_both_sides_of_a_conflict_are_kept(written):
+    ours = lines()
+    edit_receipt("train", config={"train.setting": 2})
+    ledger.write(RUN)
+    theirs = lines()
+    write_lines([MARKS[0], *ours, MARKS[1], *theirs, MARKS[2]])
+    settings = [receipt["config"] for receipt in ledger.read_all(RUN)["train/A.json"]]
+    assert settings == [{"train.setting": 1}, {"train.setting": 2}] and len(ledger.read_all(RUN)["probe/A.json"]) == 2
+
+
+def test_what_python_takes_for_an_end_of_line_may_be_in_a_line(written):
+    edit_receipt("probe", params={"words": ["a\u2028b\x85c\x0cd"]})
+    ledger.write(RUN)
+    assert ledger.read(RUN) == on_disk()

@@ -1,5 +1,6 @@
 """What a job records of itself, when it need not run, and who may run it."""
 
+import errno
 import json
 import os
 import time
@@ -187,3 +188,31 @@ def test_a_job_runs_alone():
         pass
     with record.alone("train_sft-A"):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_where_the_file_system_has_no_locks_the_job_runs_without(monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    with record.alone("train_sft-A") as is_held:
+        assert is_held
+    monkeypatch.setattr(record.fcntl, "flock", refuse)
+    with record.alone("train_sft-A") as is_held:
+        assert not is_held
+
+
+def test_any_other_failure_of_a_lock_is_none_of_these(monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(record.fcntl, "flock", refuse)
+    with pytest.raises(OSError, match="Input/output"), record.alone("train_sft-A"):
+        pass
+
+
+def test_code_from_the_future_is_no_edit_but_a_clock_that_was_set_back(monkeypatch):
+    assert record._edited([SCRIPT]) == f"{SCRIPT} was edited while the job started; run snakemake again"
+    changed = (ROOT / SCRIPT).stat().st_ctime
+    monkeypatch.setattr(record.time, "time", lambda: changed - 600)
+    assert record._edited([SCRIPT]).startswith(f"{SCRIPT} was changed 600 s in the future, so the clock was set back; set it right, or")

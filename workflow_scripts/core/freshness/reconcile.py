@@ -185,9 +185,10 @@ def _check_before_first_job(workflow) -> None:
     if adapter.triggers(workflow) != {"MTIME"}:
         _stop("the profile in force does not say `rerun-triggers: [mtime]`; copy the lines of profiles/default into it")
     for path in adapter.written_by_run(workflow):
-        folder = next(p for p in (path, *path.parents, Path()) if p.is_dir())
-        if not os.access(folder, os.W_OK | os.X_OK):
-            _stop(f"{folder} cannot be written; make it writable and run again")
+        above = next(p for p in (*path.parents, Path()) if p.is_dir())
+        for folder in (above, path) if path.is_dir() else (above,):  # a new folder takes the old one's place in the folder above
+            if not os.access(folder, os.W_OK | os.X_OK):
+                _stop(f"{folder} cannot be written; make it writable and run again")
 
 
 def _stop(sentence: str) -> None:

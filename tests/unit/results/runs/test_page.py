@@ -34,6 +34,11 @@ def test_it_needs_two_different_runs(two, folders):
         command.compare([two[0] for _ in folders])
 
 
+def test_names_must_fit_into_the_name_of_one_folder(tmp_path):
+    with pytest.raises(InputError, match="^the names of these 3 runs are too long for the name of one folder; compare fewer at a time$"):
+        command.compare([tmp_path / (letter * 100) for letter in "abc"])
+
+
 def test_names_are_shown_and_never_become_markup(tmp_path):
     evil = "<img src=x>"
     folders = [lay(tmp_path / "one", ONE), lay(tmp_path / evil, ONE)]
