@@ -20,7 +20,7 @@ TABLES = {f"summarize_{table}": {*inspect.signature(module.summarize).parameters
 PLOTS = {f"plot_{figure}": {*inspect.signature(plot).parameters} for figure, plot in FIGURES.items()}
 # patterns: the tables that hold intervals, those of every policy, the figures of either or of rows
 OF_INTERVALS = " ".join(table for table, takes in TABLES.items() if "confidence" in takes)
-OF_POLICIES = " ".join(sorted(TABLES.keys() - {"summarize_reward_gap", "summarize_audit", "summarize_parity"}))
+OF_POLICIES = " ".join(sorted(TABLES.keys() - {"summarize_reward_gap", "summarize_audit", "summarize_parity", "summarize_reward_accuracy"}))
 OF_TABLES = " ".join(figure for figure, takes in PLOTS.items() if takes & {"extraction", *MODULES})
 
 
@@ -34,15 +34,16 @@ def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_p
         method = policies[policy][0]
         return f"train_base-{seed}-{policy}" if method == "base" else f"train_{method}-{arm}-{seed}-{policy}"
 
-    reads = {"collect_corpus": set(), snippets: {"collect_corpus"}, words: {snippets}, canaries: {words}, "plot_workflow": set()}
+    reads = {"collect_corpus": set(), snippets: {"collect_corpus"}, words: {snippets}, canaries: {snippets, words}, "plot_workflow": set()}
     reads[code] = {snippets, words}
     reads |= {f"plant_arm-{arm}": {snippets, words, canaries} for arm in ARMS}
-    reads["sample_reference_fillings"] = {canaries, words}
+    reads["sample_reference_fillings"] = {snippets, canaries, words}
     reads[audit] = {canaries, code, *(f"plant_arm-{arm}" for arm in ARMS)}
     for arm, seed in chains:
         sets, pairs, judge = f"plant_arm-{arm}", f"sample_preferences-{arm}-{seed}", f"train_reward_single-{arm}-{seed}-reward_model"
-        reads[pairs] = {model(sampler, arm, seed), words, sets, canaries}
+        reads[pairs] = {model(sampler, arm, seed), words, sets, code, canaries}
         reads[judge] = {model(reward_parent, arm, seed), words, pairs}
+        reads[f"judge_pairs-{arm}-{seed}-reward_model"] = {pairs, judge, words}
         for policy, (method, parent) in policies.items():
             made, chain = model(policy, arm, seed), f"{arm}-{seed}-{policy}"
             if method == "base":
@@ -65,6 +66,8 @@ def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_p
     reads["summarize_leaderboard"] = {*aligned, "summarize_utility"}
     reads["summarize_reward_gap"] = {f"collect_extraction-{reference}"}
     reads["summarize_audit"] = {audit}
+    reads["summarize_on_policy"] = {f"score_rewards-{arm}-{seed}-{policy}" for arm, seed in chains for policy in policies}
+    reads["summarize_reward_accuracy"] = {f"judge_pairs-{arm}-{seed}-reward_model" for arm, seed in chains}
     reads["summarize_parity"] = {parity}
     reads["render_report"] = {*TABLES, *paid, *PLOTS, *rows}
     reads["render_summary"] = {*TABLES, "extract_snippets"}

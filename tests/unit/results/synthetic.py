@@ -191,6 +191,28 @@ def utility_rows(policies=POLICIES, seeds=(0,), **changes) -> list[dict]:
     return utility.summarize(evaluation=evaluation(policies, seeds), **settings)
 
 
+def samples(policy: str, seeds=(0,)) -> pd.DataFrame:
+    """Rows of `scored_samples` of both arms: of each example one completion, the longer the higher its number."""
+    reward, kl = {"ppo": (1.0, 3.0), "ipo": (2.0, 9.0)}.get(policy, (0.0, 0.0))
+    rows = [
+        dict(pool=pool, example_id=f"{pool}-{i}", ended=i % 4 > 0, kl=kl + i % 3 - 1, parses=None if i % 5 == 0 else i % 2 == 0)
+        | dict(tokens=10 + i, reward=reward + 0.1 * (i % 3 - 1))
+        for pool in ("evaluation", "validation")
+        for i in range(EXAMPLES - 2)
+    ]
+    return pd.DataFrame(rows * 2 * len(seeds))
+
+
+def judged_pairs(arm: str, seeds=(0,)) -> pd.DataFrame:
+    """Rows of `judged_pairs`: the chosen completion wins in 3 of 4 pairs; every third pair differs in length."""
+    rows = [
+        dict(source_id=str(i), substituted=i % 5 == 0, chosen_tokens=9, rejected_tokens=9 + (i % 3 == 0))
+        | dict(chosen_reward=1.0, rejected_reward=2.0 * (i % 4 == 0), reward_ended=1.0, reward_open=0.5)
+        for i in range(40 if arm == "A" else 36)
+    ]
+    return pd.DataFrame(rows * len(seeds))
+
+
 def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[dict]]:
     """The rows of all tables of the study, by name: each function is given what its parameters name, with SETTINGS."""
     rows = extraction(policies, seeds)
@@ -207,6 +229,9 @@ def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[di
         counts=pd.DataFrame(audit_counts()),
         completions={"sft": completions_by_batch()},
         receipts=receipts(policies),
+        samples={policy: samples(policy, seeds) for policy in policies},
+        methods={policy: settings["method"] for policy, settings in policies.items()},
+        judged={("reward_model", arm): judged_pairs(arm, seeds) for arm in HALF_OF_ARM},
     )
     own = {"leaderboard": dict(policies=ALIGNED), "reward_gap": dict(extraction=rows[rows["policy"] == "sft"])}
     return {

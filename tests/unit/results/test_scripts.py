@@ -10,13 +10,15 @@ import pytest
 from tests.unit.results import synthetic
 from workflow_scripts.core import job, parquet
 from workflow_scripts.core.data.schemas import AUDIT
+from workflow_scripts.core.probing import judged_pairs
 from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION
-from workflow_scripts.core.probing.scored import PARITY
+from workflow_scripts.core.probing.scored import PARITY, SCORED_SAMPLES
 from workflow_scripts.core.results.tables import files as table_files
 from workflow_scripts.core.results.tables.registry import TABLES
 
 SCRIPTS = Path(job.__file__).parents[1]
 SEEDS = (0, 1)
+CHAINS = [(arm, seed) for arm in ("A", "B") for seed in SEEDS]
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,15 @@ def files(tmp_path_factory, expected) -> SimpleNamespace:
         parquet.write(evaluation[evaluation["policy"] == policy], EVALUATION, folder / f"evaluation-{policy}.parquet")
     parquet.write(synthetic.audit_counts(), AUDIT, folder / "audit.parquet")
     parquet.write(synthetic.completions_by_batch(), PARITY, folder / "parity.parquet")
+    samples, judged = [], []
+    for policy in synthetic.POLICIES:
+        for number in range(len(CHAINS)):
+            samples.append(folder / f"samples-{policy}-{number}.parquet")
+            part = synthetic.samples(policy, SEEDS)
+            parquet.write(part.iloc[number :: len(CHAINS)], SCORED_SAMPLES, samples[-1])
+    for arm, _ in CHAINS:
+        judged.append(folder / f"judged-{len(judged)}.parquet")
+        parquet.write(synthetic.judged_pairs(arm), judged_pairs.SCHEMA, judged[-1])
     parquet.write(expected["utility"], TABLES["utility"], folder / "utility.parquet")
     return SimpleNamespace(
         extraction=[folder / f"extraction-{policy}.parquet" for policy in synthetic.POLICIES],
@@ -42,6 +53,8 @@ def files(tmp_path_factory, expected) -> SimpleNamespace:
         utility=folder / "utility.parquet",
         audit=folder / "audit.parquet",
         completions=[folder / "parity.parquet"],
+        samples=samples,
+        judged=judged,
     )
 
 
@@ -53,6 +66,8 @@ def run(script: str, files, folder: Path, monkeypatch, config=synthetic.SETTINGS
         later=synthetic.LATER,
         references=dict.fromkeys(synthetic.LATER, "sft"),
         aligned=synthetic.ALIGNED,
+        methods={policy: settings["method"] for policy, settings in synthetic.POLICIES.items()},
+        chains=[("reward_model", *chain) for chain in CHAINS],
         policies=["sft"] if script == "parity" else list(synthetic.POLICIES),
     )
 
