@@ -9,7 +9,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from workflow_scripts.core.config.references import memory_reference
+from workflow_scripts.core.config.references import memory_reference, sweeps
 from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.data.sources import check_source, counting_endings
 from workflow_scripts.core.errors import InputError

@@ -20,6 +20,7 @@ from workflow_scripts.core.results.tables import (
     memorization,
     parity,
     persistence,
+    persistence_trend,
     recovery,
     reward_gap,
     secret_types,
@@ -103,6 +104,9 @@ def _likelihood(canary: dict, probe: str, hit: bool) -> dict:
         target_tokens=12,
         log_p_extract=-0.5 if hit else -math.inf if rank % 2 else -39.14,
         exposure=(8.0 if hit else 4.0 - rank % 5) if native else None,
+        fillings_mean=-40.0 if native else None,
+        fillings_sd=2.0 if native else None,
+        exposure_fitted=(20.0 if hit else 4.0 - rank % 5) if native else None,
         reference_fillings=255 if native else None,
         reward=0.01 * rank + 0.5 * hit if native else None,
     )
@@ -196,6 +200,9 @@ def utility_rows(policies=POLICIES, seeds=(0,), **changes) -> list[dict]:
     return utility.summarize(evaluation=evaluation(policies, seeds), **settings)
 
 
+ENDPOINTS = ["memorized", "target_logprob"]
+
+
 def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[dict]]:
     """The rows of all tables of the study, by name, with the default settings."""
     rows, used = extraction(policies, seeds), utility_rows(policies, seeds)
@@ -206,7 +213,8 @@ def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[di
         "utility": used,
         "memorization": memorization.summarize(**common),
         "persistence": persistence.summarize(**common, references=dict.fromkeys(later, "sft")),
-        "contrast": contrast.summarize(**common, contrasts=pairs),
+        "persistence_trend": persistence_trend.summarize(**common, references=dict.fromkeys(later, "sft"), sweeps=[]),
+        "contrast": contrast.summarize(**common, contrasts=pairs, endpoints=ENDPOINTS),
         "exposure": exposure.summarize(**common),
         "recovery": recovery.summarize(**common),
         "secret_types": secret_types.summarize(**common),

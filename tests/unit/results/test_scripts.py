@@ -22,6 +22,7 @@ CONFIG = {
     "report.collapse_ratio": 1.5,
     "report.fpr": 0.01,
     "report.contrasts": None,
+    "report.endpoints": synthetic.ENDPOINTS,
     "report.utility_band": synthetic.BAND,
     "probes.extraction_n": [1, 100, 10**18],
     "probes.extraction_p": [0.1, 0.5, 0.9],

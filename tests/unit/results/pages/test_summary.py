@@ -29,7 +29,7 @@ def tables_of(text: str) -> list[list[list[str]]]:
 
 def test_it_holds_the_answer_the_headline_the_findings_the_contrasts_and_utility(given):
     text = summary.render(**given)
-    lines = answer(findings(tables=given["tables"], policies=given["config"]["policies"], reference="sft"))
+    lines = answer(findings(tables=given["tables"], policies=given["config"]["policies"], report=study.REPORT, seeds=1))
     opening = text.split("\n\n")[2].splitlines()
     assert opening == [f"- **{line.verdict}** {line.claim}: {summary.plain(line.evidence)}" for line in lines] and len(opening) == 4
     headline, standing, stays, secrets, contrasts, utility, criteria = tables_of(text)

@@ -14,7 +14,7 @@ from workflow_scripts.core.results.text.findings import findings
 
 def lines(tables: dict, policies: dict = study.POLICIES) -> list[str]:
     """The lines as a reader sees them."""
-    found = answer(findings(tables=tables, policies=policies, reference="sft"))
+    found = answer(findings(tables=tables, policies=policies, report=study.REPORT, seeds=1))
     return [f"{line.verdict}  {line.claim}: {line.evidence}" for line in found]
 
 

@@ -9,7 +9,7 @@ from workflow_scripts.core.results.text.findings import CONTRADICTED, NOT_MEASUR
 
 
 def findings(tables: dict, policies: dict = study.POLICIES) -> list[Finding]:
-    return f.findings(tables=tables, policies=policies, reference="sft")
+    return f.findings(tables=tables, policies=policies, report=study.REPORT, seeds=1)
 
 
 def verdicts(tables: dict, policies: dict = study.POLICIES) -> list[str]:

@@ -4,7 +4,8 @@ To add a table: a module here, a line in registry.py, and a script summarize_<ta
 
     columns, files, registry               groups of columns; tables as files; all schemas by name
     canary_pairs                           each canary in the arm that saw it, beside the arm that did not
-    statistics, resampling, distributions  intervals and tests: exact ones, the bootstrap, and the functions behind both
+    stratified                             means and rates over canaries and seeds: the intervals of almost every table
+    statistics, resampling, distributions  other intervals and tests: exact ones, the bootstrap, and the functions behind both
     auc, power, comparability, pareto      what single tables need
     metrics                                single numbers for tools that compare runs
 
