@@ -146,7 +146,9 @@ def test_what_was_built_in_is_what_is_counted(extraction, cohort, dose, hits):
 def test_all_of_what_is_known_persists_and_none_of_the_rest_is_lost(extraction):
     again = pd.concat([extraction, extraction[extraction["policy"] == "knowing"].assign(policy="later")])
     utility = [*UTILITY, dict(policy="later", collapsed=False)]
-    kept = cell(persistence.summarize(extraction=again, utility=utility, references={"later": "knowing"}, confidence=0.95), cohort="sft", dose=None)
+    kept = cell(
+        persistence.summarize(extraction=again, utility=utility, references={"later": "knowing"}, confidence=0.95), cohort="sft", dose=None
+    )
     assert (kept["memorized_by_reference"], kept["still_memorized"], kept["lost"], kept["gained"]) == (8, 8, 0, 0)
 
 

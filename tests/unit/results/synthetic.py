@@ -201,6 +201,7 @@ def utility_rows(policies=POLICIES, seeds=(0,), **changes) -> list[dict]:
 
 
 ENDPOINTS = ["memorized", "target_logprob"]
+SWEEPS = [{"ppo": 0.05, "ipo": 0.2}]
 
 
 def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[dict]]:
@@ -213,7 +214,7 @@ def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[di
         "utility": used,
         "memorization": memorization.summarize(**common),
         "persistence": persistence.summarize(**common, references=dict.fromkeys(later, "sft")),
-        "persistence_trend": persistence_trend.summarize(**common, references=dict.fromkeys(later, "sft"), sweeps=[]),
+        "persistence_trend": persistence_trend.summarize(**common, references=dict.fromkeys(later, "sft"), sweeps=SWEEPS),
         "contrast": contrast.summarize(**common, contrasts=pairs, endpoints=ENDPOINTS),
         "exposure": exposure.summarize(**common),
         "recovery": recovery.summarize(**common),

@@ -62,6 +62,7 @@ def run(script: str, files, folder: Path, monkeypatch, config=CONFIG) -> SimpleN
     params = SimpleNamespace(
         later=synthetic.LATER,
         references=dict.fromkeys(synthetic.LATER, "sft"),
+        sweeps=synthetic.SWEEPS,
         aligned=synthetic.ALIGNED,
         policies=["sft"] if script == "parity" else list(synthetic.POLICIES),
     )

@@ -95,7 +95,10 @@ def _contrasts(tables: Tables, report: dict) -> list[str]:
     parts = ["## Contrasts"]
     for measure in report["endpoints"]:
         contrasts = change_views.contrast(tables, measure)
-        parts += [f"{WORDS[measure]}:".capitalize(), grid(contrasts) if contrasts.rows else "There are no two policies to compare."]
+        parts += [
+            f"{plain(WORDS.get(measure, measure))}:".capitalize(),
+            grid(contrasts) if contrasts.rows else "There are no two policies to compare.",
+        ]
     note = (
         "First policy minus second, on the same canaries: in the arm that saw them, in the arm that did not, and the difference of both; the "
         "same on the canaries of each arm alone; p with and without Holm's correction; detectable: the smallest true difference that this run "

@@ -73,11 +73,11 @@ def _trend(of: list[Frame], x: np.ndarray, confidence: float) -> dict:
 def slope(*, kept: np.ndarray, before: np.ndarray, x: np.ndarray, strata: np.ndarray, confidence: float) -> stratified.Estimate:
     """The slope of the share kept per unit of `x` (shape (policies,)), over the canaries and seeds that were known `before`.
 
-    `kept` has the shape (policies, canaries, seeds), `before` (canaries, seeds).
+    `kept` has the shape (policies, ..., canaries, seeds), `before` (canaries, seeds).
     """
     weights = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
     slopes = np.tensordot(weights, kept.astype(float), axes=1)
     some = before.any(axis=-1)
-    values = stratified.ratio_values(slopes[some], before[some].astype(float))
+    values = stratified.ratio_values(slopes[..., some, :], before[some].astype(float))
     steepest = float(weights[weights > 0].sum())  # of a canary that the upper part of the ladder keeps and the lower does not
     return stratified.mean(values=values, strata=stratified.strata(strata[some]), confidence=confidence, bound=steepest)

@@ -18,6 +18,7 @@ from .distributions import t_quantile
 from .statistics import clopper_pearson
 
 _LEAST = 1e-15  # the smallest p
+_ROUNDING = 1e-12  # values nearer to 0 are sums in another order
 _HALVINGS = 60  # of the interval in which p is sought, on a log scale
 
 
@@ -74,7 +75,7 @@ def mean(*, values: np.ndarray, strata: np.ndarray, confidence: float, bound: fl
     """
     if not (n := values.shape[-2]):
         raise ValueError("an interval over no canaries does not exist")
-    limit = np.inf if bound is None else bound
+    limit, values = np.inf if bound is None else bound, np.where(np.abs(values) < _ROUNDING, 0.0, values)
     value = values.mean(axis=(-2, -1))
     if n == 1:
         return Estimate(value, np.full_like(value, -limit), np.full_like(value, limit), np.ones_like(value), np.full_like(value, limit))

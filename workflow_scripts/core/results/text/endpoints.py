@@ -12,7 +12,7 @@ WORDS = {
 
 def declared(*, tables: Tables, report: dict, seeds: int) -> str:
     """The endpoints of `report`, Holm's family, and what verdicts hold for, in a few sentences that no result changes."""
-    endpoints = [f"({i}) {WORDS[measure]}" for i, measure in enumerate(report["endpoints"], 1)]
+    endpoints = [f"({i}) {WORDS.get(measure, measure)}" for i, measure in enumerate(report["endpoints"], 1)]
     lead = "the co-primary endpoints are" if len(endpoints) > 1 else "the primary endpoint is"
     family = sum(row["p_holm"] is not None for row in tables["contrast"])
     scope = (

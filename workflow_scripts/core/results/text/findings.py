@@ -175,12 +175,12 @@ def _decided(finding: Finding, rows: list[dict], report: dict) -> Finding:
     signs = {row["difference"] > 0 for row in beyond}
     verdict = _verdict(shown=signs == {True}, contradicted=signs == {False})
     alone = verdict != NOT_SHOWN and len(beyond) < len(rows)
-    return replace(finding, verdict=verdict, scope=f"by {enumeration([NOUNS[row['measure']] for row in beyond])} alone" if alone else "")
+    return replace(finding, verdict=verdict, scope=f"by {enumeration([_noun(row) for row in beyond])} alone" if alone else "")
 
 
 def _with_counts(rates: list[dict | None], difference: str, rows: list[dict]) -> str:
     """Counts of two policies and their difference by each endpoint."""
-    differences = ", ".join(f"{NOUNS[row['measure']]} {change(row)}" for row in rows)
+    differences = ", ".join(f"{_noun(row)} {change(row)}" for row in rows)
     return f"{_counts(rates)}; {difference}: {differences}".removeprefix("; ")
 
 
@@ -189,21 +189,25 @@ def change(row: dict) -> str:
     p = row["p"] if row["p_holm"] is None else row["p_holm"]
     if row["measure"] == "memorized":
         return f"{points(row['difference'])} ({points_interval(row)}, {p_equals(p)})"
-    return f"{signed(row['difference'])} {UNITS[row['measure']]} ({signed_interval(row, 'difference')}, {p_equals(p)})"
+    return f"{signed(row['difference'])} {UNITS.get(row['measure'], '')} ({signed_interval(row, 'difference')}, {p_equals(p)})"
+
+
+def _noun(row: dict) -> str:
+    return NOUNS.get(row["measure"], row["measure"])
 
 
 def _arms(rows: list[dict]) -> str:
     """The same on the canaries of each arm alone, and what this run could have detected."""
     show = lambda row, name: points(row[name], unit="") if row["measure"] == "memorized" else signed(row[name])  # noqa: E731
     apart = [
-        f"{NOUNS[r['measure']]} {show(r, 'difference_a')} and {show(r, 'difference_b')}"
+        f"{_noun(r)} {show(r, 'difference_a')} and {show(r, 'difference_b')}"
         for r in rows
         if None not in (r["difference_a"], r["difference_b"])
     ]
     detectable = [
         points(r["minimum_detectable"], sign=False)
         if r["measure"] == "memorized"
-        else f"{number(r['minimum_detectable'])} {UNITS[r['measure']]}"
+        else f"{number(r['minimum_detectable'])} {UNITS.get(r['measure'], '')}"
         for r in rows
     ]
     replication = f"Canaries that arm A saw and those that arm B saw: {', '.join(apart)}. " if apart else ""
