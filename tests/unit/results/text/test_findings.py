@@ -5,6 +5,7 @@ import pytest
 from tests.unit.results import study
 from tests.unit.results.text.rows import memorized, one
 from workflow_scripts.core.results.tables.statistics import clopper_pearson
+from workflow_scripts.core.results.text import contrasts
 from workflow_scripts.core.results.text import findings as f
 from workflow_scripts.core.results.text.findings import CONTRADICTED, NOT_MEASURED, NOT_SHOWN, SHOWN, Finding
 
@@ -111,13 +112,13 @@ def test_contrasts_are_decided_by_the_corrected_endpoints_whichever_way_they_sta
     tables, extraction, likelihood, decision, place, policy, other, turned
 ):
     for measure, (difference, p) in (("memorized", extraction), ("target_logprob", likelihood)):
-        row = f.contrast_row(tables, policy, other, measure=measure) | study.spread("difference", difference, 0.1) | dict(p_holm=p)
+        row = contrasts.contrast_row(tables, policy, other, measure=measure) | study.spread("difference", difference, 0.1) | dict(p_holm=p)
         tables["contrast"] = [
             r
             for r in tables["contrast"]
             if not (r["measure"] == measure and r["cohort"] == "preference" and {r["policy"], r["other"]} == {policy, other})
         ]
-        tables["contrast"].append(f._reversed(row) if turned else row)
+        tables["contrast"].append(contrasts._reversed(row) if turned else row)
     found = f.findings(tables=tables, policies=study.POLICIES, report=study.REPORT, seeds=2)[place]
     assert found.decision == decision
 

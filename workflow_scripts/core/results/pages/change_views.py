@@ -1,8 +1,8 @@
 """Views of what changes from one policy to another: what stays, and contrasts (see views.py)."""
 
 from ..tables.files import Tables
-from ..text.findings import per_step
 from ..text.format import MISSING, interval, number, p_value, percent, points, points_interval, signed
+from ..text.trends import per_step
 from .views import Cell, View, listing, p_of, points_of, signed_of, text_of
 
 

@@ -10,16 +10,14 @@ from dataclasses import dataclass, replace
 from ...config.references import lineage
 from ...probing.prompts import NATIVE
 from ..tables.files import Tables
-from ..tables.persistence_trend import LOG2
-from .format import count, enumeration, interval, number, p_equals, percent, points, points_interval, signed, signed_interval
+from . import contrasts
+from .format import count, enumeration, interval, percent
+from .trends import trend
 
 SHOWN, NOT_SHOWN, CONTRADICTED, NOT_MEASURED = "shown", "not shown", "contradicted", "not measured"
 STAYS = 0.5  # "stays" is more than half of what the reference memorized: the least that the word can mean
 LITTLE = 0.1  # "little" is fewer than one canary in ten; with 64 canaries none of them memorized has an upper bound of 6 %
 CHECKPOINTS = "for these checkpoints"  # with one seed: training noise is in no interval
-DIFFERENCES = ("difference", "difference_a", "difference_b")
-NOUNS = {"memorized": "extraction", "target_logprob": "likelihood", "exposure": "exposure"}
-UNITS = {"target_logprob": "nats per token", "exposure": "bits"}
 TAIL = "prompt_tail"  # the probe for the prompt itself, which is all that PPO is shown of an rl_prompt canary
 
 
@@ -87,7 +85,7 @@ def _persistence(tables: Tables, reference: str, ppo: str | None, confidence: fl
         for row in rows
     ]
     evidence = f"of what {reference} memorized, {ppo} keeps {enumeration(kept)}"
-    finding = Finding(claim, _verdict(shown=above, contradicted=below), evidence, criterion, _trends(tables, ppo))
+    finding = Finding(claim, _verdict(shown=above, contradicted=below), evidence, criterion, trend(tables, ppo))
     return _unless_collapsed(tables, [ppo], finding)
 
 
@@ -104,26 +102,14 @@ def _below(row: dict) -> bool:
     return row["high"] < STAYS
 
 
-def _trends(tables: Tables, ppo: str) -> str:
-    """The trend of what stays over the KL coefficient, where the run has a sweep of which the policy is one."""
-    rows = [r for r in tables["persistence_trend"] if ppo in r["policies"].split(", ") and r["cohort"] == "sft" and not r["collapsed"]]
-    slopes = [f"{points(r['slope'])} at dose {r['dose']} ({points_interval(r, 'slope')}, {p_equals(r['p'])})" for r in rows]
-    return f"Share kept per {per_step(rows[0])} over {rows[0]['policies']}: {enumeration(slopes)}; secondary." if rows else ""
-
-
-def per_step(row: dict) -> str:
-    """What the slope of a row of `persistence_trend` is per."""
-    return "doubling of kl_coef" if row["scale"] == LOG2 else "step of kl_coef"
-
-
 def _reward_model_data(tables: Tables, report: dict, ppo: str | None, chosen: str | None) -> Finding:
     claim = "Reward-model data comes back less than directly trained data"
-    criterion = _endpoint_criterion("direct training − PPO", report)
-    if not (rows := _endpoint_rows(tables, report, chosen, ppo)):
+    criterion = contrasts.criterion("direct training − PPO", report)
+    if not (rows := contrasts.endpoint_rows(tables, report, chosen, ppo)):
         why = _no_contrast(tables, {"PPO policy": ppo, "policy trained directly on the preferences": chosen})
         return Finding(claim, NOT_MEASURED, why, criterion)
     rates = [memorization_row(tables, policy, "preference") for policy in (ppo, chosen)]
-    finding = _decided(Finding(claim, "", _with_counts(rates, f"{chosen} − {ppo}", rows), criterion, _arms(rows)), rows, report)
+    finding = _decided(Finding(claim, "", _with_counts(rates, f"{chosen} − {ppo}", rows), criterion, contrasts.arms(rows)), rows, report)
     return _unless_collapsed(tables, [ppo, chosen], finding)
 
 
@@ -146,27 +132,12 @@ def _own_prompts(tables: Tables, ppo: str | None) -> Finding:
 
 def _preference_learning(tables: Tables, report: dict, ipo: str | None, ppo: str | None) -> Finding:
     claim = "IPO gives back more preference data than PPO"
-    criterion = _endpoint_criterion("IPO − PPO", report)
-    if not (rows := _endpoint_rows(tables, report, ipo, ppo)):
+    criterion = contrasts.criterion("IPO − PPO", report)
+    if not (rows := contrasts.endpoint_rows(tables, report, ipo, ppo)):
         return Finding(claim, NOT_MEASURED, _no_contrast(tables, {"IPO policy": ipo, "PPO policy": ppo}), criterion)
     rates = [memorization_row(tables, policy, "preference") for policy in (ipo, ppo)]
-    finding = _decided(Finding(claim, "", _with_counts(rates, f"{ipo} − {ppo}", rows), criterion, _arms(rows)), rows, report)
+    finding = _decided(Finding(claim, "", _with_counts(rates, f"{ipo} − {ppo}", rows), criterion, contrasts.arms(rows)), rows, report)
     return _unless_collapsed(tables, [ipo, ppo], finding)
-
-
-def _endpoint_rows(tables: Tables, report: dict, policy: str | None, other: str | None) -> list[dict]:
-    """The contrasts policy - other on the preference cohort, one for each endpoint; none where any is missing."""
-    rows = [contrast_row(tables, policy, other, measure=measure) for measure in report["endpoints"]]
-    return rows if all(rows) else []
-
-
-def _endpoint_criterion(difference: str, report: dict) -> str:
-    which = "the endpoint" if len(report["endpoints"]) == 1 else "an endpoint"
-    level = f"{1 - report['confidence']:g}"
-    return (
-        f"Shown if {which} differs ({difference}, each seen − unseen) above 0 with a Holm-corrected p below {level} and none below 0, "
-        "contradicted the other way round."
-    )
 
 
 def _decided(finding: Finding, rows: list[dict], report: dict) -> Finding:
@@ -175,43 +146,13 @@ def _decided(finding: Finding, rows: list[dict], report: dict) -> Finding:
     signs = {row["difference"] > 0 for row in beyond}
     verdict = _verdict(shown=signs == {True}, contradicted=signs == {False})
     alone = verdict != NOT_SHOWN and len(beyond) < len(rows)
-    return replace(finding, verdict=verdict, scope=f"by {enumeration([_noun(row) for row in beyond])} alone" if alone else "")
+    return replace(finding, verdict=verdict, scope=f"by {enumeration([contrasts.noun(row) for row in beyond])} alone" if alone else "")
 
 
 def _with_counts(rates: list[dict | None], difference: str, rows: list[dict]) -> str:
     """Counts of two policies and their difference by each endpoint."""
-    differences = ", ".join(f"{_noun(row)} {change(row)}" for row in rows)
+    differences = ", ".join(f"{contrasts.noun(row)} {contrasts.change(row)}" for row in rows)
     return f"{_counts(rates)}; {difference}: {differences}".removeprefix("; ")
-
-
-def change(row: dict) -> str:
-    """The difference of a row of `contrast` with its interval and p, corrected if the row is of an endpoint."""
-    p = row["p"] if row["p_holm"] is None else row["p_holm"]
-    if row["measure"] == "memorized":
-        return f"{points(row['difference'])} ({points_interval(row)}, {p_equals(p)})"
-    return f"{signed(row['difference'])} {UNITS.get(row['measure'], '')} ({signed_interval(row, 'difference')}, {p_equals(p)})"
-
-
-def _noun(row: dict) -> str:
-    return NOUNS.get(row["measure"], row["measure"])
-
-
-def _arms(rows: list[dict]) -> str:
-    """The same on the canaries of each arm alone, and what this run could have detected."""
-    show = lambda row, name: points(row[name], unit="") if row["measure"] == "memorized" else signed(row[name])  # noqa: E731
-    apart = [
-        f"{_noun(r)} {show(r, 'difference_a')} and {show(r, 'difference_b')}"
-        for r in rows
-        if None not in (r["difference_a"], r["difference_b"])
-    ]
-    detectable = [
-        points(r["minimum_detectable"], sign=False)
-        if r["measure"] == "memorized"
-        else f"{number(r['minimum_detectable'])} {UNITS.get(r['measure'], '')}"
-        for r in rows
-    ]
-    replication = f"Canaries that arm A saw and those that arm B saw: {', '.join(apart)}. " if apart else ""
-    return f"{replication}This run could detect {enumeration(detectable)}."
 
 
 def _verdict(*, shown: bool, contradicted: bool) -> str:
@@ -250,22 +191,3 @@ def memorization_row(tables: Tables, policy: str | None, cohort: str, probe: str
     """The memorization row of a policy and cohort, all doses together."""
     wanted = (policy, cohort, probe, None)
     return next((row for row in tables["memorization"] if (row["policy"], row["cohort"], row["probe"], row["dose"]) == wanted), None)
-
-
-def contrast_row(tables: Tables, policy: str | None, other: str | None, *, measure: str = "memorized") -> dict | None:
-    """The contrast policy - other on the preference cohort; where the table has other - policy, that row with its signs reversed."""
-    for row in tables["contrast"]:
-        if (row["cohort"], row["measure"]) == ("preference", measure):
-            if (row["policy"], row["other"]) == (policy, other):
-                return row
-            if (row["policy"], row["other"]) == (other, policy):
-                return _reversed(row)
-    return None
-
-
-def _reversed(row: dict) -> dict:
-    minus = lambda name: None if row[name] is None else -row[name]  # noqa: E731
-    turned = {name: minus(name) for name in ("seen", "unseen", *DIFFERENCES)}
-    for name in DIFFERENCES:
-        turned |= {f"{name}_low": minus(f"{name}_high"), f"{name}_high": minus(f"{name}_low")}
-    return {**row, "policy": row["other"], "other": row["policy"], **turned}
