@@ -11,13 +11,12 @@ POLICIES = {  # name: (method, parent), as in config.yaml
     "ipo": ("ipo", "sft"),
 }
 OF_ROWS = {
-    f"summarize_{table}" for table in ("memorization", "persistence", "contrast", "exposure", "extraction_probability", "membership")
+    f"summarize_{table}"
+    for table in ("memorization", "persistence", "persistence_trend", "contrast", "exposure", "extraction_probability", "membership")
 }
 OF_ROWS |= {"summarize_recovery", "summarize_secret_types"}
 OF_INTERVALS = "summarize_[!ac]* summarize_contrast"  # patterns: the tables that hold intervals
-OF_POLICIES = (
-    "summarize_utility summarize_m* summarize_persistence summarize_co* summarize_ex* summarize_[rls]e[ca]*"  # and those with a row of each
-)
+OF_POLICIES = "summarize_utility summarize_m* summarize_persistence* summarize_co* summarize_ex* summarize_[rls]e[ca]*"  # and those with a row of each
 TABLES = OF_ROWS | {f"summarize_{table}" for table in ("utility", "leaderboard", "reward_gap", "audit", "parity", "cost")}
 
 

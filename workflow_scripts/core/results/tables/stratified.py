@@ -119,10 +119,9 @@ def ratio_values(tops: np.ndarray, bottoms: np.ndarray) -> np.ndarray:
 def _variance(values: np.ndarray, strata: np.ndarray) -> _Variance:
     """Of the mean over two or more canaries; no stratum has one canary alone."""
     n, seeds = values.shape[-2:]
-    sizes, means = np.bincount(strata), values.mean(axis=-1)
-    member = (strata[:, None] == np.arange(len(sizes))).astype(float)
-    of_strata = np.einsum("...i,ih->...h", means, member) / sizes
-    squares = np.einsum("...i,ih->...h", (means - of_strata[..., strata]) ** 2, member) * sizes / (sizes - 1)
+    sizes, means, order = np.bincount(strata), values.mean(axis=-1), np.argsort(strata, kind="stable")
+    sums = lambda x: np.add.reduceat(x[..., order], np.cumsum(sizes) - sizes, axis=-1)  # noqa: E731
+    squares = sums((means - (sums(means) / sizes)[..., strata]) ** 2) * sizes / (sizes - 1)
     total = squares.sum(axis=-1)
     degrees = np.divide(total**2, (squares**2 / (sizes - 1)).sum(axis=-1), out=np.ones_like(total), where=total > 0)
     of_seeds = values.mean(axis=-2).var(axis=-1, ddof=1) / seeds if seeds > 1 else np.zeros_like(total)
