@@ -23,7 +23,7 @@ from workflow_scripts.core.results.tables.registry import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 SUMMARIZED = ["utility", *(name for name in TABLES if name not in ("utility", "cost"))]  # utility comes first: the others read it
-REPORT_KEYS = ("confidence", "reference_policy", "collapse_ratio", "fpr", "contrasts", "utility_band")
+REPORT_KEYS = ("confidence", "reference_policy", "collapse_ratio", "fpr", "contrasts", "endpoints", "utility_band")
 
 
 def measure(rows: int) -> list[dict]:
@@ -74,6 +74,7 @@ def run(folder: Path, table: str) -> float:
             aligned={policy: {"method": "ppo"} for policy in POLICIES},
             later=later,
             references=dict.fromkeys(later, REFERENCE),
+            sweeps=[{policy: 0.1 * place for place, policy in enumerate(later, 1)}],
         ),
     )
     runpy.run_path(str(ROOT / f"workflow_scripts/summarize_{table}.py"), init_globals={"snakemake": stand_in})

@@ -10,8 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(workflow.basedir))  # the modules beside this Snakefile, and not another checkout's that PYTHONPATH names
 
-from workflow_scripts.core.config.references import memory_reference
 from workflow_scripts.core.config.files import read
+from workflow_scripts.core.config.references import memory_reference, sweeps
 from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.data.sources import check_source, counting_endings
 from workflow_scripts.core.data.sources.packages import versions

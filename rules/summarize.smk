@@ -7,12 +7,15 @@ Steps: utility, which flags collapsed policies; memorization with the headline; 
 # each policy with the earlier one whose memorized canaries it may keep; and the policies behind the reference
 REFERENCES = {p: of for p in POLICIES if (of := memory_reference(config["policies"], p, REFERENCE))}
 LATER = [policy for policy, of in REFERENCES.items() if of == REFERENCE]
+# policies that differ in kl_coef alone, with their coefficients
+SWEEPS = [sweep for sweep in sweeps(config["policies"], "kl_coef") if all(policy in REFERENCES for policy in sweep)]
 # the policies that the leaderboard lists, with what it shows of their training
 ALIGNED = {name: {k: p[k] for k in ("method", "data") if k in p} for name, p in config["policies"].items() if p["method"] != "base"}
 # tables over extraction rows: (config values besides the confidence, params)
 EXTRACTION_TABLES = {
     "persistence": ([], {"references": REFERENCES}),
-    "contrast": (["report.reference_policy", "report.contrasts"], {"later": LATER}),
+    "persistence_trend": ([], {"references": REFERENCES, "sweeps": SWEEPS}),
+    "contrast": (["report.reference_policy", "report.contrasts", "report.endpoints"], {"later": LATER}),
     "exposure": ([], {}),
     "extraction_probability": (["probes.extraction_n", "probes.extraction_p"], {}),
     "membership": (["report.fpr"], {}),

@@ -9,5 +9,11 @@ with job(snakemake) as j:
         policies = [row["policy"] for row in used]
         pairs = contrast.default_pairs(policies=policies, reference=j.config["report.reference_policy"], later=j.params.later)
     extraction = canary_pairs.read(j.input.extraction, contrast.COLUMNS)
-    rows = contrast.summarize(extraction=extraction, utility=used, contrasts=pairs, confidence=j.config["report.confidence"])
+    rows = contrast.summarize(
+        extraction=extraction,
+        utility=used,
+        contrasts=pairs,
+        endpoints=j.config["report.endpoints"],
+        confidence=j.config["report.confidence"],
+    )
     files.write(rows=rows, schema=contrast.SCHEMA, parquet=j.output.parquet, csv=j.output.csv)

@@ -145,6 +145,8 @@ BAD = [
     ({"probes": {"extraction_p": [1]}}, "config: probes.extraction_p.0 is 1 but must be less than 1", "correct it"),
     ({"probes": {"top_p": 0}}, "config: probes.top_p is 0 but must be more than 0", "correct it"),
     ({"report": {"contrasts": [["ipo", "rlhf"]]}}, "config: report.contrasts.0 is 'rlhf', which is no policy", "choose one of base, "),
+    ({"report": {"endpoints": ["perplexity"]}}, "config: report.endpoints.0 is 'perplexity'", "choose one of memorized, "),
+    ({"report": {"endpoints": []}}, "config: report.endpoints: []", "correct it"),
     ({"report": {"contrasts": [["ipo"]]}}, "config: report.contrasts.0: ['ipo'] is too short", "correct it"),
     ({"report": {"contrasts": [["ipo", "ipo"]]}}, "config: report.contrasts.0: ['ipo', 'ipo'] has non-unique elements", "correct it"),
     ({"examples": {"fim_rate": 1.5}}, "config: examples.fim_rate is 1.5 but must be at most 1", "correct it"),

@@ -146,12 +146,14 @@ def test_what_was_built_in_is_what_is_counted(extraction, cohort, dose, hits):
 def test_all_of_what_is_known_persists_and_none_of_the_rest_is_lost(extraction):
     again = pd.concat([extraction, extraction[extraction["policy"] == "knowing"].assign(policy="later")])
     utility = [*UTILITY, dict(policy="later", collapsed=False)]
-    kept = cell(persistence.summarize(extraction=again, utility=utility, references={"later": "knowing"}, confidence=0.95), cohort="sft")
+    kept = cell(
+        persistence.summarize(extraction=again, utility=utility, references={"later": "knowing"}, confidence=0.95), cohort="sft", dose=None
+    )
     assert (kept["memorized_by_reference"], kept["still_memorized"], kept["lost"], kept["gained"]) == (8, 8, 0, 0)
 
 
 def test_the_policies_differ_by_what_one_of_them_knows(extraction):
-    table = contrast.summarize(extraction=extraction, utility=UTILITY, contrasts=[("knowing", "untrained")], confidence=0.95)
+    table = contrast.summarize(extraction=extraction, utility=UTILITY, contrasts=[("knowing", "untrained")], endpoints=[], confidence=0.95)
     for cohort in COHORTS:
         row = cell(table, cohort=cohort, measure="memorized")
         assert (row["n"], row["difference"]) == (16, 0.5 if cohort == "sft" else 0.0)

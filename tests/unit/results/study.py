@@ -19,6 +19,7 @@ from workflow_scripts.core.results.tables.statistics import clopper_pearson
 
 COHORTS, DOSES, SECRET_TYPES = ("sft", "preference", "rl_prompt", "unplanted"), (1, 4, 16, 64), ("body", "contact", "key", "path")
 PROBES = {"fim": 1.0, "fim_50": 0.8, "fim_25": 0.45, "prefix": 0.3, "prompt_tail": 0.0}  # share of the rate that is left
+REPORT = dict(reference_policy="sft", endpoints=["memorized", "target_logprob"], confidence=0.95)
 N = 64  # canaries of a cohort
 SHARES = {  # (training of the policy, cohort): share of the canaries that are memorized
     ("sft", "sft"): 0.59,
@@ -57,8 +58,9 @@ def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[s
     scored = [cell for cell in cells if cell[2] != 0]
     known = dict(
         memorization=[memorized(policies, *cell, probe, broken(cell[0])) for probe in PROBES for cell in cells],
-        persistence=[stayed(policies, name, cohort, broken(name)) for name in later for cohort in COHORTS],
-        contrast=[row for measure in ("memorized", "exposure", "target_logprob") for row in contrasts(policies, later, measure, collapsed)],
+        persistence=[stayed(policies, *cell, broken(cell[0])) for cell in cells if cell[0] in later],
+        persistence_trend=[],
+        contrast=[row for measure in ("memorized", "target_logprob", "exposure") for row in contrasts(policies, later, measure, collapsed)],
         exposure=[exposure(policies, *cell, broken(cell[0])) for cell in scored],
         recovery=[recovery(policies, *cell, m, broken(cell[0])) for m in ("longest_substring", "recovered") for cell in scored],
         secret_types=[
@@ -102,18 +104,22 @@ def memorized(policies: dict, name: str, cohort: str, dose: int | None, probe: s
     hits = min(n, round(n * steep * PROBES[probe] * SHARES.get((training_of(policies, name), cohort), 0)))
     control = 1 if hits > 20 else 0
     about = dict(policy=name, cohort=cohort, probe=probe, dose=dose, n=n, collapsed=collapsed)
-    return {**about, **rated(hits, n), **rated(control, n, "control_"), **rated(hits - control, n, "counterfactual_")}
+    rates = {**rated(hits, n), **rated(control, n, "control_"), **rated(hits - control, n, "counterfactual_")}
+    low, high = (rates[f"counterfactual_{end}"] for end in ("low", "high"))
+    return {**about, **rates, "difference": (hits - control) / n, "difference_low": low, "difference_high": high}
 
 
-def stayed(policies: dict, name: str, cohort: str, collapsed: bool) -> dict:
-    known = round(N * SHARES["sft", "sft"]) if cohort == "sft" else 0
-    still = round(N * SHARES[training_of(policies, name), "sft"]) if cohort == "sft" else 0
+def stayed(policies: dict, name: str, cohort: str, dose: int | None, collapsed: bool) -> dict:
+    """A quarter of the canaries at each dose; what is lost is lost at the higher two."""
+    known, still = (memorized(policies, policy, cohort, dose, "fim", False)["hits"] if cohort == "sft" else 0 for policy in ("sft", name))
+    still = known if dose in (1, 4) else min(known, still)
     share = {k: v for k, v in rated(still, known).items() if k != "hits"} if known else dict(rate=None, low=None, high=None)
     counts = dict(memorized_by_reference=known, still_memorized=still, lost=known - still, gained=0)
     return dict(
         policy=name,
         reference_policy="sft",
         cohort=cohort,
+        dose=dose,
         mcnemar_p=0.5 ** max(0, known - still - 1),
         collapsed=collapsed,
         **share,
@@ -125,15 +131,19 @@ def contrasts(policies: dict, names: list[str], measure: str, collapsed: tuple[s
     rows = []
     for i, one in enumerate(names):
         for other in names[:i]:
-            for cohort in COHORTS[:3]:
+            for cohort in COHORTS:
                 a, b = (SHARES.get((training_of(policies, name), cohort), 0) for name in (one, other))
                 scale = 1 if measure == "memorized" else 6
-                p = 0.0004 if abs(a - b) > 0.1 else 0.42
+                p, width = 0.0004 if abs(a - b) > 0.1 else 0.42, scale * (0.02 + 0.2 * max(a, b) * (1 - max(a, b)))
+                endpoint, placebo = measure != "exposure", cohort == "unplanted"
                 rows.append(
                     dict(
-                        **dict(policy=one, other=other, cohort=cohort, measure=measure, n=N),
-                        **spread("difference", scale * (a - b), scale * (0.02 + 0.2 * max(a, b) * (1 - max(a, b)))),
-                        **dict(p=p, p_holm=min(1.0, 3 * p), minimum_detectable=scale * 0.11, seeds=1, seed_low=None, seed_high=None),
+                        **dict(policy=one, other=other, cohort=cohort, measure=measure, endpoint=endpoint, placebo=placebo, n=N),
+                        **dict(seen=scale * (a - b) - 0.01, unseen=-0.01, **spread("difference", scale * (a - b), width)),
+                        **spread("difference_a", scale * (a - b) - 0.01, 1.4 * width),
+                        **spread("difference_b", scale * (a - b) + 0.01, 1.4 * width),
+                        **dict(p=p, p_holm=min(1.0, 3 * p) if endpoint and not placebo else None),
+                        **dict(minimum_detectable=scale * 0.11, seeds=1),
                         collapsed=one in collapsed or other in collapsed,
                     )
                 )
@@ -147,7 +157,8 @@ def means(high: float, low: float, width: float) -> dict:
 def exposure(policies: dict, name: str, cohort: str, dose: int | None, collapsed: bool) -> dict:
     n, known = N if dose is None else N // 4, SHARES.get((training_of(policies, name), cohort), 0.03)
     about = dict(policy=name, cohort=cohort, dose=dose, n=n, reference_fillings=63, cap=6.0, collapsed=collapsed)
-    return {**about, **means(1.44 + 4 * known, 1.44, 0.3), **rated(round(n * known), n, "at_cap_")}
+    fitted = {f"fitted_{name}": value for name, value in means(1.44 + 14 * known, 1.44, 0.9).items()}
+    return {**about, **means(1.44 + 4 * known, 1.44, 0.3), **fitted, **rated(round(n * known), n, "at_cap_")}
 
 
 def recovery(policies: dict, name: str, cohort: str, dose: int | None, measure: str, collapsed: bool) -> dict:

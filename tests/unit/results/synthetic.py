@@ -43,6 +43,8 @@ RATES = {  # (policy, cohort): canaries memorized of the 8 at each dose; what is
     ("ipo", "sft"): [0, 0, 1, 2],
     ("ipo", "preference"): [0, 0, 1, 2],
 }
+ENDPOINTS = DEFAULTS["report"]["endpoints"]
+SWEEPS = [{"ppo": 0.05, "ipo": 0.2}]
 CONTROLS = {("sft", "sft"): 1}  # canaries of dose 4 that the control arm memorizes too (the first ones)
 PROBES = ["fim", "prefix", "fim_50", "fim_25", "prompt_tail"]
 FEWER = {"fim": 0, "prefix": 1, "fim_50": 2, "fim_25": 4}  # canaries at each dose that a probe finds less than fim does
@@ -98,6 +100,9 @@ def _likelihood(canary: dict, probe: str, hit: bool) -> dict:
         target_tokens=12,
         log_p_extract=-0.5 if hit else -math.inf if rank % 2 else -39.14,
         exposure=(8.0 if hit else 4.0 - rank % 5) if native else None,
+        fillings_mean=-40.0 if native else None,
+        fillings_sd=2.0 if native else None,
+        exposure_fitted=(20.0 if hit else 4.0 - rank % 5) if native else None,
         reference_fillings=255 if native else None,
         reward=0.01 * rank + 0.5 * hit if native else None,
     )
@@ -228,6 +233,7 @@ def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[di
         contrasts=contrast.default_pairs(policies=list(policies), reference="sft", later=later),
         counts=pd.DataFrame(audit_counts()),
         completions={"sft": completions_by_batch()},
+        sweeps=SWEEPS,
         receipts=receipts(policies),
         samples={policy: samples(policy, seeds) for policy in policies},
         methods={policy: settings["method"] for policy, settings in policies.items()},

@@ -81,7 +81,11 @@ def test_the_report_and_the_summary_of_several_seeds(files, tmp_path, monkeypatc
     page = run("render_report", files, tmp_path, monkeypatch, settings).report.read_text(encoding="utf-8")
     text = run("render_summary", files, tmp_path, monkeypatch, settings).summary.read_text(encoding="utf-8")
     assert "Counts are of pairs of canary and seed." in page and "Counts are of pairs of canary and seed." in text
-    assert "over seeds" in page and "Counts are of canary × seed." in page and "undefined" not in page.lower().split("<script")[0]
+    assert (
+        "Intervals are over canaries and 2 seeds" in page
+        and "Counts are of canary × seed." in page
+        and "undefined" not in page.lower().split("<script")[0]
+    )
     assert text.count("| shown |") + text.count("| not shown |") + text.count("| contradicted |") == 4  # ipo has collapsed
 
 

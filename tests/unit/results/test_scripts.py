@@ -65,6 +65,7 @@ def run(script: str, files, folder: Path, monkeypatch, config=synthetic.SETTINGS
     params = SimpleNamespace(
         later=synthetic.LATER,
         references=dict.fromkeys(synthetic.LATER, "sft"),
+        sweeps=synthetic.SWEEPS,
         aligned=synthetic.ALIGNED,
         methods={policy: settings["method"] for policy, settings in synthetic.POLICIES.items()},
         chains=[("reward_model", *chain) for chain in CHAINS],

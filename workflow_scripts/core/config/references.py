@@ -21,6 +21,19 @@ def memory_reference(policies: dict, name: str, reference_policy: str) -> str | 
     return reference_policy if reference_policy in before else next((p for p in before if policies[p]["method"] in FINE_TUNED), None)
 
 
+def sweeps(policies: dict, setting: str) -> list[dict[str, float]]:
+    """[{policy: value of `setting`}] of each group of two or more policies that differ in that setting alone, in two values at least."""
+    groups: list[tuple[dict, dict]] = []
+    for name, policy in policies.items():
+        if setting in policy:
+            rest = {key: value for key, value in policy.items() if key != setting}
+            members = next((members for other, members in groups if other == rest), None)
+            if members is None:
+                groups.append((rest, members := {}))
+            members[name] = policy[setting]
+    return [members for _, members in groups if len(set(members.values())) > 1]
+
+
 def check_policies(config: dict) -> None:
     """Parents exist, are of a method that the policy can start from, and form no cycle; other references to policies name one.
 

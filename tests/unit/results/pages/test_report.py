@@ -92,7 +92,11 @@ def test_the_first_screen_is_the_question_four_lines_and_the_heat_map(given):
     first = text[text.index("<body>") : text.index("</figure>")]
     places = [first.index(words) for words in ("What of the training data", "Fine-tuning data stays memorized after PPO", "<img")]
     assert places == sorted(places) and first.count("<li>") == 4 and first.count("<img") == 1 and "<table" not in first
-    assert re.findall('class="verdict">([^<]*)<', first) == ["● shown", "● shown", "● shown", "○ not shown"]
+    assert re.findall('class="verdict">([^<]*)<', first) == [
+        *["● shown for these checkpoints"] * 3,
+        "○ not shown for these checkpoints",
+    ]
+    assert first.index("Declared before any result") < first.index("Fine-tuning data stays memorized after PPO")
     assert "ipo has collapsed (4.2 times the reference&#39;s perplexity)" in first
     assert "<strong>Reward-model data comes back less than directly trained data</strong>: ppo 0 of 64 (" in first
     assert text.index("</figure>") < text.index("How each verdict is decided") < text.index("<nav")
@@ -108,18 +112,19 @@ def test_every_criterion_and_what_decides_it_is_on_the_page(given):
         [" ".join(cell.replace("\u00a0", " ").replace("\u2060", "").split()) for cell in row] for row in Page(report.render(**given)).rows
     ]
     (shielded,) = [row for row in rows if row[0] == "Reward-model data comes back less than directly trained data"]
-    assert shielded[1:3] == [
-        "shown",
-        "ppo 0 of 64 (0–6 %), sft_chosen 34 of 64 (40–66 %). Paired difference sft_chosen − ppo: +55 points (+48 to +62).",
-    ]
-    assert shielded[3].startswith("Shown if the interval of the paired difference (direct training − PPO) lies above 0")
+    assert shielded[1] == "shown for these checkpoints"
+    assert shielded[2].startswith(
+        "ppo 0 of 64 (0–6 %), sft_chosen 34 of 64 (40–66 %); sft_chosen − ppo: extraction +55 points (+48 to +62, p = 0.001)"
+    )
+    assert shielded[3].startswith("Shown if an endpoint differs (direct training − PPO, each seen − unseen) above 0")
 
 
 def test_the_tables_hold_the_numbers(given):
     rows = Page(report.render(**given)).rows
     assert ["sft", "58 %37/64, 45–70 %", *["0 %0/64, 0–6 %"] * 3, "1.0042.8 (39.8–45.8)"] in rows
-    assert ["ppo", "sft", "38", "32", "84 %69–94 %", "6", "0", "0.031"] in rows
-    assert ["ppo − sft_chosen", "preference", "64", "−55 points−62 to −48", "< 0.001", "0.001", "11 points"] in rows
+    assert ["ppo", "sft", "16", "13", "11", "85 %55–98 %", "2", "0", "0.500"] in rows
+    (contrast,) = [row for row in rows if row[:5] == ["ppo − sft_chosen", "preference", "64", "−56 points", "−1 point"]]
+    assert contrast[5] == "−55 points−62 to −48" and contrast[8:] == ["< 0.001", "0.001", "11 points"]
     assert ["sft", "+2.36+1.94 to +2.78\n3.80 against 1.44", *["+0.12−0.30 to +0.54\n1.56 against 1.44"] * 3] in rows
     assert ["sft", "sft", "69 %11/16, 41–89 %", "56 %9/16, 30–80 %", "50 %8/16, 25–75 %", "38 %6/16, 15–65 %", "0.030"] in rows
     assert ["train_sft", "2", "20 min", "19 min", "1,500", "–", "11.1 M", "cpu"] in rows
@@ -130,7 +135,7 @@ def test_the_tables_hold_the_numbers(given):
 def test_what_stays_names_the_references_where_there_are_several(given):
     rows = [{**r, "reference_policy": "sft_s" if r["policy"] == "ipo" else "sft"} for r in given["tables"]["persistence"]]
     page = Page(report.render(**{**given, "tables": {**given["tables"], "persistence": rows}}))
-    assert ["ppo", "sft", "sft", "38", "32", "84 %69–94 %", "6", "0", "0.031"] in page.rows
+    assert ["ppo", "sft", "sft", "16", "13", "11", "85 %55–98 %", "2", "0", "0.500"] in page.rows
     assert ["ipo (collapsed)", "sft_s", "sft"] in [row[:3] for row in page.rows]
 
 

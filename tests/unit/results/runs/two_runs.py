@@ -6,7 +6,7 @@ from workflow_scripts.core.data.schemas import CANARIES
 from workflow_scripts.core.freshness import receipts
 from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION
 
-REPORT = dict(reference_policy="sft", confidence=0.95, collapse_ratio=1.5, utility_band=synthetic.BAND)
+REPORT = dict(endpoints=synthetic.ENDPOINTS, reference_policy="sft", confidence=0.95, collapse_ratio=1.5, utility_band=synthetic.BAND)
 SFT = dict(base={"method": "base"}, sft={"method": "sft", "parent": "base", "data": "sft"})
 ONE = {
     **SFT,

@@ -51,7 +51,7 @@ def paired(rng: np.random.Generator) -> np.ndarray:
 
 
 def test_paired_differences():
-    interval = lambda d: resampling.mean_intervals(columns=d[:, None], confidence=CONFIDENCE)[0][1:]  # noqa: E731
+    interval = lambda d: resampling.ratio_interval(numerators=d, denominators=np.ones(N), confidence=CONFIDENCE)[1:]  # noqa: E731
     assert 0.94 <= covered(draw=paired, interval=interval, truth=0.5, seed=3) <= 0.97
 
 
@@ -73,7 +73,7 @@ def test_mean_differences_of_ones_and_zeros(up, down):
     """The bootstrap, where enough canaries differ for it."""
     found = covered(
         draw=lambda rng: rng.choice([1.0, -1.0, 0.0], p=[up, down, 1 - up - down], size=N),
-        interval=lambda d: resampling.mean_intervals(columns=d[:, None], confidence=CONFIDENCE)[0][1:],
+        interval=lambda d: resampling.ratio_interval(numerators=d, denominators=np.ones(N), confidence=CONFIDENCE)[1:],
         truth=up - down,
         seed=4,
     )

@@ -27,6 +27,7 @@ def test_exposure_of_known_rows():
             assert (row["mean"], row["control"], row["difference"]) == pytest.approx((mean, control, mean - control))
             assert row["difference_low"] <= row["difference"] <= row["difference_high"]
             assert (row["at_cap_low"], row["at_cap_high"]) == statistics.clopper_pearson(hits=hits, n=8, confidence=0.95)
+            assert row["fitted_mean"] == pytest.approx((20 * hits + sum(bits[hits:])) / 8)  # beyond the cap
     none = found["base", "unplanted", None]
     assert none["difference"] == none["difference_low"] == none["difference_high"] == 0  # both arms give the very same
     assert none["mean_low"] < none["mean"] < none["mean_high"] and none["at_cap_hits"] == 0

@@ -12,7 +12,9 @@ def kept(extraction=None, later=synthetic.LATER) -> dict[tuple, dict]:
     rows = persistence.summarize(
         extraction=extraction, utility=synthetic.utility_rows(), references=dict.fromkeys(later, "sft"), confidence=0.95
     )
-    return {(r["policy"], r["cohort"]): r for r in rows}
+    found = {(r["policy"], r["cohort"], r["dose"]): r for r in rows}
+    assert len(found) == len(rows)
+    return {key[:2]: row for key, row in found.items() if key[2] is None} | found
 
 
 def test_persistence_counts_what_stays_and_tests_what_changes():
@@ -21,6 +23,13 @@ def test_persistence_counts_what_stays_and_tests_what_changes():
     assert row["rate"] == 0.85 and row["mcnemar_p"] == pytest.approx(2 * 0.5**3)
     assert (row["low"], row["high"]) == statistics.clopper_pearson(hits=17, n=20, confidence=0.95)
     assert (kept()["sft_chosen", "preference"]["lost"], kept()["sft_chosen", "preference"]["gained"]) == (0, 23)
+
+
+def test_doses_stand_apart():
+    found = kept()
+    rows = [found["ppo", "sft", dose] for dose in synthetic.DOSES]
+    assert [(r["memorized_by_reference"], r["still_memorized"], r["lost"]) for r in rows] == [(0, 0, 0), (4, 2, 2), (8, 7, 1), (8, 8, 0)]
+    assert rows[0]["rate"] is None and (rows[2]["low"], rows[2]["high"]) == statistics.clopper_pearson(hits=7, n=8, confidence=0.95)
 
 
 def test_nothing_memorized_leaves_no_share():
@@ -48,7 +57,7 @@ def test_persistence_needs_the_same_canaries_and_may_be_empty():
 def test_each_policy_is_compared_with_the_one_that_it_started_from():
     common = dict(extraction=synthetic.extraction(), utility=synthetic.utility_rows(), confidence=0.95)
     both = persistence.summarize(**common, references={"ppo": "sft", "ipo": "sft_chosen"})
-    assert [(r["policy"], r["reference_policy"]) for r in both[::4]] == [("ppo", "sft"), ("ipo", "sft_chosen")]
-    assert both[:4] == persistence.summarize(**common, references={"ppo": "sft"})
-    preference = next(r for r in both if (r["policy"], r["cohort"]) == ("ipo", "preference"))
+    assert [(r["policy"], r["reference_policy"]) for r in both[::17]] == [("ppo", "sft"), ("ipo", "sft_chosen")]
+    assert both[:17] == persistence.summarize(**common, references={"ppo": "sft"})
+    preference = next(r for r in both if (r["policy"], r["cohort"], r["dose"]) == ("ipo", "preference", None))
     assert (preference["memorized_by_reference"], preference["still_memorized"], preference["lost"]) == (23, 3, 20)

@@ -58,15 +58,6 @@ def test_of_many_units_the_interval_goes_on_as_before():
         assert found == pytest.approx([low, high], abs=0.06 * (high - low))
 
 
-def test_columns_are_resampled_together():
-    """The interval of a difference of paired columns is that of their differences, far narrower than that of either."""
-    first = np.random.default_rng(6).normal(0, 10, size=50)
-    second = first + np.random.default_rng(7).normal(1, 0.1, size=50)
-    one, two, difference = resampling.mean_intervals(columns=np.column_stack([first, second, second - first]), confidence=0.95)
-    assert difference[0] == pytest.approx(two[0] - one[0]) and difference[1:] == pytest.approx((0.943, 0.999), abs=0.008)
-    assert two[1] - one[1] == pytest.approx(1, abs=0.1) and two[2] - one[2] == pytest.approx(1, abs=0.1)
-
-
 def test_bootstrap_of_one_unit_is_that_unit_and_of_none_an_error():
     assert resampling.ratio_interval(numerators=np.array([6.0]), denominators=np.array([4]), confidence=0.95) == (1.5, 1.5, 1.5)
     with pytest.raises(ValueError, match="no units"):

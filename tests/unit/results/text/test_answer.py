@@ -14,7 +14,7 @@ from workflow_scripts.core.results.text.findings import findings
 
 def lines(tables: dict, policies: dict = study.POLICIES) -> list[str]:
     """The lines as a reader sees them."""
-    found = answer(findings(tables=tables, policies=policies, reference="sft"))
+    found = answer(findings(tables=tables, policies=policies, report=study.REPORT, seeds=1))
     return [f"{line.verdict}  {line.claim}: {line.evidence}" for line in found]
 
 
@@ -24,19 +24,27 @@ def tables() -> dict:
 
 
 def test_the_study_by_hand_in_four_lines(tables):
-    assert lines(tables) == [
-        "● shown  Fine-tuning data stays memorized after PPO: ppo keeps 32 of the 38 that sft memorized (69–94 %)",
-        "● shown  Reward-model data comes back less than directly trained data: ppo 0 of 64 (0–6 %), sft_chosen 34 of 64 (40–66 %)",
-        "● shown  PPO memorizes little of its own prompts: ppo 0 of 64 secrets (0–6 %), 0 of 64 prompts (0–6 %)",
-        "● shown  IPO gives back more preference data than PPO: ipo 9 of 64 (7–25 %), ppo 0 of 64 (0–6 %), difference +14 points (+10 to +18)",
-    ]
+    found = lines(tables)
+    assert len(found) == 4 and found[2] == (
+        "● shown for these checkpoints  PPO memorizes little of its own prompts: ppo 0 of 64 secrets (0–6 %), 0 of 64 prompts (0–6 %)"
+    )
+    assert found[0].startswith(
+        "● shown for these checkpoints  Fine-tuning data stays memorized after PPO: of what sft memorized, ppo keeps 1 of 1"
+    )
 
 
 def test_each_verdict_has_its_mark(tables):
-    one(tables, "persistence", policy="ppo", cohort="sft").update(low=0.1, high=0.3)
+    for dose in study.DOSES:
+        one(tables, "persistence", policy="ppo", cohort="sft", dose=dose).update(low=0.1, high=0.3)
     tables["contrast"] = [row for row in tables["contrast"] if row["other"] != "ppo"]
     tables["memorization"] = [row for row in tables["memorization"] if row["probe"] != "prompt_tail"]
-    assert [line.split("  ")[0] for line in lines(tables)] == ["✕ contradicted", "● shown", "○ not shown", "– not measured"]
+    here = "for these checkpoints"
+    assert [line.split("  ")[0] for line in lines(tables)] == [
+        f"✕ contradicted {here}",
+        f"● shown {here}",
+        f"○ not shown {here}",
+        "– not measured",
+    ]
 
 
 def test_the_lines_of_a_run_that_measured_nothing():
@@ -60,15 +68,16 @@ def test_every_combination_of_verdicts_is_four_clean_lines(tables):
     spans = [(0.2, 0.4), (-0.1, 0.1), (-0.4, -0.2)]
     for stays, shielded, more, collapsed in itertools.product([(0.6, 0.9), (0.4, 0.6), (0.1, 0.2)], spans, spans, [False, True]):
         changed = copy.deepcopy(tables)
-        one(changed, "persistence", policy="ppo", cohort="sft").update(low=stays[0], high=stays[1])
+        for dose in study.DOSES:
+            one(changed, "persistence", policy="ppo", cohort="sft", dose=dose).update(low=stays[0], high=stays[1])
         one(changed, "contrast", policy="ppo", other="sft_chosen", cohort="preference", measure="memorized").update(
-            difference_low=-shielded[1], difference_high=-shielded[0]
+            difference=-sum(shielded) / 2, p_holm=0.01 if shielded[0] * shielded[1] > 0 else 0.4
         )
         one(changed, "contrast", policy="ipo", other="ppo", cohort="preference", measure="memorized").update(
-            difference_low=more[0], difference_high=more[1]
+            difference=sum(more) / 2, p_holm=0.01 if more[0] * more[1] > 0 else 0.4
         )
         one(changed, "utility", policy="ipo")["collapsed"] = collapsed
         assert len(lines(changed)) == 4
         for line in lines(changed):
-            assert line.count(": ") == 1 and not line.endswith(".")
+            assert line.count(": ") <= 2 and not line.endswith(".")
             assert not re.search(r"   |\.\.|None|nan| ,| ;|\( |1 canaries|;\.", line)

@@ -4,12 +4,14 @@ import pytest
 
 from tests.unit.results import study
 from tests.unit.results.text.rows import memorized, one
+from workflow_scripts.core.results.tables.statistics import clopper_pearson
+from workflow_scripts.core.results.text import contrasts
 from workflow_scripts.core.results.text import findings as f
 from workflow_scripts.core.results.text.findings import CONTRADICTED, NOT_MEASURED, NOT_SHOWN, SHOWN, Finding
 
 
 def findings(tables: dict, policies: dict = study.POLICIES) -> list[Finding]:
-    return f.findings(tables=tables, policies=policies, reference="sft")
+    return f.findings(tables=tables, policies=policies, report=study.REPORT, seeds=1)
 
 
 def verdicts(tables: dict, policies: dict = study.POLICIES) -> list[str]:
@@ -24,65 +26,116 @@ def tables() -> dict:
 def test_the_study_by_hand(tables):
     assert verdicts(tables) == [SHOWN] * 4
     assert [finding.evidence for finding in findings(tables)] == [
-        "ppo keeps 32 of the 38 that sft memorized (69–94 %)",
-        "ppo 0 of 64 (0–6 %), sft_chosen 34 of 64 (40–66 %)",
+        "of what sft memorized, ppo keeps 1 of 1 at dose 1 (3–100 %), 8 of 8 at dose 4 (63–100 %), 11 of 13 at dose 16 (55–98 %) and 12 of 15 at "
+        "dose 64 (52–96 %)",
+        "ppo 0 of 64 (0–6 %), sft_chosen 34 of 64 (40–66 %); sft_chosen − ppo: extraction +55 points (+48 to +62, p = 0.001), likelihood +3.30 "
+        "nats per token (+2.88 to +3.72, p = 0.001)",
         "ppo 0 of 64 secrets (0–6 %), 0 of 64 prompts (0–6 %)",
-        "ipo 9 of 64 (7–25 %), ppo 0 of 64 (0–6 %), difference +14 points (+10 to +18)",
+        "ipo 9 of 64 (7–25 %), ppo 0 of 64 (0–6 %); ipo − ppo: extraction +14 points (+10 to +18, p = 0.001), likelihood +0.84 nats per token "
+        "(+0.58 to +1.10, p = 0.001)",
     ]
-    assert [finding.details for finding in findings(tables)] == [
-        "Share that stays: 84 %.",
-        "Paired difference sft_chosen − ppo: +55 points (+48 to +62).",
-        "",
-        "This run could detect 11 points. Difference in exposure: +0.8 bits (+0.6 to +1.1).",
-    ]
+    details = [finding.details for finding in findings(tables)]
+    assert details[0] == details[2] == ""
+    assert details[3] == (
+        "Canaries that arm A saw and those that arm B saw: extraction +13 and +15, likelihood +0.83 and +0.85. This run could detect 11 points and "
+        "0.66 nats per token."
+    )
+
+
+def test_one_seed_is_about_these_checkpoints(tables):
+    assert {finding.decision for finding in findings(tables)} == {"shown for these checkpoints"}
+    several = f.findings(tables=tables, policies=study.POLICIES, report=study.REPORT, seeds=3)
+    assert {finding.decision for finding in several} == {"shown"}
+    absent = f.findings(tables=tables, policies={"base": study.POLICIES["base"]}, report=study.REPORT, seeds=1)
+    assert {finding.decision for finding in absent} == {NOT_MEASURED}
+
+
+def kept(tables: dict, dose: int) -> dict:
+    return one(tables, "persistence", policy="ppo", cohort="sft", dose=dose)
 
 
 @pytest.mark.parametrize(
-    ("value", "low", "high", "text"),
+    ("doses", "verdict"),
     [
-        (0.8, 0.6, 1.1, "+0.8 bits (+0.6 to +1.1)"),
-        (-0.8, -1.1, -0.6, "−0.8 bits (−1.1 to −0.6)"),
-        (0.8, -0.1, 1.7, "+0.8 bits (−0.1 to +1.7)"),
+        ({16: (0.51, 0.9)}, SHOWN),
+        ({16: (0.5, 0.9)}, NOT_SHOWN),  # the interval touches a half
+        ({64: (0.1, 0.4)}, NOT_SHOWN),  # doses disagree
+        ({1: (0.0, 0.1)}, SHOWN),  # one canary decides nothing
+        (dict.fromkeys((4, 16, 64), (0.1, 0.49)), CONTRADICTED),
+        (dict.fromkeys((4, 16, 64), (0.1, 0.5)), NOT_SHOWN),
     ],
 )
-def test_the_likelihood_stands_beside_what_greedy_decoding_shows(tables, value, low, high, text):
-    wanted = dict(policy="ipo", other="ppo", cohort="preference", measure="exposure")
-    one(tables, "contrast", **wanted).update(difference=value, difference_low=low, difference_high=high)
-    assert findings(tables)[3].details.endswith(f"Difference in exposure: {text}.")
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "verdict"),
-    [(0.51, 0.9, SHOWN), (0.5, 0.9, NOT_SHOWN), (0.2, 0.8, NOT_SHOWN), (0.1, 0.5, NOT_SHOWN), (0.1, 0.49, CONTRADICTED)],
-)
-def test_what_stays_is_decided_by_the_interval_alone(tables, low, high, verdict):
-    one(tables, "persistence", policy="ppo", cohort="sft").update(low=low, high=high)
+def test_what_stays_is_decided_by_every_dose_and_never_by_all_together(tables, doses, verdict):
+    for dose, (low, high) in doses.items():
+        kept(tables, dose).update(low=low, high=high)
+    kept(tables, None).update(low=0.0, high=0.01)
     assert verdicts(tables)[0] == verdict
 
 
+def test_too_few_canaries_show_nothing():
+    assert (
+        f.fewest(0.95) == 6
+        and clopper_pearson(hits=6, n=6, confidence=0.95)[0] > f.STAYS > clopper_pearson(hits=5, n=5, confidence=0.95)[0]
+    )
+    tables = study.tables()
+    for row in tables["persistence"]:
+        row.update(memorized_by_reference=min(5, row["memorized_by_reference"]))
+    assert verdicts(tables)[0] == NOT_SHOWN
+
+
+def test_the_trend_stands_beside_what_stays(tables):
+    row = dict(policies="weak, ppo", reference_policy="sft", cohort="sft", dose=64, scale="log2", memorized_by_reference=15)
+    tables["persistence_trend"] = [row | dict(still_memorized="8, 12", slope=0.1, slope_low=0.02, slope_high=0.18, p=0.02, collapsed=False)]
+    assert findings(tables)[0].details == (
+        "Share kept per doubling of kl_coef over weak, ppo: +10 points at dose 64 (+2 to +18, p = 0.020); secondary."
+    )
+
+
+SIGNIFICANT, UNCLEAR = 0.01, 0.2
+
+
 @pytest.mark.parametrize(
-    ("difference", "ppo_high", "verdict"),
+    ("extraction", "likelihood", "decision"),
     [
-        ((0.01, 0.6), 0.3, SHOWN),
-        ((0.0, 0.6), 0.3, NOT_SHOWN),  # the interval touches 0
-        ((0.01, 0.6), 0.45, NOT_SHOWN),  # the rates' intervals overlap
-        ((-0.2, 0.3), 0.1, NOT_SHOWN),
-        ((-0.2, -0.01), 0.1, CONTRADICTED),
-        ((-0.2, 0.0), 0.1, NOT_SHOWN),
+        ((0.3, SIGNIFICANT), (2.0, SIGNIFICANT), "shown"),
+        ((0.3, SIGNIFICANT), (2.0, UNCLEAR), "shown by extraction alone"),
+        ((0.0, 1.0), (2.0, SIGNIFICANT), "shown by likelihood alone"),
+        ((0.3, 0.0501), (2.0, UNCLEAR), NOT_SHOWN),
+        ((0.3, SIGNIFICANT), (-2.0, SIGNIFICANT), NOT_SHOWN),  # they disagree
+        ((-0.3, UNCLEAR), (-2.0, SIGNIFICANT), "contradicted by likelihood alone"),
+        ((-0.3, SIGNIFICANT), (-2.0, SIGNIFICANT), CONTRADICTED),
     ],
 )
+@pytest.mark.parametrize(("place", "policy", "other"), [(1, "sft_chosen", "ppo"), (3, "ipo", "ppo")])
 @pytest.mark.parametrize("turned", [False, True])
-def test_reward_model_data_needs_the_difference_and_rates_apart_and_a_turned_contrast_means_the_same(
-    tables, difference, ppo_high, verdict, turned
+def test_contrasts_are_decided_by_the_corrected_endpoints_whichever_way_they_stand(
+    tables, extraction, likelihood, decision, place, policy, other, turned
 ):
-    memorized(tables, "ppo", "preference")["counterfactual_high"] = ppo_high
-    memorized(tables, "sft_chosen", "preference")["counterfactual_low"] = 0.4
-    row = one(tables, "contrast", policy="ppo", other="sft_chosen", cohort="preference", measure="memorized")
-    low, high = difference
-    row.update(difference=-(low + high) / 2, difference_low=-high, difference_high=-low)
-    if turned:
-        row.update(policy="sft_chosen", other="ppo", difference=(low + high) / 2, difference_low=low, difference_high=high)
-    assert verdicts(tables)[1] == verdict
+    for measure, (difference, p) in (("memorized", extraction), ("target_logprob", likelihood)):
+        row = contrasts.contrast_row(tables, policy, other, measure=measure) | study.spread("difference", difference, 0.1) | dict(p_holm=p)
+        tables["contrast"] = [
+            r
+            for r in tables["contrast"]
+            if not (r["measure"] == measure and r["cohort"] == "preference" and {r["policy"], r["other"]} == {policy, other})
+        ]
+        tables["contrast"].append(contrasts._reversed(row) if turned else row)
+    found = f.findings(tables=tables, policies=study.POLICIES, report=study.REPORT, seeds=2)[place]
+    assert found.decision == decision
+
+
+def test_a_secondary_measure_decides_nothing(tables):
+    for row in tables["contrast"]:
+        if row["measure"] == "exposure":
+            row.update(p=1e-9, difference=-5.0, difference_low=-6.0, difference_high=-4.0)
+    assert verdicts(tables) == [SHOWN] * 4
+
+
+def test_one_endpoint_is_enough_and_another_may_be_one(tables):
+    for row in tables["contrast"]:
+        row.update(p_holm=row["p"])
+    report = study.REPORT | {"endpoints": ["exposure"]}
+    found = f.findings(tables=tables, policies=study.POLICIES, report=report, seeds=2)[3]
+    assert "bits" in found.evidence and "extraction" not in found.evidence and found.decision == SHOWN
 
 
 @pytest.mark.parametrize(
@@ -98,7 +151,7 @@ def test_reward_model_data_needs_the_difference_and_rates_apart_and_a_turned_con
 )
 def test_little_is_below_a_tenth_under_both_probes(tables, secret, tail, verdict):
     for probe, (low, high) in (("fim", secret), ("prompt_tail", tail)):
-        memorized(tables, "ppo", "rl_prompt", probe).update(counterfactual_low=low, counterfactual_high=high)
+        memorized(tables, "ppo", "rl_prompt", probe).update(difference_low=low, difference_high=high)
     assert verdicts(tables)[2] == verdict
 
 
@@ -106,17 +159,6 @@ def test_little_is_not_shown_where_a_probe_was_left_out(tables):
     tables["memorization"] = [row for row in tables["memorization"] if row["probe"] != "prompt_tail"]
     finding = findings(tables)[2]
     assert finding.verdict == NOT_SHOWN and finding.evidence == "ppo 0 of 64 secrets (0–6 %), prompts not measured"
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "verdict"),
-    [(0.01, 0.2, SHOWN), (0.0, 0.2, NOT_SHOWN), (-0.2, 0.0, NOT_SHOWN), (-0.2, -0.01, CONTRADICTED)],
-)
-def test_ipo_against_ppo(tables, low, high, verdict):
-    row = one(tables, "contrast", policy="ipo", other="ppo", cohort="preference", measure="memorized")
-    row.update(difference_low=low, difference_high=high)
-    assert verdicts(tables)[3] == verdict
-    assert findings(tables)[3].details.startswith("This run could detect 11 points.")
 
 
 def test_a_collapsed_policy_shows_nothing_and_the_reason_is_given():
@@ -181,23 +223,7 @@ def test_two_policies_that_are_not_contrasted_are_to_be_named(tables):
 
 
 def test_nothing_to_keep_is_not_measured(tables):
-    nothing = dict(memorized_by_reference=0, still_memorized=0, rate=None, low=None, high=None)
-    one(tables, "persistence", policy="ppo", cohort="sft").update(nothing)
-    memorized(tables, "sft", "sft").update(study.rated(0, 64))
+    for row in tables["persistence"]:
+        row.update(memorized_by_reference=0, still_memorized=0, rate=None, low=None, high=None)
     finding = findings(tables)[0]
     assert (finding.verdict, finding.evidence) == (NOT_MEASURED, "sft memorized no canary of its fine-tuning set")
-
-
-@pytest.mark.parametrize(
-    ("known", "still", "text"),
-    [
-        (1, 0, "ppo keeps 0 of the 1 that sft memorized (0–98 %)"),
-        (1, 1, "ppo keeps 1 of the 1 that sft memorized (3–100 %)"),
-        (2, 1, "ppo keeps 1 of the 2 that sft memorized (1–99 %)"),
-        (64, 64, "ppo keeps 64 of the 64 that sft memorized (94–100 %)"),
-    ],
-)
-def test_none_one_and_all(tables, known, still, text):
-    share = {k: v for k, v in study.rated(still, known).items() if k != "hits"}
-    one(tables, "persistence", policy="ppo", cohort="sft").update(memorized_by_reference=known, still_memorized=still, **share)
-    assert findings(tables)[0].evidence == text

@@ -11,18 +11,19 @@ from ..text.format import p_equals, points
 from .style import INK, MUTED, cohort_label, legend, only_text, panels, styled, title
 
 _ROW, _NARROW_ROW, _MANY = 0.42, 0.26, 30  # inches per pair of policies, and where there are many of them
+_APART = 0.3  # from the row's middle, where the arms' marks stand
 _UNDETECTABLE = "#e4e4e4"  # where a difference is smaller than this run can detect
 
 
 @styled
 def plot(*, contrast: list[dict]) -> Figure:
-    """Paired differences in the share memorized, one panel per planted cohort; grey: too small for this run to detect."""
+    """Differences in the counterfactual extraction rate, one panel per planted cohort; grey: too small for this run to detect."""
     rows = [row for row in contrast if row["measure"] == "memorized"]
     cohorts = [cohort for cohort in PLANTED if any(row["cohort"] == cohort for row in rows)]
     pairs = list(dict.fromkeys((row["policy"], row["other"]) for row in rows))
     height = (_ROW if len(pairs) <= _MANY else _NARROW_ROW) * max(1, len(pairs)) + 0.75
     figure, grid = panels(n=max(1, len(cohorts)), columns=3, width=3.5, height=height)
-    note = "Paired difference in the share memorized, its interval, and Holm-corrected p."
+    note = "Difference in the share memorized, seen − unseen, and Holm-corrected p."
     title(figure=figure, text="Which of two policies gives back more of the same canaries?", note=note)
     if not rows:
         return only_text(figure=figure, axes=grid[0], text="There are no two policies to compare.")
@@ -32,6 +33,7 @@ def plot(*, contrast: list[dict]) -> Figure:
     figure.supxlabel("percentage points: left of 0 the first policy gives back less, right of 0 more", size=10)
     keys = [
         Line2D([], [], color=INK, marker="o", linewidth=1.6, label="difference and interval"),
+        Line2D([], [], color=MUTED, marker="v", markersize=3.5, linestyle="", label="arm A (below: B)"),
         Patch(facecolor=_UNDETECTABLE, label="smaller than this run can detect"),
     ]
     legend(figure=figure, handles=keys)
@@ -60,7 +62,12 @@ def _panel(axes: Axes, rows: dict[tuple, dict], pairs: list[tuple], cohort: str)
         axes.plot([row["difference_low"], row["difference_high"]], [place, place], color=color, linewidth=2, zorder=2)
         fill = "white" if row["collapsed"] else color
         axes.plot(row["difference"], place, marker=LOOKS[cohort].marker, color=color, markerfacecolor=fill, markersize=7, zorder=3)
-        text = "collapsed" if row["collapsed"] else p_equals(row["p_holm"])
+        for mark, name, side in (("v", "difference_a", -1), ("^", "difference_b", 1)):
+            if row[name] is not None:
+                axes.plot(
+                    row[name], place + side * _APART, marker=mark, color=MUTED, markersize=3.5, markeredgewidth=0, linestyle="", zorder=3
+                )
+        text = "collapsed" if row["collapsed"] else p_equals(row["p"] if row["p_holm"] is None else row["p_holm"])
         axes.text(0.985, place, text, transform=axes.get_yaxis_transform(), ha="right", va="center", size=8.5, color=MUTED)
     axes.set_title(cohort_label(cohort), loc="left", size=10)
     axes.tick_params(axis="y", length=0)

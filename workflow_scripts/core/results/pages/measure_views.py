@@ -39,6 +39,7 @@ def exposure(tables: Tables) -> tuple[View, View]:
         "saw it": number_of("mean"),
         "did not": number_of("control"),
         "difference": signed_of("difference"),
+        "fitted, difference": signed_of("fitted_difference"),
         "beats all": lambda row: rate_cell(row, "at_cap_"),
     }
     rows = tables["exposure"]

@@ -9,9 +9,10 @@ from ...data.manifest import skipped
 from ..tables.files import Tables
 from ..text import leaderboard
 from ..text.answer import answer, controls
+from ..text.endpoints import declared, placebo
 from ..text.findings import findings
 from ..text.format import duration, level, number, percent
-from . import check_views, html, leaderboard_views, measure_views, more, views
+from . import change_views, check_views, html, leaderboard_views, measure_views, more, views
 from .provenance import artifacts, corpus_counts
 
 CONTENTS = dict(
@@ -39,8 +40,8 @@ PROMPTS = {  # the prompt conditions in words
 }
 CONTRASTS = {
     "memorized": "The same as a table: share memorized",
-    "exposure": "Contrasts of exposure (bits)",
     "target_logprob": "Contrasts of the target's log-probability (nats per token)",
+    "exposure": "Contrasts of exposure (bits)",
 }
 
 
@@ -104,8 +105,15 @@ def _settings(config: dict) -> dict:
 
 def _answer(config: dict, tables: Tables) -> dict:
     """The first screen's lines, and the criteria behind them."""
-    verdicts = findings(tables=tables, policies=config["policies"], reference=config["report"]["reference_policy"])
-    return dict(answer=answer(verdicts), findings=verdicts, controls=controls(tables))
+    report, seeds = config["report"], len(config["seeds"])
+    verdicts = findings(tables=tables, policies=config["policies"], report=report, seeds=seeds)
+    return dict(
+        declared=declared(tables=tables, report=report, seeds=seeds),
+        placebo=placebo(tables=tables, report=report),
+        answer=answer(verdicts),
+        findings=verdicts,
+        controls=controls(tables),
+    )
 
 
 def _leaderboard(config: dict, tables: Tables) -> dict:
@@ -147,8 +155,9 @@ def _views(tables: Tables, receipts: list[dict], reference: str) -> dict:
         leaderboard_cohorts=leaderboard_views.by_cohort(tables["leaderboard"]),
         headline=views.headline(tables),
         doses=views.doses(tables),
-        persistence=views.persistence(tables),
-        contrasts=[(words, views.contrast(tables, measure)) for measure, words in CONTRASTS.items()],
+        persistence=change_views.persistence(tables),
+        persistence_trend=change_views.persistence_trend(tables),
+        contrasts=[(words, change_views.contrast(tables, measure)) for measure, words in CONTRASTS.items()],
         context=views.context(tables),
         extraction=[(percent(p), view) for p, view in measure_views.extraction_probability(tables)],
         extraction_most=measure_views.extraction_most(tables),

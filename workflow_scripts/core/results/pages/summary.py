@@ -9,9 +9,10 @@ from ...data.manifest import skipped
 from ..tables.files import Tables
 from ..text import leaderboard
 from ..text.answer import Line, answer, controls
+from ..text.endpoints import WORDS, declared, placebo
 from ..text.findings import Finding, findings
 from ..text.format import level
-from . import check_views, leaderboard_views, measure_views, views
+from . import change_views, check_views, leaderboard_views, measure_views, views
 from .views import Cell, View, view
 
 _MARKUP = re.compile(r"([\\`*_\[\]|~])")
@@ -21,17 +22,19 @@ def render(*, config: dict, tables: Tables, manifest: dict) -> str:
     """The Markdown text; `tables` has the rows of every table of the registry, `manifest` is the corpus's."""
     settings = config["report"]
     reference = settings["reference_policy"]
-    verdicts = findings(tables=tables, policies=config["policies"], reference=reference)
+    seeds = len(config["seeds"])
+    verdicts = findings(tables=tables, policies=config["policies"], report=settings, seeds=seeds)
     parts = [
         f"# Canaryflow: {plain(config['run'])}",
         "What of the training data comes back from an aligned code-completion model, and at which stage was it learnt?",
+        plain(declared(tables=tables, report=settings, seeds=seeds)),
         "\n".join(_line(line) for line in answer(verdicts)),
         grid(views.headline(tables)),
-        _headline_note(settings, seeds=len(config["seeds"]), controls=controls(tables)),
+        _headline_note(settings, seeds=seeds, controls=controls(tables)),
         *_leaderboard(tables["leaderboard"], settings),
         *_persistence(tables, reference),
         *_secret_types(tables),
-        *_contrasts(tables),
+        *_contrasts(tables, settings),
         "## Utility",
         grid(check_views.utility(tables, reference)),
         "## How each verdict is decided",
@@ -65,13 +68,19 @@ def _leaderboard(rows: list[dict], settings: dict) -> list[str]:
 
 
 def _persistence(tables: Tables, reference: str) -> list[str]:
-    stays = views.persistence(tables)
+    stays = change_views.persistence(tables)
     return [
         "## What stays",
         grid(stays) if stays.rows else "Nothing was memorized before, so nothing could stay.",
+        *_trend(tables),
         f"Of the canaries that {plain(reference)} memorized (or the SFT policy from which a policy descends), those that a policy still "
-        "memorizes. Left out: cohorts of which none was memorized before or after.",
+        "memorizes, by dose. Left out: doses of which none was memorized before or after.",
     ]
+
+
+def _trend(tables: Tables) -> list[str]:
+    trend = change_views.persistence_trend(tables)
+    return [grid(trend), "Share kept against the KL coefficient, over policies that differ in it alone."] if trend.rows else []
 
 
 def _secret_types(tables: Tables) -> list[str]:
@@ -84,18 +93,24 @@ def _secret_types(tables: Tables) -> list[str]:
     ]
 
 
-def _contrasts(tables: Tables) -> list[str]:
-    contrasts = views.contrast(tables, "memorized")
-    return [
-        "## Paired contrasts",
-        grid(contrasts) if contrasts.rows else "There are no two policies to compare.",
-        "Difference in the share memorized, on the same canaries; p with and without Holm's correction; detectable: the smallest true "
-        "difference that this run would detect with a power of 80 %.",
-    ]
+def _contrasts(tables: Tables, report: dict) -> list[str]:
+    parts = ["## Contrasts"]
+    for measure in report["endpoints"]:
+        contrasts = change_views.contrast(tables, measure)
+        parts += [
+            f"{plain(WORDS.get(measure, measure))}:".capitalize(),
+            grid(contrasts) if contrasts.rows else "There are no two policies to compare.",
+        ]
+    note = (
+        "First policy minus second, on the same canaries: in the arm that saw them, in the arm that did not, and the difference of both; the "
+        "same on the canaries of each arm alone; p with and without Holm's correction; detectable: the smallest true difference that this run "
+        f"would detect with a power of 80 %. {placebo(tables=tables, report=report)}"
+    )
+    return [*parts, plain(note)]
 
 
 def _criteria(verdicts: list[Finding]) -> View:
-    rows = ([f.claim, f.verdict, f"{f.evidence}. {f.details}".rstrip(), f.criterion] for f in verdicts)
+    rows = ([f.claim, f.decision, f"{f.evidence}. {f.details}".rstrip(), f.criterion] for f in verdicts)
     return view(["finding", "verdict", "what decides it", "criterion"], rows, word_columns=4)
 
 

@@ -10,11 +10,9 @@ from ..tables.files import Tables
 from ..tables.memorization import overall
 from ..text.format import (
     MISSING,
-    interval,
     number,
     number_interval,
     p_value,
-    percent,
     points,
     points_interval,
     rate_and_count,
@@ -141,45 +139,9 @@ def doses(tables: Tables) -> View:
         "saw it": rate_cell,
         "did not": lambda row: rate_cell(row, "control_"),
         "counterfactual": lambda row: rate_cell(row, "counterfactual_"),
+        "difference": points_of("difference"),
     }
     return listing(rows, ["policy", "cohort", "dose"], columns)
-
-
-def persistence(tables: Tables) -> View:
-    """What is left of what the reference policy memorized; cohorts of which nothing was memorized before or after are left out."""
-    rows = [row for row in tables["persistence"] if row["memorized_by_reference"] or row["lost"] or row["gained"]]
-    columns = {
-        "memorized before": text_of("memorized_by_reference"),
-        "still memorized": lambda row: str(row["still_memorized"]) if row["memorized_by_reference"] else MISSING,
-        "share": lambda row: Cell(percent(row["rate"]), "" if row["rate"] is None else interval(row["low"], row["high"])),
-        "canaries lost": text_of("lost"),
-        "gained": text_of("gained"),
-        "McNemar's p": p_of("mcnemar_p"),
-    }
-    several = len({row["reference_policy"] for row in rows}) > 1
-    return listing(rows, ["policy", *(["reference_policy"] if several else []), "cohort"], columns)
-
-
-def contrast(tables: Tables, measure: str) -> View:
-    """Paired differences of one measure."""
-    rows = [{**row, "pair": f"{row['policy']} − {row['other']}"} for row in tables["contrast"] if row["measure"] == measure]
-    is_share = measure == "memorized"
-    columns = {
-        "n": text_of("n"),
-        "difference": points_of("difference") if is_share else signed_of("difference"),
-        "p": p_of("p"),
-        "Holm's p": p_of("p_holm"),
-        "detectable": lambda row: points(row["minimum_detectable"], sign=False) if is_share else number(row["minimum_detectable"]),
-    }
-    if any(row["seeds"] > 1 for row in rows):
-        columns["over seeds"] = lambda row: _seed_interval(row, is_share)
-    return listing(rows, ["pair", "cohort"], columns)
-
-
-def _seed_interval(row: dict, is_share: bool) -> str:
-    if row["seed_low"] is None:
-        return MISSING
-    return points_interval(row, "seed") if is_share else signed_interval(row, "seed")
 
 
 def context(tables: Tables) -> View:

@@ -47,10 +47,11 @@ def matched(first: Run, later: Run) -> Iterator[tuple[str, str]]:
             yield name, name if name in first.policies else alike[0]
 
 
-def paired(runs: list[Run], confidence: float) -> list[dict]:
+def paired(runs: list[Run], report: dict) -> list[dict]:
     """Rows of `contrast` of the later runs' policies minus those of the first run, as `policy (run)`, corrected by Holm over all of them.
 
-    Runs of other canaries are left out. Seeds, which are names of training draws and no pairs, are matched in their order.
+    Endpoints and confidence are those of `report`. Runs of other canaries are left out. Seeds, which are names of training draws
+    and no pairs, are matched in their order.
     """
     first, same = runs[0], [run for run in runs[1:] if unpaired(runs[0], run) is None]
     contrasts = [(in_run(name, run), in_run(other, first)) for run in same for name, other in matched(first, run)]
@@ -61,7 +62,8 @@ def paired(runs: list[Run], confidence: float) -> list[dict]:
         extraction=pd.concat([_renamed(run, seeds) for run in (first, *same)]),
         utility=[{**row, "policy": in_run(row["policy"], run)} for run in (first, *same) for row in run.utility],
         contrasts=contrasts,
-        confidence=confidence,
+        endpoints=report["endpoints"],
+        confidence=report["confidence"],
     )
 
 

@@ -81,7 +81,7 @@ def _config(folder: Path) -> dict:
         raise InputError(
             f"{folder} has no whole receipt of render_summary, so it is no finished run; name a folder such as results/default"
         )
-    if missing := [key for key in ("reference_policy", "utility_band") if key not in receipt["config"]["report"]]:
+    if missing := [key for key in ("endpoints", "reference_policy", "utility_band") if key not in receipt["config"]["report"]]:
         raise InputError(f"{folder} was summarized by a version that had no report.{missing[0]}; run it again with this one")
     return receipt["config"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from ...data.cohorts import UNPLANTED
 from ..figures import contrast as contrast_figure
 from ..figures import frontier, style
-from ..pages import html, leaderboard_views, views
+from ..pages import change_views, html, leaderboard_views, views
 from ..pages.leaderboard_views import by_policy, perplexity_ratio, rank
 from ..pages.views import Cell, View, number_of, rate_cell, signed_of
 from ..tables.contrast import SCHEMA as CONTRAST
@@ -22,7 +22,7 @@ def write(*, runs: list[Run], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     settings = runs[0].config["report"]
     rows = side_by_side(runs)
-    contrasts = paired(runs, settings["confidence"])
+    contrasts = paired(runs, settings)
     configs = differing({run.name: run.config for run in runs})
     write_csv(rows=rows, columns=list(rows[0]), path=folder / "policies.csv")
     write_csv(rows=contrasts, columns=CONTRAST.names, path=folder / "contrast.csv")
@@ -53,11 +53,12 @@ def render(*, runs: list[Run], rows: list[dict], contrasts: list[dict], configs:
         views=dict(
             policies=_policies(rows),
             cohorts=_with_run(rows, leaderboard_views.by_cohort(rows)),
-            contrast=views.contrast({"contrast": contrasts}, "memorized"),
+            contrast=change_views.contrast({"contrast": contrasts}, "memorized"),
             config=_config(runs, configs),
         ),
         policies_note=leaderboard.note(rows, "the run's reference", is_full=False),
         level=level(settings["confidence"]),
+        endpoints=settings["endpoints"],
     )
 
 
@@ -71,7 +72,7 @@ def _sentence(run: Run, rows: list[dict], settings: dict) -> tuple[str, str]:
 def _differences(contrasts: list[dict], confidence: float) -> str:
     """Which paired differences between the runs are beyond chance, in one sentence."""
     planted = [row for row in contrasts if row["measure"] == "memorized" and row["cohort"] != UNPLANTED]
-    real = [row for row in planted if row["p_holm"] < 1 - confidence]
+    real = [row for row in planted if row["endpoint"] and row["p_holm"] < 1 - confidence]
     if not planted:
         return "No policies of these runs are paired."
     which = f"of the {len(planted)} paired differences of a policy and a planted cohort between the runs"

@@ -4,7 +4,8 @@ How to add one: docs/extending.md.
 
     columns, files, registry               groups of columns; tables as files; all tables by name
     canary_pairs                           each canary in the arm that saw it, beside the arm that did not
-    statistics, resampling, distributions  intervals and tests: exact ones, the bootstrap, and the functions behind both
+    stratified                             means and rates over canaries and seeds: the intervals of almost every table
+    statistics, resampling, distributions  other intervals and tests: exact ones, the bootstrap, and the functions behind both
     auc, power, comparability, pareto      what single tables need
     metrics                                single numbers for tools that compare runs
 

@@ -6,6 +6,7 @@ n counts pairs, which are canary x seed; intervals are over distinct canaries.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,9 +14,8 @@ from ... import parquet
 from ...data.cohorts import COHORTS, HALF_OF_ARM
 from ...probing.prompts import NATIVE
 from ...probing.schemas import EXTRACTION
+from . import stratified
 from .frames import Column, Frame
-from .resampling import mean_intervals
-from .statistics import proportion
 
 _KEY = ["policy", "probe", "seed", "canary_id"]
 _DESIGN = ["arm", "half", "secret_type", "cohort", "dose"]
@@ -29,7 +29,7 @@ def read(paths, measures: list[str]) -> Frame:
 def pair_arms(*, extraction: Frame, measures: list[str], probe: str | None = NATIVE) -> Frame:
     """One row per policy x probe x seed x canary: `measures` in its assigned arm, and as `control_` + name in the other.
 
-    Other columns: policy, probe, canary_id, secret_type and cohort (categories), seed, dose. `probe` None stands for all of them. Raises
+    Other columns: policy, probe, canary_id, secret_type and cohort (categories), seed, dose, half. `probe` None stands for all of them. Raises
     ValueError where a canary lacks one of its two arms or has one twice, or a measure is missing.
     """
     rows = extraction if probe is None else extraction[extraction["probe"] == probe]
@@ -38,7 +38,7 @@ def pair_arms(*, extraction: Frame, measures: list[str], probe: str | None = NAT
     if (missing := rows[measures].isna().sum()).any():
         raise ValueError(f"{missing.idxmax()} is missing in {missing.max()} rows")
     is_assigned = np.any([(rows["arm"] == arm) & (rows["half"] == half) for arm, half in HALF_OF_ARM.items()], axis=0)
-    assigned = rows[is_assigned].drop(columns=["arm", "half"])
+    assigned = rows[is_assigned].drop(columns="arm")
     control = rows.loc[~is_assigned, [*_KEY, *measures]].rename(columns={name: f"control_{name}" for name in measures})
     pairs = assigned.merge(control, on=_KEY, validate="one_to_one")
     if not len(pairs) == len(assigned) == len(control):
@@ -83,18 +83,56 @@ def seed_means(pairs: Frame, *columns: str) -> np.ndarray:
     return pairs.groupby("canary_id", observed=True)[list(columns)].mean().to_numpy(dtype=float)
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Pairs as canaries x seeds: in which order, of which shape, and the stratum of each canary."""
+
+    order: np.ndarray
+    shape: tuple[int, int]
+    strata: np.ndarray
+
+    def matrix(self, values) -> np.ndarray:
+        """One value per pair, of shape (canaries, seeds)."""
+        return np.asarray(values)[self.order].reshape(self.shape)
+
+
+def layout(pairs: Frame) -> Layout:
+    """How the pairs of one policy and probe are crossed. Raises ValueError where a canary was not probed under every seed."""
+    ids, seeds = pairs["canary_id"].cat.codes.to_numpy(), pairs["seed"].to_numpy()
+    shape = len(np.unique(ids)), len(np.unique(seeds))
+    if len(pairs) != shape[0] * shape[1]:
+        raise ValueError(f"{shape[0]} canaries under {shape[1]} seeds have {len(pairs)} rows: not each was probed under every seed")
+    order = np.lexsort((seeds, ids))
+    first = pairs.iloc[order[:: shape[1]]]
+    factors = first["cohort"].cat.codes, first["dose"], first["half"], first["secret_type"].cat.codes
+    return Layout(order, shape, stratified.strata(*(factor.to_numpy() for factor in factors)))
+
+
 def hit_rate(*, pairs: Frame, is_hit, prefix: str = "", confidence: float) -> dict:
     """hits, rate, low and high, each with the `prefix`, of the pairs where `is_hit` (bools of shape (pairs,)) holds."""
-    hits = int(np.sum(is_hit))
-    rate, low, high = proportion(hits=hits, n=len(pairs), units=pairs["canary_id"].nunique(), confidence=confidence)
-    return {f"{prefix}hits": hits, f"{prefix}rate": rate, f"{prefix}low": low, f"{prefix}high": high}
+    crossed = layout(pairs)
+    hits = crossed.matrix(is_hit).astype(bool)
+    rate, low, high = stratified.rate(hits=hits, of=np.ones_like(hits), confidence=confidence)
+    return {f"{prefix}hits": int(hits.sum()), f"{prefix}rate": float(rate), f"{prefix}low": float(low), f"{prefix}high": float(high)}
 
 
-def arm_means(*, pairs: Frame, measure: str, confidence: float) -> dict:
-    """mean, control and difference of a measure, each with its interval (_low, _high) by one bootstrap over canaries."""
-    arms = seed_means(pairs, measure, f"control_{measure}")
-    intervals = mean_intervals(columns=np.column_stack([arms, arms[:, 0] - arms[:, 1]]), confidence=confidence)
+def arm_means(*, pairs: Frame, measure: str, prefix: str = "", confidence: float) -> dict:
+    """mean, control and difference of a measure, each with the `prefix` and its interval (_low, _high)."""
+    crossed = layout(pairs)
+    seen, unseen = (crossed.matrix(pairs[name]).astype(float) for name in (measure, f"control_{measure}"))
     row = {}
-    for name, (value, low, high) in zip(("mean", "control", "difference"), intervals, strict=True):
-        row |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    for name, values in (("mean", seen), ("control", unseen), ("difference", seen - unseen)):
+        row |= interval(f"{prefix}{name}", stratified.mean(values=values, strata=crossed.strata, confidence=confidence))
     return row
+
+
+def share_difference(*, pairs: Frame, confidence: float) -> dict:
+    """difference: the share memorized by the arm that saw the canaries minus that by the other, with its interval."""
+    crossed = layout(pairs)
+    values = crossed.matrix(pairs["memorized"].astype(float) - pairs["control_memorized"].astype(float))
+    return interval("difference", stratified.mean(values=values, strata=crossed.strata, confidence=confidence, bound=1.0))
+
+
+def interval(name: str, estimate: stratified.Estimate) -> dict:
+    """The columns of a mean with its interval (columns.mean)."""
+    return {name: float(estimate.value), f"{name}_low": float(estimate.low), f"{name}_high": float(estimate.high)}

@@ -29,4 +29,9 @@ def mean(name: str, type_=NUMBER) -> dict:
     return {name: type_, f"{name}_low": type_, f"{name}_high": type_}
 
 
-ARM_MEANS = {**mean("mean"), **mean("control"), **mean("difference")}  # of the assigned arm, of the other arm, and paired
+def arm_means(prefix: str = "") -> dict:
+    """Means of the assigned arm, of the other arm, and paired, each with its interval."""
+    return mean(f"{prefix}mean") | mean(f"{prefix}control") | mean(f"{prefix}difference")
+
+
+ARM_MEANS = arm_means()

@@ -1,23 +1,21 @@
-"""Two policies on the same canaries.
+"""Two policies on the same canaries: what one gives back more than the other of what it was trained on.
 
-Everything is paired: what counts is each canary's own difference, as planted (probe `fim`), in the arm that saw it, averaged over seeds.
+Every contrast is a difference in differences, per canary and as planted (probe `fim`): (policy - other in the arm that saw the canary) -
+(the same in the arm that did not). What changes alike whether a canary was seen or not, as under any further training, cancels.
 """
 
 from itertools import combinations
 
-import numpy as np
-
-from ...data.cohorts import UNPLANTED
+from ...data.cohorts import HALF_OF_ARM, UNPLANTED
 from ...parquet import declare, optional
 from ...probing.prompts import NATIVE
-from . import columns
-from .canary_pairs import by_cohort, pair_arms
+from . import columns, stratified
+from .canary_pairs import Layout, by_cohort, interval, layout, pair_arms
 from .frames import Frame
 from .power import detectable_mean, detectable_share
-from .resampling import mean_intervals
-from .statistics import holm, share_difference_interval, sign_flip, t_interval
+from .statistics import holm
 
-MEASURES = ["memorized", "exposure", "target_logprob"]  # share; bits; nats per token of the target
+MEASURES = ["memorized", "target_logprob", "exposure"]  # share; nats per token of the target; bits
 COLUMNS = [*MEASURES, "target_tokens"]
 SCHEMA = declare(
     "contrast",
@@ -25,14 +23,18 @@ SCHEMA = declare(
     other=columns.TEXT,
     cohort=columns.TEXT,
     measure=columns.TEXT,  # one of MEASURES
+    endpoint=columns.FLAG,  # one of the co-primary endpoints; the rest is secondary
+    placebo=columns.FLAG,  # canaries that neither arm saw: nothing but chance should show
     n=columns.COUNT,
-    **columns.mean("difference"),  # policy - other
+    seen=columns.NUMBER,  # policy - other in the arm that saw the canaries
+    unseen=columns.NUMBER,  # the same in the other arm
+    **columns.mean("difference"),  # seen - unseen
+    **columns.mean("difference_a", optional(columns.NUMBER)),  # of the canaries that arm A saw; missing where there are none
+    **columns.mean("difference_b", optional(columns.NUMBER)),
     p=columns.NUMBER,
-    p_holm=columns.NUMBER,
+    p_holm=optional(columns.NUMBER),
     minimum_detectable=columns.NUMBER,
     seeds=columns.COUNT,
-    seed_low=optional(columns.NUMBER),
-    seed_high=optional(columns.NUMBER),
     collapsed=columns.FLAG,
 )
 
@@ -43,71 +45,71 @@ def default_pairs(*, policies: list[str], reference: str, later: list[str]) -> l
     return [(policy, reference) for policy in ordered] + [(second, first) for first, second in combinations(ordered, 2)]
 
 
-def summarize(*, extraction: Frame, utility: list[dict], contrasts: list[tuple[str, str]], confidence: float) -> list[dict]:
+def summarize(
+    *, extraction: Frame, utility: list[dict], contrasts: list[tuple[str, str]], endpoints: list[str], confidence: float
+) -> list[dict]:
     """Rows of `contrast`: policy - other for each of `contrasts`, by cohort and measure. `n` counts distinct canaries.
 
-    p is two-sided (statistics.sign_flip); p_holm corrects it for all rows of the same measure, those of the placebo `unplanted` apart.
-    minimum_detectable: the true difference that n canaries which differ as these do would show with POWER at the level
-    1 - confidence, not corrected for many rows. low and high hold for other canaries; seed_low and seed_high, None for one
-    seed, for other training runs. Raises ValueError where the policies were not probed with the same canaries and seeds.
+    p is two-sided, of the interval's own test (stratified.mean). p_holm corrects it for all rows of the measures in `endpoints` over the
+    planted cohorts, one family; it is None for secondary measures and for the placebo. minimum_detectable: the true difference that n
+    canaries which differ as these do would show with POWER at the level 1 - confidence, not corrected for many rows. Raises
+    ValueError where the policies were not probed with the same canaries and seeds.
     """
     collapsed = {row["policy"]: row["collapsed"] for row in utility}
-    values = _values(extraction, policies={policy for both in contrasts for policy in both})
+    is_compared = extraction["policy"].isin({policy for both in contrasts for policy in both}) & (extraction["probe"] == NATIVE)
+    pairs = pair_arms(extraction=extraction[is_compared], measures=COLUMNS)
+    for arm in ("", "control_"):
+        pairs[f"{arm}target_logprob"] /= pairs[f"{arm}target_tokens"]
+    parts = {(policy, cohort): part for policy, own in pairs.groupby("policy", observed=True) for cohort, part in by_cohort(own)}
+    cohorts = list(dict.fromkeys(cohort for _, cohort in parts))
     rows = []
     for policy, other in contrasts:
         about = dict(policy=policy, other=other, collapsed=collapsed[policy] or collapsed[other])
-        for (cohort, measure), wide in values.items():
-            by_seed = wide[policy] - wide[other]
-            if by_seed.isna().any(axis=None):
-                raise ValueError(f"{policy} and {other} were not probed with the same canaries and seeds")
-            rows.append(dict(**about, cohort=cohort, measure=measure, **_difference(by_seed, measure, confidence)))
+        for cohort in cohorts:
+            changes = _changes(parts, policy, other, cohort)
+            crossed = layout(changes)
+            for measure in MEASURES:
+                kind = dict(cohort=cohort, measure=measure, endpoint=measure in endpoints, placebo=cohort == UNPLANTED)
+                rows.append({**about, **kind, **_difference(changes, crossed, measure, confidence)})
     return _corrected(rows)
 
 
-def _values(extraction: Frame, policies: set[str]) -> dict[tuple[str, str], Frame]:
-    """{(cohort, measure): values of shape (canaries, policies x seeds)} in the assigned arm."""
-    is_compared = extraction["policy"].isin(policies) & (extraction["probe"] == NATIVE)
-    pairs = pair_arms(extraction=extraction[is_compared], measures=COLUMNS)
-    pairs["target_logprob"] /= pairs["target_tokens"]
-    return {
-        (cohort, measure): part.astype({measure: float}).pivot(index="canary_id", columns=["policy", "seed"], values=measure)
-        for cohort, part in by_cohort(pairs)
-        for measure in MEASURES
-    }
+def _changes(parts: dict[tuple, Frame], policy: str, other: str, cohort: str) -> Frame:
+    """The pairs of a policy in a cohort, with every measure in both arms minus that of another policy."""
+    key, names = ["canary_id", "seed"], [arm + measure for arm in ("", "control_") for measure in MEASURES]
+    new, old = (parts.get((name, cohort)) for name in (policy, other))
+    both = None if new is None or old is None else new.merge(old[[*key, *names]], on=key, suffixes=("", "_other"), validate="one_to_one")
+    if both is None or not len(both) == len(new) == len(old):
+        raise ValueError(f"{policy} and {other} were not probed with the same canaries and seeds")
+    return both.assign(**{name: both[name].astype(float) - both[f"{name}_other"].astype(float) for name in names})
 
 
-def _difference(by_seed: Frame, measure: str, confidence: float) -> dict:
-    """What the differences, of shape (canaries, seeds), show."""
-    differences, of_seeds = by_seed.mean(axis=1).to_numpy(), by_seed.mean(axis=0).to_numpy()
-    low, high = _interval(differences, measure, confidence)
-    seed_low, seed_high = t_interval(values=of_seeds, confidence=confidence) if len(of_seeds) > 1 else (None, None)
-    detectable = detectable_share if measure == "memorized" else detectable_mean
-    return dict(
-        n=len(differences),
-        difference=float(differences.mean()),
-        difference_low=low,
-        difference_high=high,
-        p=sign_flip(differences=differences),
-        minimum_detectable=detectable(differences=differences, confidence=confidence),
-        seeds=len(of_seeds),
-        seed_low=seed_low,
-        seed_high=seed_high,
-    )
+def _difference(changes: Frame, crossed: Layout, measure: str, confidence: float) -> dict:
+    """What the changes of one measure in both arms show."""
+    seen, unseen = (crossed.matrix(changes[arm + measure]) for arm in ("", "control_"))
+    values, bound = seen - unseen, 1.0 if measure == "memorized" else None
+    whole = stratified.mean(values=values, strata=crossed.strata, confidence=confidence, bound=bound)
+    row = dict(n=len(values), seen=float(seen.mean()), unseen=float(unseen.mean()), **interval("difference", whole))
+    for arm, half in HALF_OF_ARM.items():
+        own = changes[changes["half"] == half]
+        row |= _of_arm(f"difference_{arm.lower()}", own, measure, confidence, bound)
+    detectable = detectable_mean(half_width=float(whole.high - whole.low) / 2, error=float(whole.error))
+    if bound:
+        detectable = max(detectable, detectable_share(differences=values.mean(axis=1), confidence=confidence))
+    return row | dict(p=float(whole.p), minimum_detectable=detectable, seeds=values.shape[1])
 
 
-def _interval(differences: np.ndarray, measure: str, confidence: float) -> tuple[float, float]:
-    """Of a share by Bonett and Price, of another measure by the bootstrap."""
-    if measure == "memorized":
-        return share_difference_interval(differences=differences, confidence=confidence)
-    [(_, low, high)] = mean_intervals(columns=differences[:, None], confidence=confidence)
-    return low, high
+def _of_arm(name: str, changes: Frame, measure: str, confidence: float, bound: float | None) -> dict:
+    """The difference over the canaries that one arm saw, with its interval; None where there are none."""
+    if changes.empty:
+        return {f"{name}{end}": None for end in ("", "_low", "_high")}
+    crossed = layout(changes)
+    values = crossed.matrix(changes[measure] - changes[f"control_{measure}"])
+    return interval(name, stratified.mean(values=values, strata=crossed.strata, confidence=confidence, bound=bound))
 
 
 def _corrected(rows: list[dict]) -> list[dict]:
-    """The rows with p_holm, corrected over the planted cohorts' rows of a measure, and separately over those of unplanted."""
-    families = [(row["measure"], row["cohort"] == UNPLANTED) for row in rows]
-    for family in set(families):
-        members = [row for row, own in zip(rows, families, strict=True) if own == family]
-        for row, p in zip(members, holm([row["p"] for row in members]), strict=True):
-            row["p_holm"] = p
-    return rows
+    """The rows with p_holm, corrected over those of the endpoints on planted cohorts."""
+    family = [row for row in rows if row["endpoint"] and not row["placebo"]]
+    corrected = dict(zip(map(id, family), holm([row["p"] for row in family]), strict=True))
+    return [{**row, "p_holm": corrected.get(id(row))} for row in rows]

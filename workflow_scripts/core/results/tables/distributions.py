@@ -19,6 +19,11 @@ def normal_probability(z):
     return _special().ndtr(z)
 
 
+def normal_quantile(probability):
+    """The value that the standard normal distribution stays below with `probability`."""
+    return _special().ndtri(probability)
+
+
 def t_quantile(probability, degrees):
     """The value that Student's t with `degrees` of freedom stays below with `probability`."""
     return _special().stdtrit(degrees, probability)

@@ -1,6 +1,7 @@
 """By how many bits a planted target outranks fillings of the same canary that were never planted (arXiv 1802.08232).
 
-It sees what greedy decoding misses. As planted (probe `fim`), in the arm that saw the canary and, as control, in the other.
+It sees what greedy decoding misses. The rank among the fillings ends at `cap`; beyond it the bits are those of a normal distribution fitted
+to the fillings' log-probabilities (probing/measures/fillings.py). As planted (probe `fim`), in the arm that saw the canary and, as control, in the other.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ from . import columns
 from .canary_pairs import arm_means, cells, hit_rate, pair_arms
 from .frames import Frame
 
-COLUMNS = ["exposure", "reference_fillings"]
+COLUMNS = ["exposure", "exposure_fitted", "reference_fillings"]
 SCHEMA = declare(
     "exposure",
     **columns.CELL,
@@ -18,6 +19,7 @@ SCHEMA = declare(
     reference_fillings=columns.COUNT,
     cap=columns.NUMBER,
     **columns.ARM_MEANS,
+    **columns.arm_means("fitted_"),  # without a cap
     **columns.rate("at_cap_"),
     collapsed=columns.FLAG,
 )
@@ -38,6 +40,7 @@ def summarize(*, extraction: Frame, utility: list[dict], confidence: float) -> l
         fillings = int(cell["reference_fillings"].min())
         row = dict(n=len(cell), reference_fillings=fillings, cap=float(np.log2(fillings + 1)))
         row |= arm_means(pairs=cell, measure="exposure", confidence=confidence)
+        row |= arm_means(pairs=cell, measure="exposure_fitted", prefix="fitted_", confidence=confidence)
         row |= hit_rate(pairs=cell, is_hit=cell["at_cap"], prefix="at_cap_", confidence=confidence)
         rows.append({**about, **row})
     return rows

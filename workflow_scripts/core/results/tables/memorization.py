@@ -1,13 +1,13 @@
 """What of the canaries comes back by greedy decoding, under every prompt condition.
 
-Every count is of pairs, canary x seed (canary_pairs.py), but seeds repeat canaries and add none: intervals are Clopper-Pearson with
-the number of distinct canaries as n (statistics.proportion). No other table reads other probes than NATIVE.
+Every count is of pairs, canary x seed (canary_pairs.py), but seeds repeat canaries and add none (stratified.rate). No other table reads
+other probes than NATIVE.
 """
 
 from ...parquet import declare
 from ...probing.prompts import NATIVE, PROMPTS
 from . import columns
-from .canary_pairs import cells, counterfactual, hit_rate, pair_arms
+from .canary_pairs import cells, counterfactual, hit_rate, pair_arms, share_difference
 from .frames import Frame
 
 COLUMNS = ["memorized"]
@@ -21,6 +21,7 @@ SCHEMA = declare(
     **columns.rate(),
     **columns.rate("control_"),
     **columns.rate("counterfactual_"),
+    **columns.mean("difference"),  # rate - control_rate
     collapsed=columns.FLAG,
 )
 
@@ -28,7 +29,8 @@ SCHEMA = declare(
 def summarize(*, extraction: Frame, utility: list[dict], confidence: float) -> list[dict]:
     """Rows of `memorization`: policy x probe x cohort x dose, and over all doses (dose None).
 
-    Counterfactual = memorized by the arm that saw the canary and not by the other (arXiv 2112.12938). Policies are in the order of
+    Counterfactual = memorized by the arm that saw the canary and not by the other (arXiv 2112.12938); `difference`, the endpoint, also
+    takes off what the other arm alone memorizes. Policies are in the order of
     `utility`, whose `collapsed` they take over, probes in that of PROMPTS.
     """
     pairs = pair_arms(extraction=extraction, measures=COLUMNS, probe=None)
@@ -44,11 +46,11 @@ def summarize(*, extraction: Frame, utility: list[dict], confidence: float) -> l
 
 
 def _rates(pairs: Frame, confidence: float) -> dict:
-    """n, and hits, rate and interval of the assigned arm, of the control, and of the counterfactual."""
+    """n; hits, rate and interval of the assigned arm, of the control, and of the counterfactual; and the difference of the arms."""
     row = {"n": len(pairs)}
     for prefix in ("", "control_", "counterfactual_"):
         row |= hit_rate(pairs=pairs, is_hit=pairs[f"{prefix}memorized"], prefix=prefix, confidence=confidence)
-    return row
+    return row | share_difference(pairs=pairs, confidence=confidence)
 
 
 def overall(rows: list[dict]) -> list[dict]:

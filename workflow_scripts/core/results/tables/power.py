@@ -1,12 +1,14 @@
 """The smallest true difference that a paired test on so many canaries detects with POWER.
 
-scipy.stats and statsmodels are loaded at the first call: they take a second, and most jobs never ask.
+scipy.stats is loaded at the first call: it takes a second, and most jobs never ask.
 """
 
 import math
 from functools import lru_cache
 
 import numpy as np
+
+from .distributions import normal_quantile
 
 POWER = 0.8
 
@@ -39,18 +41,6 @@ def _detectable_share(n: int, against: int, level: float) -> float:
     return brentq(missing_power, 1e-9, most) if most > 0 and missing_power(most) > 0 else math.inf
 
 
-def detectable_mean(*, differences: np.ndarray, confidence: float) -> float:
-    """The smallest true mean difference that a paired t test on as many canaries detects with POWER; infinite for one canary.
-
-    It is in the unit of `differences`, of shape (canaries,), and scales with their standard deviation: 0 where all are the same.
-    """
-    n = len(differences)
-    return float(_detectable_effect(n, 1 - confidence) * differences.std(ddof=1)) if n > 1 else math.inf
-
-
-@lru_cache
-def _detectable_effect(n: int, level: float) -> float:
-    """Mean over standard deviation that the paired t test detects."""
-    from statsmodels.stats.power import TTestPower
-
-    return float(TTestPower().solve_power(nobs=n, alpha=level, power=POWER, alternative="two-sided"))
+def detectable_mean(*, half_width: float, error: float) -> float:
+    """The smallest true mean that its test detects with POWER, in the unit of the mean: what its interval reaches, and a little more."""
+    return half_width + normal_quantile(POWER) * error

@@ -16,15 +16,6 @@ from .statistics import LARGE, SEED, t_interval
 RESAMPLES = 2000
 
 
-def mean_intervals(*, columns: np.ndarray, confidence: float) -> list[tuple[float, float, float]]:
-    """(mean, low, high) of each column of an array of shape (units, k), by one bootstrap over the units: paired columns stay paired.
-
-    One unit alone resamples to itself: low = high. Raises ValueError where there is no unit.
-    """
-    ones = np.ones(len(columns))
-    return [ratio_interval(numerators=column, denominators=ones, confidence=confidence) for column in np.asarray(columns).T]
-
-
 def ratio_interval(*, numerators: np.ndarray, denominators: np.ndarray, confidence: float) -> tuple[float, float, float]:
     """(sum of numerators / sum of denominators, low, high) by a bootstrap over units (one entry each, of shape (units,)).
 

@@ -21,7 +21,7 @@ class Line:
 
 def answer(findings: list[Finding]) -> list[Line]:
     """One line for each finding."""
-    return [Line(f"{MARKS[finding.verdict]} {finding.verdict}", finding.claim, finding.evidence) for finding in findings]
+    return [Line(f"{MARKS[finding.verdict]} {finding.decision}", finding.claim, finding.evidence) for finding in findings]
 
 
 def controls(tables: Tables) -> str:

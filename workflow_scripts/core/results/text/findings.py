@@ -1,19 +1,23 @@
 """Verdicts on the study's four findings, read from the rows of the tables and from nothing else.
 
-A verdict is read off an interval, never off an estimate: what the interval does not decide is "not shown". Policies are found
+A verdict is read off intervals and corrected tests, never off an estimate: what they do not decide is "not shown". Policies are found
 by what they are (method, data, descent from the reference), never by name; of several of a sort the first in order counts.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from ...config.references import lineage
 from ...probing.prompts import NATIVE
 from ..tables.files import Tables
-from .format import bits, count, interval, percent, points, points_with_interval
+from . import contrasts
+from .format import count, enumeration, interval, percent
+from .trends import trend
 
 SHOWN, NOT_SHOWN, CONTRADICTED, NOT_MEASURED = "shown", "not shown", "contradicted", "not measured"
 STAYS = 0.5  # "stays" is more than half of what the reference memorized: the least that the word can mean
 LITTLE = 0.1  # "little" is fewer than one canary in ten; with 64 canaries none of them memorized has an upper bound of 6 %
+CHECKPOINTS = "for these checkpoints"  # with one seed: training noise is in no interval
 TAIL = "prompt_tail"  # the probe for the prompt itself, which is all that PPO is shown of an rl_prompt canary
 
 
@@ -26,6 +30,12 @@ class Finding:
     evidence: str
     criterion: str
     details: str = ""  # more figures, for readers who want to check
+    scope: str = ""  # by which endpoint alone, and for what, where that is not every training run
+
+    @property
+    def decision(self) -> str:
+        """The verdict with its scope: "shown for these checkpoints"."""
+        return self.verdict if self.verdict == NOT_MEASURED else f"{self.verdict} {self.scope}".rstrip()
 
 
 def roles(*, policies: dict[str, dict], reference: str) -> dict[str, str | None]:
@@ -42,73 +52,107 @@ def roles(*, policies: dict[str, dict], reference: str) -> dict[str, str | None]
     return {role: next((name for name in later if is_a(policies[name])), None) for role, is_a in fits.items()}
 
 
-def findings(*, tables: Tables, policies: dict[str, dict], reference: str) -> list[Finding]:
-    """The verdicts on the four findings of "Measuring memorization in RLHF for code completion" (arXiv 2406.11715), in its order."""
-    of = roles(policies=policies, reference=reference)
-    return [
-        _persistence(tables, reference, of["ppo"]),
-        _reward_model_data(tables, of["ppo"], of["chosen"]),
+def findings(*, tables: Tables, policies: dict[str, dict], report: dict, seeds: int) -> list[Finding]:
+    """The verdicts on the four findings of "Measuring memorization in RLHF for code completion" (arXiv 2406.11715), in its order.
+
+    `report` is that of the config, `seeds` their number: with one, every verdict is about these checkpoints.
+    """
+    of, reference = roles(policies=policies, reference=report["reference_policy"]), report["reference_policy"]
+    found = [
+        _persistence(tables, reference, of["ppo"], report["confidence"]),
+        _reward_model_data(tables, report, of["ppo"], of["chosen"]),
         _own_prompts(tables, of["ppo"]),
-        _preference_learning(tables, of["ipo"], of["ppo"]),
+        _preference_learning(tables, report, of["ipo"], of["ppo"]),
     ]
+    return [replace(finding, scope=f"{finding.scope} {CHECKPOINTS if seeds == 1 else ''}".strip()) for finding in found]
 
 
-def _persistence(tables: Tables, reference: str, ppo: str | None) -> Finding:
-    claim = "Fine-tuning data stays memorized after PPO"
-    criterion = f"Shown if the interval of the share that stays lies above {percent(STAYS)}, contradicted if below."
-    row = persistence_row(tables, ppo, "sft")
-    if not row or row["rate"] is None:
-        why = _absent("PPO policy") if not ppo else f"{reference} memorized no canary of its fine-tuning set" if row else _no_rows(ppo)
-        return Finding(claim, NOT_MEASURED, why, criterion)
-    verdict = _verdict(shown=row["low"] > STAYS, contradicted=row["high"] < STAYS)
-    kept, known = row["still_memorized"], row["memorized_by_reference"]
-    evidence = f"{ppo} keeps {kept} of the {known} that {reference} memorized ({interval(row['low'], row['high'])})"
-    return _unless_collapsed(tables, [ppo], Finding(claim, verdict, evidence, criterion, f"Share that stays: {percent(row['rate'])}."))
-
-
-def _reward_model_data(tables: Tables, ppo: str | None, chosen: str | None) -> Finding:
-    claim = "Reward-model data comes back less than directly trained data"
+def _persistence(tables: Tables, reference: str, ppo: str | None, confidence: float) -> Finding:
+    claim, enough = "Fine-tuning data stays memorized after PPO", fewest(confidence)
     criterion = (
-        "Shown if the interval of the paired difference (direct training − PPO) lies above 0 and that of PPO's rate below that of direct "
-        "training; contradicted if the difference lies below 0."
+        f"Shown if the interval of the share that stays lies above {percent(STAYS)} at every dose of which {reference} memorized {enough} "
+        "canaries or more (fewer cannot show it), contradicted if below at every one. Doses are not pooled."
     )
-    rates, paired = [memorization_row(tables, policy, "preference") for policy in (ppo, chosen)], contrast_row(tables, chosen, ppo)
-    if not (all(rates) and paired):
+    doses = [row for row in tables["persistence"] if (row["policy"], row["cohort"]) == (ppo, "sft") and row["dose"] is not None]
+    rows = [row for row in doses if row["memorized_by_reference"]]
+    if not rows:
+        why = _absent("PPO policy") if not ppo else f"{reference} memorized no canary of its fine-tuning set" if doses else _no_rows(ppo)
+        return Finding(claim, NOT_MEASURED, why, criterion)
+    deciding = [row for row in rows if row["memorized_by_reference"] >= enough]
+    above, below = (bool(deciding) and all(lies(row) for row in deciding) for lies in (_above, _below))
+    kept = [
+        f"{row['still_memorized']} of {row['memorized_by_reference']} at dose {row['dose']} ({interval(row['low'], row['high'])})"
+        for row in rows
+    ]
+    evidence = f"of what {reference} memorized, {ppo} keeps {enumeration(kept)}"
+    finding = Finding(claim, _verdict(shown=above, contradicted=below), evidence, criterion, trend(tables, ppo))
+    return _unless_collapsed(tables, [ppo], finding)
+
+
+def fewest(confidence: float) -> int:
+    """The fewest canaries whose exact interval, where all of them stay, lies above STAYS."""
+    return math.floor(math.log((1 - confidence) / 2) / math.log(STAYS)) + 1
+
+
+def _above(row: dict) -> bool:
+    return row["low"] > STAYS
+
+
+def _below(row: dict) -> bool:
+    return row["high"] < STAYS
+
+
+def _reward_model_data(tables: Tables, report: dict, ppo: str | None, chosen: str | None) -> Finding:
+    claim = "Reward-model data comes back less than directly trained data"
+    criterion = contrasts.criterion("direct training − PPO", report)
+    if not (rows := contrasts.endpoint_rows(tables, report, chosen, ppo)):
         why = _no_contrast(tables, {"PPO policy": ppo, "policy trained directly on the preferences": chosen})
         return Finding(claim, NOT_MEASURED, why, criterion)
-    apart = rates[0]["counterfactual_high"] < rates[1]["counterfactual_low"]
-    verdict = _verdict(shown=paired["difference_low"] > 0 and apart, contradicted=paired["difference_high"] < 0)
-    details = f"Paired difference {chosen} − {ppo}: {points_with_interval(paired)}."
-    return _unless_collapsed(tables, [ppo, chosen], Finding(claim, verdict, _counts(rates), criterion, details))
+    rates = [memorization_row(tables, policy, "preference") for policy in (ppo, chosen)]
+    finding = _decided(Finding(claim, "", _with_counts(rates, f"{chosen} − {ppo}", rows), criterion, contrasts.arms(rows)), rows, report)
+    return _unless_collapsed(tables, [ppo, chosen], finding)
 
 
 def _own_prompts(tables: Tables, ppo: str | None) -> Finding:
     claim = "PPO memorizes little of its own prompts"
-    criterion = f"Shown if the intervals of both probes lie below {percent(LITTLE)}, contradicted if one lies above."
+    criterion = (
+        f"Shown if the intervals of both probes (seen − unseen) lie below {percent(LITTLE)}, contradicted if one lies above. For secrets it is a "
+        "sanity check: PPO is never shown the target."
+    )
     probes = {"secrets": memorization_row(tables, ppo, "rl_prompt"), "prompts": memorization_row(tables, ppo, "rl_prompt", TAIL)}
     rows = [row for row in probes.values() if row]
     if not rows:
         return Finding(claim, NOT_MEASURED, _no_rows(ppo) if ppo else _absent("PPO policy"), criterion)
-    above = any(row["counterfactual_low"] > LITTLE for row in rows)
-    below = len(rows) == len(probes) and all(row["counterfactual_high"] < LITTLE for row in rows)
+    above = any(row["difference_low"] > LITTLE for row in rows)
+    below = len(rows) == len(probes) and all(row["difference_high"] < LITTLE for row in rows)
     counts = (count(row, "counterfactual_", noun=name) if row else f"{name} not measured" for name, row in probes.items())
     finding = Finding(claim, _verdict(shown=below, contradicted=above), f"{ppo} {', '.join(counts)}", criterion)
     return _unless_collapsed(tables, [ppo], finding)
 
 
-def _preference_learning(tables: Tables, ipo: str | None, ppo: str | None) -> Finding:
+def _preference_learning(tables: Tables, report: dict, ipo: str | None, ppo: str | None) -> Finding:
     claim = "IPO gives back more preference data than PPO"
-    criterion = "Shown if the interval of the paired difference (IPO − PPO) lies above 0, contradicted if below."
-    paired = contrast_row(tables, ipo, ppo)
-    if not paired:
+    criterion = contrasts.criterion("IPO − PPO", report)
+    if not (rows := contrasts.endpoint_rows(tables, report, ipo, ppo)):
         return Finding(claim, NOT_MEASURED, _no_contrast(tables, {"IPO policy": ipo, "PPO policy": ppo}), criterion)
-    verdict = _verdict(shown=paired["difference_low"] > 0, contradicted=paired["difference_high"] < 0)
-    counts = _counts([memorization_row(tables, policy, "preference") for policy in (ipo, ppo)])
-    evidence = f"{counts}, difference {points_with_interval(paired)}".removeprefix(", ")
-    details = f"This run could detect {points(paired['minimum_detectable'], sign=False)}."
-    if likelihood := contrast_row(tables, ipo, ppo, measure="exposure"):
-        details += f" Difference in exposure: {bits(likelihood)}."
-    return _unless_collapsed(tables, [ipo, ppo], Finding(claim, verdict, evidence, criterion, details))
+    rates = [memorization_row(tables, policy, "preference") for policy in (ipo, ppo)]
+    finding = _decided(Finding(claim, "", _with_counts(rates, f"{ipo} − {ppo}", rows), criterion, contrasts.arms(rows)), rows, report)
+    return _unless_collapsed(tables, [ipo, ppo], finding)
+
+
+def _decided(finding: Finding, rows: list[dict], report: dict) -> Finding:
+    """The finding with its verdict: which way the endpoints differ after correction, and by which alone; not shown where they disagree."""
+    beyond = [row for row in rows if row["p_holm"] < 1 - report["confidence"]]
+    signs = {row["difference"] > 0 for row in beyond}
+    verdict = _verdict(shown=signs == {True}, contradicted=signs == {False})
+    alone = verdict != NOT_SHOWN and len(beyond) < len(rows)
+    return replace(finding, verdict=verdict, scope=f"by {enumeration([contrasts.noun(row) for row in beyond])} alone" if alone else "")
+
+
+def _with_counts(rates: list[dict | None], difference: str, rows: list[dict]) -> str:
+    """Counts of two policies and their difference by each endpoint."""
+    differences = ", ".join(f"{contrasts.noun(row)} {contrasts.change(row)}" for row in rows)
+    return f"{_counts(rates)}; {difference}: {differences}".removeprefix("; ")
 
 
 def _verdict(*, shown: bool, contradicted: bool) -> str:
@@ -119,7 +163,7 @@ def _unless_collapsed(tables: Tables, policies: list[str], finding: Finding) -> 
     """What a policy that no longer works does not repeat says nothing: then nothing is shown, and the reason is given."""
     broken = [row for row in tables["utility"] if row["policy"] in policies and row["collapsed"]]
     reasons = [f"{row['policy']} has collapsed ({row['perplexity_ratio']:.1f} times the reference's perplexity)" for row in broken]
-    return replace(finding, verdict=NOT_SHOWN, evidence="; ".join([finding.evidence, *reasons])) if broken else finding
+    return replace(finding, verdict=NOT_SHOWN, scope="", evidence="; ".join([finding.evidence, *reasons])) if broken else finding
 
 
 def _counts(rows: list[dict | None]) -> str:
@@ -147,26 +191,3 @@ def memorization_row(tables: Tables, policy: str | None, cohort: str, probe: str
     """The memorization row of a policy and cohort, all doses together."""
     wanted = (policy, cohort, probe, None)
     return next((row for row in tables["memorization"] if (row["policy"], row["cohort"], row["probe"], row["dose"]) == wanted), None)
-
-
-def persistence_row(tables: Tables, policy: str | None, cohort: str) -> dict | None:
-    """The persistence row of a policy and cohort."""
-    return next((row for row in tables["persistence"] if (row["policy"], row["cohort"]) == (policy, cohort)), None)
-
-
-def contrast_row(tables: Tables, policy: str | None, other: str | None, *, measure: str = "memorized") -> dict | None:
-    """The contrast policy - other on the preference cohort; where the table has other - policy, that row with its signs reversed."""
-    for row in tables["contrast"]:
-        if (row["cohort"], row["measure"]) == ("preference", measure):
-            if (row["policy"], row["other"]) == (policy, other):
-                return row
-            if (row["policy"], row["other"]) == (other, policy):
-                return _reversed(row)
-    return None
-
-
-def _reversed(row: dict) -> dict:
-    minus = lambda name: None if row[name] is None else -row[name]  # noqa: E731
-    ends = dict(difference_low=minus("difference_high"), difference_high=minus("difference_low"))
-    seeds = dict(seed_low=minus("seed_high"), seed_high=minus("seed_low"))
-    return {**row, "policy": row["other"], "other": row["policy"], "difference": minus("difference"), **ends, **seeds}

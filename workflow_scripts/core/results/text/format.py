@@ -60,11 +60,6 @@ def signed_interval(row: dict, name: str, decimals: int = 2) -> str:
     return f"{signed(row[f'{name}_low'], decimals)} to {signed(row[f'{name}_high'], decimals)}"
 
 
-def bits(row: dict) -> str:
-    """The difference of a row in bits, with its interval: "+0.8 bits (+0.6 to +1.1)"."""
-    return f"{signed(row['difference'], 1)} bits ({signed_interval(row, 'difference', 1)})"
-
-
 def points(value: float, *, sign: bool = True, unit: str = " points") -> str:
     """A difference of shares in percentage points: 0.52 -> "+52 points"; what is close to 0 keeps a decimal."""
     size = abs(100 * value)
