@@ -309,11 +309,11 @@ BAD = [
     ),
     # values at odds with each other
     (
-        {"canaries": {"doses": [1, 4, 16]}},
-        "config: canaries.cohorts.sft is 64, which 6 (two halves x 3 doses) does not divide",
-        "use 60 or 66",
+        {"canaries": {"doses": [1, 4, 16, 64]}},
+        "config: canaries.cohorts.sft is 60, which 8 (two halves x 4 doses) does not divide",
+        "use 56 or 64",
     ),
-    ({"canaries": {"cohorts": {"rl_prompt": 4}}}, "config: canaries.cohorts.rl_prompt is 4, which 8", "use 8, or another dose ladder"),
+    ({"canaries": {"cohorts": {"rl_prompt": 4}}}, "config: canaries.cohorts.rl_prompt is 4, which 6", "use 6, or another dose ladder"),
     ({"canaries": {"cohorts": {"unplanted": 63}}}, "config: canaries.cohorts.unplanted is 63, which 2", "use 62 or 64"),
     ({"corpus": {"min_lines": 50}}, "config: corpus.min_lines 50 is more than corpus.max_lines 40", "swap them"),
     ({"corpus": {"source": "jsonl"}}, "config: corpus.source jsonl needs corpus.path", "name the folder, file or data set"),
@@ -349,11 +349,17 @@ BAD = [
         "config: a prompt of examples.max_prompt_tokens 128 and 500 more tokens (policies.more)",
         "shorten the prompt",
     ),
+    (
+        ppo(max_new_tokens=48),
+        "config: policies.more.max_new_tokens 48 leaves no room for examples.max_target_tokens 48 and the end token",
+        "raise it",
+    ),
+    ({"preferences": {"max_new_tokens": 9}}, "config: preferences.max_new_tokens 9 leaves no room for examples.max_target_tokens", "raise it"),
     ({"examples": {"block_tokens": 1024}}, "config: examples.block_tokens 1024 exceeds model.context 512", "lower it or raise the context"),
     (ppo(mini_batch_size=48), "config: policies.more.mini_batch_size 48 does not divide rollout_batch_size 64", "change one of them"),
     (
         ppo(rollout_batch_size=4096),
-        "config: policies.more.rollout_batch_size 4096 exceeds its 1108 prompts",
+        "config: policies.more.rollout_batch_size 4096 exceeds its 2000 prompts",
         "lower it or raise corpus.pools.rl_prompt",
     ),
     (
@@ -363,8 +369,8 @@ BAD = [
     ),
     (more("rloo", num_generations=3), "config: policies.more.num_generations 3 does not divide rollout_batch_size 64", "change one"),
     (
-        more("rloo", rollout_batch_size=4448, num_generations=4),
-        "config: policies.more.rollout_batch_size 4448 exceeds its 1108 prompts of 4 generations",
+        more("rloo", rollout_batch_size=8064, num_generations=4),
+        "config: policies.more.rollout_batch_size 8064 exceeds its 2000 prompts of 4 generations",
         "lower it or raise corpus.pools.rl_prompt",
     ),
     *[
