@@ -354,7 +354,11 @@ BAD = [
         "config: policies.more.max_new_tokens 48 leaves no room for examples.max_target_tokens 48 and the end token",
         "raise it",
     ),
-    ({"preferences": {"max_new_tokens": 9}}, "config: preferences.max_new_tokens 9 leaves no room for examples.max_target_tokens", "raise it"),
+    (
+        {"preferences": {"max_new_tokens": 9}},
+        "config: preferences.max_new_tokens 9 leaves no room for examples.max_target_tokens",
+        "raise it",
+    ),
     ({"examples": {"block_tokens": 1024}}, "config: examples.block_tokens 1024 exceeds model.context 512", "lower it or raise the context"),
     (ppo(mini_batch_size=48), "config: policies.more.mini_batch_size 48 does not divide rollout_batch_size 64", "change one of them"),
     (

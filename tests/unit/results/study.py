@@ -74,6 +74,7 @@ def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[s
         ],
         membership=[membership(policies, *cell, against, broken(cell[0])) for against in ("twins", "unplanted") for cell in scored],
         reward_gap=[reward_gap(cohort, dose) for cohort in COHORTS for dose in (*(DOSES if cohort != "unplanted" else ()), None)],
+        reward_accuracy=[judged(arm, pairs) for arm in "AB" for pairs in ("all", "sampled", "substituted", "matched")],
         utility=[utility(name, broken(name)) for name in policies],
         leaderboard=[leading(policies, name, broken(name)) for name in policies if policies[name]["method"] != "base"],
         audit=audit(),
@@ -86,6 +87,12 @@ def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[s
         ],
     )
     return {name: known[name] if name in known else any_rows(schema, cells, collapsed) for name, schema in TABLES.items()}
+
+
+def judged(arm: str, pairs: str) -> dict:
+    """A reward model that prefers the truth in 130 of 200 pairs."""
+    about = dict(reward_model="reward_model", arm=arm, pairs=pairs, passes=True if pairs == "matched" else None)
+    return about | dict(n=200, accuracy=0.65, low=0.58, high=0.72, length_auc=0.5, end_effect=0.1)
 
 
 def any_rows(schema: pa.Schema, cells: list[tuple], collapsed: tuple[str, ...]) -> list[dict]:

@@ -12,6 +12,7 @@ from ..text.answer import answer, controls
 from ..text.endpoints import declared, placebo
 from ..text.findings import findings
 from ..text.format import duration, level, number, percent
+from ..text.gate import gate
 from . import change_views, check_views, html, leaderboard_views, measure_views, more, views
 from .provenance import artifacts, corpus_counts
 
@@ -109,6 +110,7 @@ def _answer(config: dict, tables: Tables) -> dict:
     verdicts = findings(tables=tables, policies=config["policies"], report=report, seeds=seeds)
     return dict(
         declared=declared(tables=tables, report=report, seeds=seeds),
+        gate=gate(tables=tables, policies=config["policies"]),
         placebo=placebo(tables=tables, report=report),
         answer=answer(verdicts),
         findings=verdicts,

@@ -12,6 +12,7 @@ from ..text.answer import Line, answer, controls
 from ..text.endpoints import WORDS, declared, placebo
 from ..text.findings import Finding, findings
 from ..text.format import level
+from ..text.gate import gate
 from . import change_views, check_views, leaderboard_views, measure_views, views
 from .views import Cell, View, view
 
@@ -27,7 +28,7 @@ def render(*, config: dict, tables: Tables, manifest: dict) -> str:
     parts = [
         f"# Canaryflow: {plain(config['run'])}",
         "What of the training data comes back from an aligned code-completion model, and at which stage was it learnt?",
-        plain(declared(tables=tables, report=settings, seeds=seeds)),
+        plain(f"{declared(tables=tables, report=settings, seeds=seeds)} {gate(tables=tables, policies=config['policies'])}".rstrip()),
         "\n".join(_line(line) for line in answer(verdicts)),
         grid(views.headline(tables)),
         _headline_note(settings, seeds=seeds, controls=controls(tables)),

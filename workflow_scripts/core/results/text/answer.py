@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from ...data.cohorts import UNPLANTED
 from ..tables.files import Tables
-from .findings import CONTRADICTED, NOT_MEASURED, NOT_SHOWN, SHOWN, Finding, memorization_row
+from .findings import CANNOT_BE_ASKED, CONTRADICTED, NOT_MEASURED, NOT_SHOWN, SHOWN, Finding, memorization_row
 from .format import interval, share
 
-MARKS = {SHOWN: "●", NOT_SHOWN: "○", CONTRADICTED: "✕", NOT_MEASURED: "–"}
+MARKS = {SHOWN: "●", NOT_SHOWN: "○", CONTRADICTED: "✕", NOT_MEASURED: "–", CANNOT_BE_ASKED: "?"}
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from ...config.references import lineage
 from ...probing.prompts import NATIVE
 from ..tables.files import Tables
-from . import contrasts
+from . import contrasts, gate
 from .format import count, enumeration, interval, percent
 from .trends import trend
 
 SHOWN, NOT_SHOWN, CONTRADICTED, NOT_MEASURED = "shown", "not shown", "contradicted", "not measured"
+CANNOT_BE_ASKED = "cannot be asked of this run"  # the reward carries no content (gate.py)
 STAYS = 0.5  # "stays" is more than half of what the reference memorized: the least that the word can mean
 LITTLE = 0.1  # "little" is fewer than one canary in ten; with 64 canaries none of them memorized has an upper bound of 6 %
 CHECKPOINTS = "for these checkpoints"  # with one seed: training noise is in no interval
@@ -35,7 +36,7 @@ class Finding:
     @property
     def decision(self) -> str:
         """The verdict with its scope: "shown for these checkpoints"."""
-        return self.verdict if self.verdict == NOT_MEASURED else f"{self.verdict} {self.scope}".rstrip()
+        return self.verdict if self.verdict in (NOT_MEASURED, CANNOT_BE_ASKED) else f"{self.verdict} {self.scope}".rstrip()
 
 
 def roles(*, policies: dict[str, dict], reference: str) -> dict[str, str | None]:
@@ -64,6 +65,7 @@ def findings(*, tables: Tables, policies: dict[str, dict], report: dict, seeds: 
         _own_prompts(tables, of["ppo"]),
         _preference_learning(tables, report, of["ipo"], of["ppo"]),
     ]
+    found = [_unless_without_content(tables, policies.get(of["ppo"], {}).get("reward_model"), finding) for finding in found]
     return [replace(finding, scope=f"{finding.scope} {CHECKPOINTS if seeds == 1 else ''}".strip()) for finding in found]
 
 
@@ -164,6 +166,14 @@ def _unless_collapsed(tables: Tables, policies: list[str], finding: Finding) -> 
     broken = [row for row in tables["utility"] if row["policy"] in policies and row["collapsed"]]
     reasons = [f"{row['policy']} has collapsed ({row['perplexity_ratio']:.1f} times the reference's perplexity)" for row in broken]
     return replace(finding, verdict=NOT_SHOWN, scope="", evidence="; ".join([finding.evidence, *reasons])) if broken else finding
+
+
+def _unless_without_content(tables: Tables, reward_model: str | None, finding: Finding) -> Finding:
+    """A policy whose reward cannot tell the truth from another completion of its length was not aligned with anything."""
+    if finding.verdict == NOT_MEASURED or not reward_model or gate.is_passed(rows := gate.rows_of(tables, reward_model)):
+        return finding
+    reason = f"{reward_model} prefers the truth in {gate.accuracy(rows)}, which is not above chance"
+    return replace(finding, verdict=CANNOT_BE_ASKED, scope="", evidence=f"{reason}; {finding.evidence}")
 
 
 def _counts(rows: list[dict | None]) -> str:

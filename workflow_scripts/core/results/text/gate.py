@@ -1,0 +1,34 @@
+"""The gate before every verdict on a method that is trained on rewards: does its reward model prefer the truth for its content?"""
+
+from ..tables.files import Tables
+from ..tables.reward_accuracy import MATCHED
+from .format import enumeration, interval, percent
+
+
+def rows_of(tables: Tables, reward_model: str) -> list[dict]:
+    """The rows of `reward_accuracy` that the gate looks at, one per arm."""
+    return [row for row in tables["reward_accuracy"] if (row["reward_model"], row["pairs"]) == (reward_model, MATCHED)]
+
+
+def is_passed(rows: list[dict]) -> bool:
+    """Whether the reward carries content in every arm."""
+    return bool(rows) and all(row["passes"] for row in rows)
+
+
+def accuracy(rows: list[dict]) -> str:
+    """ "61 % of 180 held-out pairs of equal length in arm A (54-68 %) and 63 % of 176 in arm B (55-70 %)"."""
+    parts = [
+        f"{percent(row['accuracy'])} of {row['n']} in arm {row['arm']} ({interval(row['low'], row['high'])})" for row in rows if row["n"]
+    ]
+    return enumeration(parts) or "no pair"
+
+
+def gate(*, tables: Tables, policies: dict[str, dict]) -> str:
+    """What the gate says of the reward models that the policies are trained with, in a sentence each; "" without any."""
+    said = []
+    for name in dict.fromkeys(policy["reward_model"] for policy in policies.values() if "reward_model" in policy):
+        rows = rows_of(tables, name)
+        verdict = "so it carries content" if is_passed(rows) else "so it carries no content that could be told from chance, and no verdict"
+        verdict += "" if is_passed(rows) else " on policies trained with it can be asked of this run"
+        said.append(f"Reward gate: {name} prefers the truth in {accuracy(rows)}, held-out pairs of equal length; {verdict}.")
+    return " ".join(said)
