@@ -187,6 +187,7 @@ def test_prompt_conditions_on_one_canary(small):
     conditions = {name: prompt(canary, fim, 2) for name, prompt in prompts.PROMPTS.items()}
     assert conditions == {
         "fim": (canary["prompt_ids"], [51, 52]),
+        "fim_no_suffix": (fim.prompt([31, 32, 33, 34, 35], []), [51, 52]),
         "prefix": ([*fim.bos, 31, 32, 33, 34, 35], [51, 52]),
         "fim_50": (fim.prompt([33, 34, 35], [41, 42]), [51, 52]),
         "fim_25": (fim.prompt([34, 35], [41]), [51, 52]),

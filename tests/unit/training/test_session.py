@@ -90,8 +90,8 @@ def test_a_reward_model_starts_with_a_head_of_its_seed(job, config, small_checkp
 def test_rows_are_read_as_they_were_written(tmp_path):
     row = dict(source="snippet", source_id="a", prompt_ids=[1])
     parquet.write([{**row, "target_ids": [2]}], EXAMPLES, tmp_path / "examples")
-    parquet.write([{**row, "chosen_ids": [2], "rejected_ids": [3]}], PREFERENCES, tmp_path / "pairs")
+    parquet.write([{**row, "chosen_ids": [2], "rejected_ids": [3], "substituted": False}], PREFERENCES, tmp_path / "pairs")
     assert session.read_examples(tmp_path / "examples") == [{**row, "target_ids": [2]}]
-    assert session.read_pairs(tmp_path / "pairs") == [{**row, "chosen_ids": [2], "rejected_ids": [3]}]
+    assert session.read_pairs(tmp_path / "pairs") == [{**row, "chosen_ids": [2], "rejected_ids": [3], "substituted": False}]
     with pytest.raises(InputError, match="does not hold preferences rows"):
         session.read_pairs(tmp_path / "examples")
