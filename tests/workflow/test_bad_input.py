@@ -58,7 +58,7 @@ def incomplete_model(folder):
 
 
 def short_context(_):
-    return {"model": {"context": 72}, "preferences": {"max_new_tokens": 8}}
+    return {"model": {"context": 72}, "preferences": {"max_new_tokens": 20}, "training": {"max_new_tokens": 20}}
 
 
 AT_ONCE = {  # seen before the first job

@@ -12,7 +12,7 @@ from tests.workflow.repository import Repository
 from tests.workflow.scenarios import rows
 
 SNIPPETS = "results/tiny/corpus/snippets.parquet"
-POOLS = {"base": 40, "sft": 8, "preference": 8, "rl_prompt": 16, "evaluation": 4}
+POOLS = {"base": 40, "sft": 8, "preference": 8, "rl_prompt": 16, "natural": 0, "evaluation": 1, "validation": 0}
 READ_AGAIN = {"collect_corpus", "extract_snippets"}
 MODULES = ["ast.py", "bdb.py", "cmd.py", "dis.py", "pdb.py", "statistics.py"]
 DOUBLE = "def double(x):\n    y = x + x\n    return y\n"
