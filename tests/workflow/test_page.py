@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageStat
 
 from tests.unit.results import study
-from tests.unit.results.figures.drawing import DRAWN, draw
+from tests.unit.results.figures.drawing import FIGURES, draw
 from tests.workflow.browser import Page, chromium, tab
 from workflow_scripts.core.results.figures import style
 from workflow_scripts.core.results.pages import report
@@ -24,9 +24,9 @@ ROWS = "[...document.querySelectorAll('#cards tbody tr')].map((r) => [...r.child
 def pictures(tmp_path_factory) -> dict[str, bytes]:
     """The figures, drawn once, as SVG."""
     folder = tmp_path_factory.mktemp("figures")
-    for name in DRAWN:
+    for name in FIGURES:
         style.save(draw(name), folder / f"{name}.svg")
-    return {name: (folder / f"{name}.svg").read_bytes() for name in DRAWN}
+    return {name: (folder / f"{name}.svg").read_bytes() for name in FIGURES}
 
 
 @pytest.fixture

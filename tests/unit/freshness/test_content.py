@@ -167,6 +167,7 @@ def test_a_pipe_is_not_waited_for(here):
 @pytest.mark.parametrize(
     ("when", "moved_to"),
     [(0, UNTIL), (1, UNTIL), (946_684_800, UNTIL), (LONG_AGO, SINCE), (SINCE / 1e9 + 9, None), (time.time(), UNTIL), (4e9, UNTIL)],
+    ids=["1970", "a second later", "2000", "too old", "within", "too new", "in the future"],
 )
 def test_a_time_is_moved_only_where_it_lies_outside_and_the_content_is_still_known(here, when, moved_to):
     path, folder, plain = put(here / "a", "x", when), put(here / "folder/b", "y").parent, put(here / "plain/b", "y").parent
