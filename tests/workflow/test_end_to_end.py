@@ -19,7 +19,9 @@ PROBES = {"fim", "fim_50", "fim_25", "prefix", "prompt_tail"}
 @pytest.fixture(scope="module")
 def run(finished, tmp_path_factory):
     """The tiny run, done once; from here on with this repository's Snakefile instead of the copy's."""
-    return Workflow(finished.fork(tmp_path_factory.mktemp("run") / "canaryflow").folder)
+    copy = finished.fork(tmp_path_factory.mktemp("run") / "canaryflow")
+    copy.remove("workflow_scripts")
+    return Workflow(copy.folder)
 
 
 def test_rows_of_every_policy(run):

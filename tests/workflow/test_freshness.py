@@ -241,6 +241,7 @@ def test_code(outcome, stale, says, change):
 # ----------------------------------------------------------------------------------------------------------------------- rules
 
 REPORT = "rules/report.smk"
+MANIFEST = 'manifest="results/{run}/corpus/manifest.json",'
 RULES = {
     "a param more": (
         "plot_shift",
@@ -265,7 +266,7 @@ RULES = {
     "an input renamed": (
         "render_report",
         f"input about: {RESULTS}/corpus/manifest.json is new",
-        edit(REPORT, 'manifest="results/{run}/corpus/manifest.json"', 'about="results/{run}/corpus/manifest.json"'),
+        edit(REPORT, f"{MANIFEST}\n        versions", f"{MANIFEST.replace('manifest', 'about', 1)}\n        versions"),
     ),
     "inputs in another order": (
         "render_report",

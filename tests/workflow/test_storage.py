@@ -128,12 +128,13 @@ def test_dvc_yaml_is_up_to_date(saved, tmp_path):
     assert (copy.folder / "dvc.yaml").read_text() == (ROOT / "dvc.yaml").read_text(), "dvc.yaml is out of date: run make dvc.yaml"
 
 
-def test_save_leaves_everything_clean_and_dvc_agrees_with_the_receipts(saved):
+def test_save_leaves_everything_clean_and_dvc_agrees_with_the_receipts(saved, monkeypatch):
     assert "up to date" in saved("dvc", "status") and saved("git", "status", "--short") == ""
     locked = yaml.safe_load((saved.folder / "dvc.lock").read_text())["stages"]
     outs = {out["path"]: out["md5"] for stage in locked.values() for out in stage["outs"]}
-    receipts = ledger.read(saved.folder / R)
-    made = {path.removeprefix(f"{saved.folder}/"): md5 for r in receipts.values() for path, md5 in files(r["outputs"]).items()}
+    monkeypatch.chdir(saved.folder)
+    receipts = ledger.read(Path(R))
+    made = {path: md5 for r in receipts.values() for path, md5 in files(r["outputs"]).items()}
     assert len(receipts) == len(locked) == len(DAG) and made == outs
     assert saved.repository.plan() == set()
 

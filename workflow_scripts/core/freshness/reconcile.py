@@ -78,7 +78,7 @@ def _decide(workflow, plan: Plan, folder: Path, checks: dict[str, Callable[[], N
     if adapter.runs_jobs():
         _ask_for_lost_sources(jobs)
         for check in {checks[job.rule]: None for job in jobs if job.rule in checks and (job.outdated or _is_forced(job))}:
-            check()
+            check(reach=not adapter.is_dry_run())
     _ask_for_what_was_not_pulled(plan, targets, jobs)
 
 

@@ -22,8 +22,10 @@ _REACH = 10  # seconds to wait for the hub
 _REMEDY = "give the folder of a causal LM with safetensors weights and tokenizer, a hub id, or `scratch`"
 
 
-def check_model(*, base: str, revision: str | None, trust_remote_code: bool, context: int) -> None:
+def check_model(*, base: str, revision: str | None, trust_remote_code: bool, context: int, reach: bool = True) -> None:
     """Raise InputError where the model is not there, or cannot be used: a file is missing or damaged, or holds another kind of model.
+
+    Without `reach`, as in a dry run, the hub is not asked for a model of its own.
 
     Code that comes with a model is not run here, so of such a model only the files are checked.
     """
@@ -38,7 +40,7 @@ def check_model(*, base: str, revision: str | None, trust_remote_code: bool, con
         raise InputError(f"model.base: {base} is a file; {_REMEDY}")
     elif folder.is_absolute() or base.startswith((".", "~")) or base.count("/") > 1:
         raise InputError(f"model.base: there is no folder {base} that can be read; {_REMEDY}")
-    else:
+    elif reach:
         _check_hub(base, revision)
 
 

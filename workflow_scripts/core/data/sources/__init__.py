@@ -41,8 +41,8 @@ def open_source(*, source: str, path: str | None, **settings) -> Iterator[tuple[
     return SOURCES[source].read(path=_place(path), **settings)
 
 
-def check_source(*, source: str, path: str | None, **settings) -> None:
-    """Raise InputError, before any work, for what can be known of a source without reading it all."""
+def check_source(*, source: str, path: str | None, reach: bool = True, **settings) -> None:
+    """Raise InputError, before any work, for what can be known of a source without reading it all, and without any network (`reach`)."""
     if check := SOURCES[source].check:
         check(path=_place(path), **settings)
 
