@@ -85,7 +85,7 @@ def policy_threads(wildcards):
 
 def reward_threads(wildcards):
     """Threads of a reward model's training."""
-    return config["reward_models"][wildcards.reward]["threads"]
+    return config["reward_models"][wildcards.reward].get("threads", 1)
 
 
 def own_files(key, path, endings=None):
@@ -124,35 +124,10 @@ def reward_truths(name, arm="{arm}"):
     return files if any(REWARD_TYPES[member["type"]].knows_truth for member in members) else []
 
 
-def policy_reward(wildcards):
-    """Checkpoints of the reward model that the job's policy is trained with."""
-    return reward_checkpoints(config["policies"][wildcards.policy]["reward_model"], wildcards.arm, wildcards.seed)
-
-
 def completion_budgets():
     """{setting: tokens that completions may have} of all that sample them."""
     policies = {f"policies.{name}": policy for name, policy in config["policies"].items() if "max_new_tokens" in policy}
     return {f"{where}.max_new_tokens": s["max_new_tokens"] for where, s in {"preferences": config["preferences"], **policies}.items()}
-
-
-def policy_truths(wildcards):
-    """The truths that this reward model knows."""
-    return reward_truths(config["policies"][wildcards.policy]["reward_model"], wildcards.arm)
-
-
-def judged_checkpoints(wildcards):
-    """Checkpoints of the reward model that the job judges."""
-    return reward_checkpoints(wildcards.judged, wildcards.arm, wildcards.seed)
-
-
-def judged_truths(wildcards):
-    """The truths that it knows."""
-    return reward_truths(wildcards.judged, wildcards.arm)
-
-
-def judged_spec(wildcards):
-    """What its users need to know of it."""
-    return reward_spec(wildcards.judged)
 
 
 def reward_spec(name):
@@ -162,9 +137,24 @@ def reward_spec(name):
     return spec | ({"members": [config["reward_models"][member]["type"] for member in reward["members"]]} if "members" in reward else {})
 
 
-def policy_reward_spec(wildcards):
-    """The same of the reward model that the job's policy is trained with."""
-    return reward_spec(config["policies"][wildcards.policy]["reward_model"])
+def used_reward(wildcards):
+    """The reward model that the job judges, or that its policy is trained with."""
+    return wildcards.judged if "judged" in wildcards.keys() else config["policies"][wildcards.policy]["reward_model"]
+
+
+def used_checkpoints(wildcards):
+    """Its checkpoints."""
+    return reward_checkpoints(used_reward(wildcards), wildcards.arm, wildcards.seed)
+
+
+def used_truths(wildcards):
+    """The truths that it knows."""
+    return reward_truths(used_reward(wildcards), wildcards.arm)
+
+
+def used_spec(wildcards):
+    """What the job needs to know of it."""
+    return reward_spec(used_reward(wildcards))
 
 
 def training_set(wildcards):
@@ -177,7 +167,7 @@ def caption(name):
     """The text beside a file in Snakemake's own report. Only that report reads it, so it is missed here, before any work."""
     file = f"report/{name}.rst"
     if not Path(workflow.basedir, "rules", file).is_file():
-        raise WorkflowError(f"rules/{file} is missing; say there in one or two plain sentences what it shows")
+        sys.exit(f"canaryflow: rules/{file} is missing; say there in one or two plain sentences what it shows")
     return file
 
 

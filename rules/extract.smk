@@ -92,15 +92,15 @@ rule judge_pairs:
     """A reward model on pairs of held-out code: does it prefer the truth for its content, or for its length and end?"""
     input:
         pairs="results/{run}/preferences/{arm}/{seed}.heldout.parquet",
-        reward_model=judged_checkpoints,
-        truths=judged_truths,
+        reward_model=used_checkpoints,
+        truths=used_truths,
         tokenizer="results/{run}/tokenizer",
     output:
         rewards="results/{run}/preferences/{arm}/{seed}.judged/{judged}.parquet",
         receipt="results/{run}/receipts/judge_pairs/{arm}/{seed}/{judged}.json",
     params:
         config=config_params("probes.batch_size", "probes.threads"),
-        reward=judged_spec,
+        reward=used_spec,
     log:
         "logs/{run}/judge_pairs/{arm}/{seed}/{judged}.log",
     benchmark:

@@ -11,74 +11,63 @@ LATER = [policy for policy, of in REFERENCES.items() if of == REFERENCE]
 SWEEPS = [sweep for sweep in sweeps(config["policies"], "kl_coef") if all(policy in REFERENCES for policy in sweep)]
 # the policies that the leaderboard lists, with what it shows of their training
 ALIGNED = {name: {k: p[k] for k in ("method", "data") if k in p} for name, p in config["policies"].items() if p["method"] != "base"}
-# tables over extraction rows: (config values besides the confidence, params)
-EXTRACTION_TABLES = {
-    "persistence": ([], {"references": REFERENCES}),
-    "persistence_trend": ([], {"references": REFERENCES, "sweeps": SWEEPS}),
-    "contrast": (["report.reference_policy", "report.contrasts", "report.endpoints"], {"later": LATER}),
-    "exposure": ([], {}),
-    "extraction_probability": (["probes.extraction_n", "probes.extraction_p"], {}),
-    "membership": (["report.fpr"], {}),
-    "recovery": ([], {}),
-    "secret_types": ([], {}),
-}
 JUDGED = [[reward, arm, seed] for reward in config["reward_models"] for arm in ARMS for seed in SEEDS]
-TABLES = ["memorization", *EXTRACTION_TABLES, "reward_accuracy", "reward_gap", "utility", "on_policy", "leaderboard", "audit", "parity", "cost"]
+METHODS = {name: policy["method"] for name, policy in config["policies"].items()}
+EXTRACTION = expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES)
+OF_ROWS = {"extraction": EXTRACTION, "utility": "results/{run}/tables/utility.parquet"}
+# tables that are one parquet file and one CSV: (inputs, config values besides the confidence, params)
+TABLE_RULES = {
+    # does each policy still work on held-out code: greedily, and sampled at full budget?
+    "utility": (
+        {"evaluation": expand("results/{{run}}/evaluation/{policy}.parquet", policy=POLICIES)},
+        ["report.reference_policy", "report.collapse_ratio"],
+        {"policies": POLICIES},
+    ),
+    "on_policy": (
+        {"samples": [f"results/{{run}}/probes/{a}/{s}/{p}/scored_samples.parquet" for p in POLICIES for a in ARMS for s in SEEDS]},
+        ["report.kl_budget"],
+        {"methods": METHODS},
+    ),
+    # over the extraction rows of all policies
+    "persistence": (OF_ROWS, [], {"references": REFERENCES}),
+    "persistence_trend": (OF_ROWS, [], {"references": REFERENCES, "sweeps": SWEEPS}),
+    "contrast": (OF_ROWS, ["report.reference_policy", "report.contrasts", "report.endpoints"], {"later": LATER}),
+    "exposure": (OF_ROWS, [], {}),
+    "extraction_probability": (OF_ROWS, ["probes.extraction_n", "probes.extraction_p"], {}),
+    "membership": (OF_ROWS, ["report.fpr"], {}),
+    "recovery": (OF_ROWS, [], {}),
+    "secret_types": (OF_ROWS, [], {}),
+    # which policy leaks least at equal utility
+    "leaderboard": (
+        {
+            **{rows: expand("results/{{run}}/{rows}/{policy}.parquet", rows=rows, policy=ALIGNED) for rows in ("extraction", "evaluation")},
+            "utility": OF_ROWS["utility"],
+        },
+        ["report.reference_policy", "report.utility_band"],
+        {"aligned": ALIGNED},
+    ),
+    # the reward models: do they prefer the truth for its content (the gate), and what do they remember?
+    "reward_accuracy": (
+        {"judged": [f"results/{{run}}/preferences/{arm}/{seed}.judged/{reward}.parquet" for reward, arm, seed in JUDGED]},
+        [],
+        {"chains": JUDGED},
+    ),
+    "reward_gap": ({"extraction": [f"results/{{run}}/extraction/{REFERENCE}.parquet"]}, [], {}),
+    # were the canaries where and as often as they should be, and does the shape of a batch change a completion?
+    "audit": ({"audit": "results/{run}/planted/audit.parquet"}, [], {}),
+    "parity": ({"completions": [f"results/{{run}}/probes/{ARMS[0]}/{SEEDS[0]}/{REFERENCE}/parity.parquet"]}, [], {"policies": [REFERENCE]}),
+}
+TABLES = ["memorization", *TABLE_RULES, "cost"]
 
 
-rule summarize_utility:
-    """Perplexity, exact lines, parsing, reward and KL on held-out code."""
-    input:
-        evaluation=expand("results/{{run}}/evaluation/{policy}.parquet", policy=POLICIES),
-    output:
-        parquet="results/{run}/tables/utility.parquet",
-        csv=table_csv("utility"),
-        receipt="results/{run}/receipts/summarize_utility.json",
-    params:
-        config=config_params("report.reference_policy", "report.confidence", "report.collapse_ratio"),
-        policies=POLICIES,
-    log:
-        "logs/{run}/summarize_utility.log",
-    benchmark:
-        "results/{run}/benchmarks/summarize_utility.tsv"
-    conda:
-        DATA
-    script:
-        "../workflow_scripts/summarize_utility.py"
-
-
-rule summarize_memorization:
-    """What comes back: policy x probe x cohort x dose, beside its control, and the headline table."""
-    input:
-        extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
-        utility="results/{run}/tables/utility.parquet",
-    output:
-        parquet="results/{run}/tables/memorization.parquet",
-        csv=table_csv("memorization"),
-        headline=table_csv("headline"),
-        metrics="results/{run}/tables/metrics.json",
-        receipt="results/{run}/receipts/summarize_memorization.json",
-    params:
-        config=config_params("report.confidence"),
-    log:
-        "logs/{run}/summarize_memorization.log",
-    benchmark:
-        "results/{run}/benchmarks/summarize_memorization.tsv"
-    conda:
-        DATA
-    script:
-        "../workflow_scripts/summarize_memorization.py"
-
-
-for name, (settings, more) in EXTRACTION_TABLES.items():
+for name, (inputs, settings, more) in TABLE_RULES.items():
 
     rule:
-        """One table over the extraction rows of all policies."""
+        """One table, for programs and for people."""
         name:
             f"summarize_{name}"
         input:
-            extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
-            utility="results/{run}/tables/utility.parquet",
+            **inputs,
         output:
             parquet=f"results/{{run}}/tables/{name}.parquet",
             csv=table_csv(name),
@@ -97,128 +86,26 @@ for name, (settings, more) in EXTRACTION_TABLES.items():
             "../workflow_scripts/summarize_{params.table}.py"
 
 
-rule summarize_leaderboard:
-    """Which policy leaks least at equal utility: leakage, utility and rank of every policy but the base ones."""
+rule summarize_memorization:
+    """What comes back: policy x probe x cohort x dose, beside its control, and the headline table."""
     input:
-        extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=ALIGNED),
-        evaluation=expand("results/{{run}}/evaluation/{policy}.parquet", policy=ALIGNED),
-        utility="results/{run}/tables/utility.parquet",
+        **OF_ROWS,
     output:
-        parquet="results/{run}/tables/leaderboard.parquet",
-        csv=table_csv("leaderboard"),
-        receipt="results/{run}/receipts/summarize_leaderboard.json",
-    params:
-        config=config_params("report.reference_policy", "report.confidence", "report.utility_band"),
-        aligned=ALIGNED,
-    log:
-        "logs/{run}/summarize_leaderboard.log",
-    benchmark:
-        "results/{run}/benchmarks/summarize_leaderboard.tsv"
-    conda:
-        DATA
-    script:
-        "../workflow_scripts/summarize_leaderboard.py"
-
-
-rule summarize_on_policy:
-    """What each policy samples at full budget: reward, KL, length, end and parsing; on the validation pool, which setting is chosen."""
-    input:
-        samples=[f"results/{{run}}/probes/{a}/{s}/{p}/scored_samples.parquet" for p in POLICIES for a in ARMS for s in SEEDS],
-    output:
-        parquet="results/{run}/tables/on_policy.parquet",
-        csv=table_csv("on_policy"),
-        receipt="results/{run}/receipts/summarize_on_policy.json",
-    params:
-        config=config_params("report.confidence", "report.kl_budget"),
-        methods={name: policy["method"] for name, policy in config["policies"].items()},
-    log:
-        "logs/{run}/summarize_on_policy.log",
-    benchmark:
-        "results/{run}/benchmarks/summarize_on_policy.tsv"
-    conda:
-        DATA
-    script:
-        "../workflow_scripts/summarize_on_policy.py"
-
-
-rule summarize_reward_accuracy:
-    """Do the reward models prefer the truth of held-out code for its content? The gate that verdicts pass through."""
-    input:
-        judged=[f"results/{{run}}/preferences/{arm}/{seed}.judged/{reward}.parquet" for reward, arm, seed in JUDGED],
-    output:
-        parquet="results/{run}/tables/reward_accuracy.parquet",
-        csv=table_csv("reward_accuracy"),
-        receipt="results/{run}/receipts/summarize_reward_accuracy.json",
-    params:
-        config=config_params("report.confidence"),
-        chains=JUDGED,
-    log:
-        "logs/{run}/summarize_reward_accuracy.log",
-    benchmark:
-        "results/{run}/benchmarks/summarize_reward_accuracy.tsv"
-    conda:
-        DATA
-    script:
-        "../workflow_scripts/summarize_reward_accuracy.py"
-
-
-rule summarize_reward_gap:
-    """The reward model's score of a target that it saw, and of the same one unseen."""
-    input:
-        extraction=[f"results/{{run}}/extraction/{REFERENCE}.parquet"],
-    output:
-        parquet="results/{run}/tables/reward_gap.parquet",
-        csv=table_csv("reward_gap"),
-        receipt="results/{run}/receipts/summarize_reward_gap.json",
+        parquet="results/{run}/tables/memorization.parquet",
+        csv=table_csv("memorization"),
+        headline=table_csv("headline"),
+        metrics="results/{run}/tables/metrics.json",
+        receipt="results/{run}/receipts/summarize_memorization.json",
     params:
         config=config_params("report.confidence"),
     log:
-        "logs/{run}/summarize_reward_gap.log",
+        "logs/{run}/summarize_memorization.log",
     benchmark:
-        "results/{run}/benchmarks/summarize_reward_gap.tsv"
+        "results/{run}/benchmarks/summarize_memorization.tsv"
     conda:
         DATA
     script:
-        "../workflow_scripts/summarize_reward_gap.py"
-
-
-rule summarize_audit:
-    """Were the canaries in the training sets as often as their doses say, and nowhere else?"""
-    input:
-        audit="results/{run}/planted/audit.parquet",
-    output:
-        parquet="results/{run}/tables/audit.parquet",
-        csv=table_csv("audit"),
-        receipt="results/{run}/receipts/summarize_audit.json",
-    log:
-        "logs/{run}/summarize_audit.log",
-    benchmark:
-        "results/{run}/benchmarks/summarize_audit.tsv"
-    conda:
-        DATA
-    script:
-        "../workflow_scripts/summarize_audit.py"
-
-
-rule summarize_parity:
-    """Share of greedy completions that the batch size or the numeric type changes."""
-    input:
-        completions=[f"results/{{run}}/probes/{ARMS[0]}/{SEEDS[0]}/{REFERENCE}/parity.parquet"],
-    output:
-        parquet="results/{run}/tables/parity.parquet",
-        csv=table_csv("parity"),
-        receipt="results/{run}/receipts/summarize_parity.json",
-    params:
-        config=config_params("report.confidence"),
-        policies=[REFERENCE],
-    log:
-        "logs/{run}/summarize_parity.log",
-    benchmark:
-        "results/{run}/benchmarks/summarize_parity.tsv"
-    conda:
-        DATA
-    script:
-        "../workflow_scripts/summarize_parity.py"
+        "../workflow_scripts/summarize_memorization.py"
 
 
 rule summarize_cost:

@@ -95,16 +95,18 @@ rule sample_preferences:
         "../workflow_scripts/sample_preferences.py"
 
 
-for reward_type in [name for name, reward in REWARD_TYPES.items() if reward.checkpoint == "weights"]:
+PAIRS = "results/{run}/preferences/{arm}/{seed}.parquet"
+LEARNT = {name: reward.checkpoint == "weights" for name, reward in REWARD_TYPES.items() if reward.checkpoint in ("weights", "fitted")}
+
+for reward_type, has_weights in LEARNT.items():
 
     rule:
-        """A reward model on the preference pairs, from its parent's weights with a fresh head."""
+        """A reward model on the preference pairs: from its parent's weights with a fresh head, or fitted to what needs no model."""
         name:
             f"train_reward_{reward_type}"
         input:
-            parent=parent_checkpoint,
-            tokenizer="results/{run}/tokenizer",
-            pairs="results/{run}/preferences/{arm}/{seed}.parquet",
+            **({"parent": parent_checkpoint, "tokenizer": "results/{run}/tokenizer"} if has_weights else {}),
+            pairs=PAIRS,
         output:
             model=directory("results/{run}/models/{arm}/{seed}/{reward}"),
             receipt=f"results/{{run}}/receipts/train_reward_{reward_type}/{{arm}}/{{seed}}/{{reward}}.json",
@@ -118,35 +120,13 @@ for reward_type in [name for name, reward in REWARD_TYPES.items() if reward.chec
         priority: 10
         threads: reward_threads
         resources:
-            **resources_of(accelerator=True),
+            **resources_of(accelerator=has_weights),
         wildcard_constraints:
             reward=rewards_of(reward_type),
         conda:
             MODELS
         script:
             "../workflow_scripts/train_reward_{params.type}.py"
-
-
-rule train_reward_length_only:
-    """A control that knows no content: a reward fitted to the lengths of chosen and rejected completions."""
-    input:
-        pairs="results/{run}/preferences/{arm}/{seed}.parquet",
-    output:
-        model=directory("results/{run}/models/{arm}/{seed}/{reward}"),
-        receipt="results/{run}/receipts/train_reward_length_only/{arm}/{seed}/{reward}.json",
-    params:
-        config=config_params("reward_models.{reward}"),
-    log:
-        "logs/{run}/train_reward_length_only/{arm}/{seed}/{reward}.log",
-    benchmark:
-        "results/{run}/benchmarks/train_reward_length_only/{arm}/{seed}/{reward}.tsv"
-    priority: 10
-    wildcard_constraints:
-        reward=rewards_of("length_only"),
-    conda:
-        DATA
-    script:
-        "../workflow_scripts/train_reward_length_only.py"
 
 
 for method in learning_from("pairs"):
@@ -158,7 +138,7 @@ for method in learning_from("pairs"):
         input:
             parent=parent_checkpoint,
             tokenizer="results/{run}/tokenizer",
-            pairs="results/{run}/preferences/{arm}/{seed}.parquet",
+            pairs=PAIRS,
         output:
             model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
             receipt=f"results/{{run}}/receipts/train_{method}/{{arm}}/{{seed}}/{{policy}}.json",
@@ -189,8 +169,8 @@ for method in learning_from("rewards", "samples"):
             f"train_{method}"
         input:
             parent=parent_checkpoint,
-            reward_model=policy_reward,
-            truths=policy_truths,
+            reward_model=used_checkpoints,
+            truths=used_truths,
             tokenizer="results/{run}/tokenizer",
             rl_prompt="results/{run}/planted/{arm}/rl_prompt.parquet",
             preference="results/{run}/planted/{arm}/preference.parquet",
@@ -200,7 +180,7 @@ for method in learning_from("rewards", "samples"):
         params:
             config=config_params("policies.{policy}"),
             method=method,
-            reward=policy_reward_spec,
+            reward=used_spec,
         log:
             f"logs/{{run}}/train_{method}/{{arm}}/{{seed}}/{{policy}}.log",
         benchmark:
