@@ -160,7 +160,7 @@ def used_spec(wildcards):
 def training_set(wildcards):
     """The examples that the job's SFT or LoRA policy learns from; clean code is the same in both arms."""
     data = config["policies"][wildcards.policy]["data"]
-    return f"results/{RUN}/planted/{'' if data == 'clean' else wildcards.arm + '/'}{data}.parquet"
+    return f"results/{RUN}/planted/{data}.parquet" if data == "clean" else f"results/{RUN}/planted/{wildcards.arm}/{data}.parquet"
 
 
 def caption(name):
