@@ -2,7 +2,7 @@
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing import judged_pairs
+from workflow_scripts.core.probing import judged_pairs, scored
 from workflow_scripts.core.training import rewards, session
 
 with job(snakemake) as j:
@@ -10,4 +10,4 @@ with job(snakemake) as j:
     reward = rewards.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], truths=[*j.input.truths], session=s)
     options = dict(fim=s.fim, device=s.device, batch_size=j.config["probes.batch_size"], desc=j.name)
     rows = judged_pairs.judge(reward=reward, pairs=session.read_pairs(j.input.pairs), **options)
-    parquet.write(rows, judged_pairs.SCHEMA, j.output.rewards)
+    parquet.write(rows, scored.JUDGED_PAIRS, j.output.rewards)

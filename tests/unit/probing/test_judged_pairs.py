@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from workflow_scripts.core.probing.judged_pairs import judge
-from workflow_scripts.core.results.tables.reward_accuracy import MATCHED, summarize
+from workflow_scripts.core.results.tables.columns import MATCHED
+from workflow_scripts.core.results.tables.reward_accuracy import summarize
 
 
 def pairs(number: int, end: int) -> list[dict]:

@@ -7,7 +7,7 @@ import pytest
 
 from workflow_scripts.core.freshness.code import ROOT, SCRIPTS
 
-MODELS = {path.stem for path in SCRIPTS.glob("*.py") if path.stem.startswith(("train_", "probe_", "sample_p", "score_"))}
+MODELS = {path.stem for path in SCRIPTS.glob("*.py") if path.stem.startswith(("train_", "probe_", "sample_p", "score_", "judge_"))}
 MODELS -= {"train_tokenizer"}
 SMALL = {path.stem for path in SCRIPTS.glob("*_*.py") if path.stem != "__init__"} - MODELS
 TABLES, FIGURES = ({name for name in SMALL if name.startswith(verb)} for verb in ("summarize_", "plot_"))

@@ -10,9 +10,8 @@ import pytest
 from tests.unit.results import synthetic
 from workflow_scripts.core import job, parquet
 from workflow_scripts.core.data.schemas import AUDIT
-from workflow_scripts.core.probing import judged_pairs
 from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION
-from workflow_scripts.core.probing.scored import PARITY, SCORED_SAMPLES
+from workflow_scripts.core.probing.scored import JUDGED_PAIRS, PARITY, SCORED_SAMPLES
 from workflow_scripts.core.results.tables import files as table_files
 from workflow_scripts.core.results.tables.registry import TABLES
 
@@ -45,7 +44,7 @@ def files(tmp_path_factory, expected) -> SimpleNamespace:
             parquet.write(part.iloc[number :: len(CHAINS)], SCORED_SAMPLES, samples[-1])
     for arm, _ in CHAINS:
         judged.append(folder / f"judged-{len(judged)}.parquet")
-        parquet.write(synthetic.judged_pairs(arm), judged_pairs.SCHEMA, judged[-1])
+        parquet.write(synthetic.judged_pairs(arm), JUDGED_PAIRS, judged[-1])
     parquet.write(expected["utility"], TABLES["utility"], folder / "utility.parquet")
     return SimpleNamespace(
         extraction=[folder / f"extraction-{policy}.parquet" for policy in synthetic.POLICIES],

@@ -3,25 +3,9 @@
 A reward that prefers the truth only where the other one lacks the end token, or is shorter, has learnt nothing of the code.
 """
 
-import pyarrow as pa
-
 from ..data.fim import Fim
-from ..parquet import declare
 from ..training.rewards import Reward
 from .rewards import rewards
-
-# tokens include the end token; substituted: see training/schemas.py
-SCHEMA = declare(
-    "judged_pairs",
-    source_id=pa.string(),
-    substituted=pa.bool_(),
-    chosen_tokens=pa.int32(),
-    rejected_tokens=pa.int32(),
-    chosen_reward=pa.float64(),
-    rejected_reward=pa.float64(),
-    reward_ended=pa.float64(),  # of the chosen one with the end token
-    reward_open=pa.float64(),  # of the chosen one without it
-)
 
 
 def judge(*, reward: Reward, pairs: list[dict], fim: Fim, device: str, batch_size: int, desc: str) -> list[dict]:

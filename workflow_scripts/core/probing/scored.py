@@ -14,3 +14,15 @@ SAMPLES = declare("samples", **_sample, completion_ids=IDS)
 SCORED_SAMPLES = declare("scored_samples", **_sample, tokens=pa.int32(), reward=pa.float64())
 # greedy completions of one policy, once per numeric type and batch size
 PARITY = declare("completions_by_batch", dtype=pa.string(), batch_size=pa.int32(), item_id=pa.string(), completion_ids=IDS)
+# a held-out pair and what a reward model gives to it (judged_pairs.py); tokens include the end token; substituted: training/schemas.py
+JUDGED_PAIRS = declare(
+    "judged_pairs",
+    source_id=pa.string(),
+    substituted=pa.bool_(),
+    chosen_tokens=pa.int32(),
+    rejected_tokens=pa.int32(),
+    chosen_reward=pa.float64(),
+    rejected_reward=pa.float64(),
+    reward_ended=pa.float64(),  # of the chosen one with the end token
+    reward_open=pa.float64(),  # of the chosen one without it
+)

@@ -19,6 +19,35 @@ def utility(tables: Tables, reference: str) -> View:
     return listing(tables["utility"], ["policy"], columns)
 
 
+def on_policy(tables: Tables, reference: str) -> View:
+    """What each policy samples of held-out code at full budget."""
+    columns = {
+        "reward": number_of("reward", joint=" to "),
+        f"KL to {reference}": number_of("kl", joint=" to "),
+        "tokens": number_of("tokens", 1),
+        "ended": lambda row: Cell(percent(row["ended"]), interval(row["ended_low"], row["ended_high"])),
+        "parses": lambda row: (
+            MISSING if row["parses"] is None else Cell(percent(row["parses"]), interval(row["parses_low"], row["parses_high"]))
+        ),
+        "chosen": lambda row: "yes" if row["chosen"] else "",
+    }
+    return listing(tables["on_policy"], ["pool", "policy"], columns)
+
+
+def reward_accuracy(tables: Tables) -> View:
+    """Held-out pairs in which each reward model prefers the truth."""
+    columns = {
+        "pairs ": text_of("n"),
+        "prefers the truth": lambda row: (
+            MISSING if row["accuracy"] is None else Cell(percent(row["accuracy"]), interval(row["low"], row["high"]))
+        ),
+        "length AUC": lambda row: number(row["length_auc"]),
+        "end effect": lambda row: number(row["end_effect"]),
+        "passes": lambda row: "" if row["passes"] is None else "yes" if row["passes"] else "no",
+    }
+    return listing(tables["reward_accuracy"], ["reward_model", "arm", "pairs"], columns)
+
+
 def _parsed(row: dict) -> str:
     return "" if row["parse_rate"] is None else f"{interval(row['parse_low'], row['parse_high'])}, n = {row['n_parsable']}"
 

@@ -165,6 +165,8 @@ def _views(tables: Tables, receipts: list[dict], reference: str) -> dict:
         extraction_most=measure_views.extraction_most(tables),
         extraction_doses=measure_views.extraction_by_dose(tables),
         utility=check_views.utility(tables, reference),
+        on_policy=check_views.on_policy(tables, reference),
+        reward_accuracy=check_views.reward_accuracy(tables),
         costs=check_views.costs(tables),
         parity=check_views.parity(tables),
         artifacts=artifacts(receipts),

@@ -4,11 +4,10 @@ Pool `evaluation` says whether a policy still works; pool `validation`, which ju
 policies the one with the most reward whose KL is within the budget.
 """
 
-import pandas as pd
-
 from ...parquet import declare, optional, read_frame
 from ...probing.scored import SCORED_SAMPLES
 from . import columns
+from .frames import Frame
 from .resampling import ratio_interval
 from .statistics import proportion
 
@@ -28,7 +27,7 @@ SCHEMA = declare(
 )
 
 
-def summarize(*, samples: dict[str, pd.DataFrame], methods: dict[str, str], kl_budget: float, confidence: float) -> list[dict]:
+def summarize(*, samples: dict[str, Frame], methods: dict[str, str], kl_budget: float, confidence: float) -> list[dict]:
     """Rows of `on_policy`: pool x policy, from {policy: rows of `scored_samples` of all arms and seeds} and {policy: method}.
 
     Intervals are over examples; the rows of one example are one unit. KL in nats per completion, tokens with the end token.
@@ -44,7 +43,7 @@ def summarize(*, samples: dict[str, pd.DataFrame], methods: dict[str, str], kl_b
     return rows
 
 
-def _row(part: pd.DataFrame, confidence: float) -> dict:
+def _row(part: Frame, confidence: float) -> dict:
     row = dict(n=part.example_id.nunique())
     for column in ("reward", "kl", "tokens"):
         units = part.groupby("example_id")[column].agg(["sum", "count"]).to_numpy(float)
@@ -63,6 +62,6 @@ def _is_chosen(row: dict, others: list[dict], kl_budget: float) -> bool:
     return bool(within) and row is max(within, key=lambda r: r["reward"])
 
 
-def read(paths) -> pd.DataFrame:
+def read(paths) -> Frame:
     """The rows of `scored_samples` in files."""
     return read_frame(paths, SCORED_SAMPLES)

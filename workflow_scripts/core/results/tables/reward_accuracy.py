@@ -1,20 +1,20 @@
 """Does a reward model prefer the truth for its content? Its accuracy on held-out pairs, and the gate that verdicts pass through."""
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
-from ...parquet import declare, optional
+from ...parquet import declare, optional, read_frame
+from ...probing.scored import JUDGED_PAIRS
 from . import columns
 from .auc import auc
+from .frames import Frame
 from .statistics import clopper_pearson
 
-MATCHED = "matched"  # the subset that the gate looks at
 SUBSETS = {  # name -> which pairs
     "all": lambda pairs: pairs,
     "sampled": lambda pairs: pairs[~pairs.substituted],
     "substituted": lambda pairs: pairs[pairs.substituted],
-    MATCHED: lambda pairs: pairs[pairs.chosen_tokens == pairs.rejected_tokens],
+    columns.MATCHED: lambda pairs: pairs[pairs.chosen_tokens == pairs.rejected_tokens],
 }
 SCHEMA = declare(
     "reward_accuracy",
@@ -31,7 +31,7 @@ SCHEMA = declare(
 )
 
 
-def summarize(*, judged: dict[tuple[str, str], pd.DataFrame], confidence: float) -> list[dict]:
+def summarize(*, judged: dict[tuple[str, str], Frame], confidence: float) -> list[dict]:
     """Rows of `reward_accuracy`: reward model x arm x subset, from {(reward model, arm): rows of `judged_pairs` of all seeds}.
 
     Accuracy is the share of pairs in which the chosen completion gets more; a tie is no hit. Its interval is Clopper and Pearson's.
@@ -40,12 +40,20 @@ def summarize(*, judged: dict[tuple[str, str], pd.DataFrame], confidence: float)
     for (name, arm), pairs in judged.items():
         for subset, of in SUBSETS.items():
             rows.append(dict(reward_model=name, arm=arm, pairs=subset, **_row(of(pairs), confidence), passes=None))
-            if subset == MATCHED:
+            if subset == columns.MATCHED:
                 rows[-1]["passes"] = bool(rows[-1]["n"] and rows[-1]["low"] > 0.5)
     return rows
 
 
-def _row(pairs: pd.DataFrame, confidence: float) -> dict:
+def read(paths: list, chains: list[list]) -> dict[tuple[str, str], Frame]:
+    """{(reward model, arm): rows of `judged_pairs` of all seeds}, from files and the (reward model, arm, seed) of each."""
+    files: dict[tuple[str, str], list] = {}
+    for (name, arm, _), path in zip(chains, paths, strict=True):
+        files.setdefault((name, arm), []).append(path)
+    return {key: read_frame(of_seeds, JUDGED_PAIRS) for key, of_seeds in files.items()}
+
+
+def _row(pairs: Frame, confidence: float) -> dict:
     n = len(pairs)
     if not n:
         return dict(n=0, accuracy=None, low=None, high=None, length_auc=None, end_effect=None)

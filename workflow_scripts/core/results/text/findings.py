@@ -17,7 +17,7 @@ from .trends import trend
 SHOWN, NOT_SHOWN, CONTRADICTED, NOT_MEASURED = "shown", "not shown", "contradicted", "not measured"
 CANNOT_BE_ASKED = "cannot be asked of this run"  # the reward carries no content (gate.py)
 STAYS = 0.5  # "stays" is more than half of what the reference memorized: the least that the word can mean
-LITTLE = 0.1  # "little" is fewer than one canary in ten; with 64 canaries none of them memorized has an upper bound of 6 %
+LITTLE = 0.1  # "little" is fewer than one canary in ten
 CHECKPOINTS = "for these checkpoints"  # with one seed: training noise is in no interval
 TAIL = "prompt_tail"  # the probe for the prompt itself, which is all that PPO is shown of an rl_prompt canary
 
@@ -153,8 +153,7 @@ def _decided(finding: Finding, rows: list[dict], report: dict) -> Finding:
 
 def _with_counts(rates: list[dict | None], difference: str, rows: list[dict]) -> str:
     """Counts of two policies and their difference by each endpoint."""
-    differences = ", ".join(f"{contrasts.noun(row)} {contrasts.change(row)}" for row in rows)
-    return f"{_counts(rates)}; {difference}: {differences}".removeprefix("; ")
+    return f"{_counts(rates)}; {difference}: {', '.join(f'{contrasts.noun(r)} {contrasts.change(r)}' for r in rows)}".removeprefix("; ")
 
 
 def _verdict(*, shown: bool, contradicted: bool) -> str:
@@ -169,11 +168,9 @@ def _unless_collapsed(tables: Tables, policies: list[str], finding: Finding) -> 
 
 
 def _unless_without_content(tables: Tables, reward_model: str | None, finding: Finding) -> Finding:
-    """A policy whose reward cannot tell the truth from another completion of its length was not aligned with anything."""
-    if finding.verdict == NOT_MEASURED or not reward_model or gate.is_passed(rows := gate.rows_of(tables, reward_model)):
-        return finding
-    reason = f"{reward_model} prefers the truth in {gate.accuracy(rows)}, which is not above chance"
-    return replace(finding, verdict=CANNOT_BE_ASKED, scope="", evidence=f"{reason}; {finding.evidence}")
+    """A policy whose reward cannot tell the truth from another completion was not aligned with anything."""
+    reason = None if finding.verdict == NOT_MEASURED else gate.failure(tables, reward_model)
+    return replace(finding, verdict=CANNOT_BE_ASKED, scope="", evidence=f"{reason}; {finding.evidence}") if reason else finding
 
 
 def _counts(rows: list[dict | None]) -> str:

@@ -1,7 +1,7 @@
 """The gate before every verdict on a method that is trained on rewards: does its reward model prefer the truth for its content?"""
 
+from ..tables.columns import MATCHED
 from ..tables.files import Tables
-from ..tables.reward_accuracy import MATCHED
 from .format import enumeration, interval, percent
 
 
@@ -21,6 +21,14 @@ def accuracy(rows: list[dict]) -> str:
         f"{percent(row['accuracy'])} of {row['n']} in arm {row['arm']} ({interval(row['low'], row['high'])})" for row in rows if row["n"]
     ]
     return enumeration(parts) or "no pair"
+
+
+def failure(tables: Tables, reward_model: str | None) -> str | None:
+    """Why no verdict on a policy that is trained with this reward can be given; None where it can, and for a policy without reward."""
+    rows = rows_of(tables, reward_model) if reward_model else []
+    return (
+        None if not reward_model or is_passed(rows) else f"{reward_model} prefers the truth in {accuracy(rows)}, which is not above chance"
+    )
 
 
 def gate(*, tables: Tables, policies: dict[str, dict]) -> str:
