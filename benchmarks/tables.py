@@ -3,7 +3,7 @@
     python -m benchmarks.tables --rows 10000000
 
 So many rows of `extraction` (probe_rows.py), as many of `evaluation`, and the audit and parity rows of the same canaries.
-summarize_cost is left out: it reads receipts, one per job.
+Tables of other rows are left out: cost reads receipts, one per job, on_policy and reward_accuracy a few samples.
 """
 
 import argparse
@@ -22,7 +22,8 @@ from workflow_scripts.core.job import select
 from workflow_scripts.core.results.tables.registry import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
-SUMMARIZED = ["utility", *(name for name in TABLES if name not in ("utility", "cost"))]  # utility comes first: the others read it
+OTHERS = ("cost", "on_policy", "reward_accuracy")  # made of other files
+SUMMARIZED = ["utility", *(name for name in TABLES if name not in ("utility", *OTHERS))]  # utility comes first: the others read it
 REPORT_KEYS = ("confidence", "reference_policy", "collapse_ratio", "fpr", "contrasts", "endpoints", "utility_band")
 
 

@@ -124,10 +124,11 @@ def reward_truths(name, arm="{arm}"):
     return files if any(REWARD_TYPES[member["type"]].knows_truth for member in members) else []
 
 
-def completion_budgets():
-    """{setting: tokens that completions may have} of all that sample them."""
+def least_room():
+    """[setting, tokens] of the shortest completions that training samples."""
     policies = {f"policies.{name}": policy for name, policy in config["policies"].items() if "max_new_tokens" in policy}
-    return {f"{where}.max_new_tokens": s["max_new_tokens"] for where, s in {"preferences": config["preferences"], **policies}.items()}
+    room = {f"{name}.max_new_tokens": s["max_new_tokens"] for name, s in {"preferences": config["preferences"], **policies}.items()}
+    return list(min(room.items(), key=lambda item: item[1]))
 
 
 def reward_spec(name):

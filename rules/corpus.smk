@@ -158,7 +158,7 @@ rule audit_canaries:
         receipt="results/{run}/receipts/audit_canaries.json",
     params:
         arms=ARMS,
-        budgets=completion_budgets(),
+        least_room=least_room(),
     log:
         "logs/{run}/audit_canaries.log",
     benchmark:

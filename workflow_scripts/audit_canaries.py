@@ -7,7 +7,7 @@ from workflow_scripts.core.job import job
 
 with job(snakemake) as j:
     canaries, rows = parquet.read_rows(j.input.canaries, schemas.CANARIES), []
-    audit.check_budgets(canaries, j.params.budgets)
+    audit.check_room(canaries, *j.params.least_room)
     for number, arm in enumerate(j.params.arms):
         sets = {name: audit.read_examples(j.input[name][number]) for name in PLANTED}
         rows += audit.audit(canaries=canaries, arm=arm, training_sets={"base": audit.read_blocks(j.input.base), **sets})

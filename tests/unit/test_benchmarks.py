@@ -29,7 +29,7 @@ def run(small, small_tokenizer, tmp_path_factory) -> str:
     prompts = [[fim.prefix, 10 + i, fim.suffix, *range(40, 41 + i % 5), fim.middle] for i in range(ROWS)]
     examples = [dict(source="canary", source_id=str(i), prompt_ids=p, target_ids=[60 + i, 70]) for i, p in enumerate(prompts)]
     pairs = [
-        dict(source="snippet", source_id=str(i), prompt_ids=p, chosen_ids=[60, fim.end], rejected_ids=[90, 91])
+        dict(source="snippet", source_id=str(i), prompt_ids=p, chosen_ids=[60, fim.end], rejected_ids=[90, fim.end], substituted=False)
         for i, p in enumerate(prompts)
     ]
     canaries = [
@@ -60,7 +60,7 @@ def test_settings_are_those_of_the_config(config):
     assert vars(ppo.defaults()).items() <= policies["ppo"].items() and isinstance(ppo.defaults(), Ppo)
     assert {**vars(training.settings("ipo")), "epochs": 2}.items() <= policies["ipo"].items()
     assert training.settings("base").epochs == 1 and isinstance(training.settings("base"), Base)
-    assert {**vars(training.settings("reward")), "epochs": 1}.items() <= config["reward_models"]["reward_model"].items()
+    assert {**vars(training.settings("reward")), "epochs": 2}.items() <= config["reward_models"]["reward_model"].items()
 
 
 @pytest.mark.parametrize("side", ["ours", "plain", "limit"])

@@ -27,7 +27,7 @@ _LISTED = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
 
 def job_name(rule: str, wildcards: dict[str, str]) -> str:
     """A job as tests/workflow/stages.py names it."""
-    return "-".join([rule, *(wildcards[key] for key in ("arm", "seed", "policy", "reward") if key in wildcards)])
+    return "-".join([rule, *(wildcards[key] for key in ("arm", "seed", "policy", "reward", "judged") if key in wildcards)])
 
 
 @dataclass(frozen=True)

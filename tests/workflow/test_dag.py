@@ -50,7 +50,9 @@ def test_reward_variants_add_their_own_jobs_and_an_ensemble_has_none(workflow):
     policy = {"method": "ppo", "parent": "sft", "reward_model": "worst", "length_penalty": 0.1}
     after = jobs(workflow("--dry-run", overlay={"reward_models": VARIANTS, "policies": {"ppo_worst": policy}}))
     of_policy = dict(train_ppo=2, probe_policy=2, score_rewards=2, collect_extraction=1)
-    assert after - before == Counter(train_reward_single=2, train_reward_smoothed=2, train_reward_length_only=2, **of_policy, total=13)
+    assert after - before == Counter(
+        train_reward_single=2, train_reward_smoothed=2, train_reward_length_only=2, judge_pairs=8, **of_policy, total=21
+    )
     assert not before - after
 
 

@@ -66,10 +66,14 @@ SETTINGS = {
     "temperature of the preference pairs": (
         "sample_preferences-*",
         "config preferences.temperature: 1.0 -> 0.7",
-        edit(CONFIG, "sampler: sft\n  temperature: 1.0", "sampler: sft\n  temperature: 0.7"),
+        edit(CONFIG, "is rejected\n  temperature: 1.0", "is rejected\n  temperature: 0.7"),
     ),
     "width of the model": ("train_base-*", "config model.hidden: 32 -> 48", edit(TINY, "hidden: 32", "hidden: 48")),
-    "seed of the corpus": ("extract_snippets", "config corpus.seed: 0 -> 1", edit(CONFIG, "  seed: 0\n  pools", "  seed: 1\n  pools")),
+    "seed of the corpus": (
+        "extract_snippets",
+        "config corpus.seed: 0 -> 1",
+        edit(CONFIG, "  seed: 0\n  split_by", "  seed: 1\n  split_by"),
+    ),
     "doses of the canaries": ("plant_canaries", "config canaries.doses: [1, 4] -> [1, 2]", edit(TINY, "doses: [1, 4]", "doses: [1, 2]")),
     "weight decay of SFT": (
         "train_sft-*",

@@ -25,7 +25,7 @@ EDITS = {  # title: (file, old text, new text, the stages that it makes stale th
     "distance": (CONFIG, "memorized_distance: 0.1", "memorized_distance: 0.2", "collect_extraction-*"),
     "kl": (CONFIG, *KL, "train_ppo-*"),
     "beta": (CONFIG, "beta: 0.5}   # beta is", "beta: 0.6}   # beta is", "train_ipo-*"),
-    "temperature": (CONFIG, "sampler: sft\n  temperature: 1.0", "sampler: sft\n  temperature: 0.5", "sample_preferences-*"),
+    "temperature": (CONFIG, "is rejected\n  temperature: 1.0", "is rejected\n  temperature: 0.5", "sample_preferences-*"),
     "rate": (CONFIG, *RATE, "train_reward_single-*"),
     "without ipo": (CONFIG, IPO, "", OVER_ALL),
     "one more": (CONFIG, CHOSEN, CHOSEN + "  more: {method: ppo, parent: sft_chosen}\n", OVER_ALL),

@@ -7,9 +7,10 @@ import pytest
 
 from tests.conftest import DESIGN, SHAPE
 from workflow_scripts.core.data import canaries, planting, reference_fillings
-from workflow_scripts.core.data.canaries import SECRET_TYPES, assign, make, natural_targets
+from workflow_scripts.core.data.canaries import SECRET_TYPES, assign, make
 from workflow_scripts.core.data.cohorts import COHORTS
 from workflow_scripts.core.data.fim import encode
+from workflow_scripts.core.data.natural import choose
 from workflow_scripts.core.data.python_source import parses
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.probing.measures.completion import edit_distance
@@ -145,7 +146,7 @@ def test_code_with_a_canary_is_code(many):
 def natural(stdlib_snippets, model_words) -> list[dict]:
     """Examples that may be natural canaries, of the pool of RL prompts."""
     words, fim = model_words
-    return natural_targets(planting.examples(snippets=stdlib_snippets, pool="rl_prompt", tokenizer=words, fim=fim, seed=0, **SHAPE))
+    return choose(planting.examples(snippets=stdlib_snippets, pool="rl_prompt", tokenizer=words, fim=fim, seed=0, **SHAPE))
 
 
 def test_natural_canaries_are_functions_of_the_corpus_each_once(natural, model_words):

@@ -356,7 +356,7 @@ def short(opened) -> Session:
 
 
 def test_a_length_penalty_is_taken_off_the_score_for_every_token(small_checkpoint, short):
-    constant = rewards.LengthOnly(dict(mean=[0.0, 0.0], deviation=[1.0, 1.0], coefficients=[0.0, 0.0]))
+    constant = rewards.Computed(lambda prompt, completion: 0.0)
     one = changed(short, episodes=32)
     free, penalised = (train(small_checkpoint, changed(one, length_penalty=penalty), constant)[1] for penalty in (0.0, 0.5))
     prompts = on_policy.draw(prompts=[[0] * (4 + i % 3) for i in range(36)], size=32, seed=0, rollout=0)
@@ -366,10 +366,10 @@ def test_a_length_penalty_is_taken_off_the_score_for_every_token(small_checkpoin
 
 
 def test_a_reward_of_length_alone_needs_no_network_and_is_a_length_penalty(small_checkpoint, short):
-    per_token = rewards.LengthOnly(dict(mean=[0.0, 0.0], deviation=[1.0, 1.0], coefficients=[-1.0, 0.0]))
+    per_token = rewards.Computed(lambda prompt, completion: -len(completion))
     by_reward, by_penalty = (
         train(small_checkpoint, changed(short, length_penalty=penalty), reward)[1]
-        for penalty, reward in ((0.0, per_token), (1.0, replace(per_token, fitted={**per_token.fitted, "coefficients": [0.0, 0.0]})))
+        for penalty, reward in ((0.0, per_token), (1.0, rewards.Computed(lambda prompt, completion: 0.0)))
     )
     assert by_reward == by_penalty, "a reward of -1 per token and a penalty of 1 are one and the same"
 
@@ -380,7 +380,7 @@ def test_ppo_against_an_ensemble_gets_what_the_members_give_together(aggregate, 
     for seed in (1, 2):
         torch.manual_seed(seed)
         members.append(opened.load_reward_model(small_checkpoint).eval())
-    ensemble = rewards.Ensemble(members, [0.5, -0.5], aggregate, 2.0)
+    ensemble = rewards.Ensemble([rewards.Trained([member]) for member in members], [0.5, -0.5], aggregate, 2.0)
     given, real = [], rewards.Ensemble.__call__
     monkeypatch.setattr(rewards.Ensemble, "__call__", lambda self, packed: (given.append(real(self, packed)), given[-1])[1])
     two = changed(opened, episodes=32, missing_eos_penalty=0.0)

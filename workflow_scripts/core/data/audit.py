@@ -116,12 +116,13 @@ def check(rows: list[dict], *, remedy: str) -> None:
         raise InputError(f"audit: {len(wrong)} canary counts differ from the design, first {wrong[0]}; {remedy}")
 
 
-def check_budgets(canaries: list[dict], budgets: dict[str, int]) -> None:
-    """Raise InputError where a completion of so many tokens cannot hold the longest target with its end token: ending early would pay."""
+def check_room(canaries: list[dict], setting: str, tokens: int) -> None:
+    """Raise InputError where completions of so many `tokens` cannot hold the longest target with its end token: ending early would pay."""
     longest = max(canaries, key=lambda c: len(c["target_ids"]))
-    needed = len(longest["target_ids"]) + 1
-    if short := [f"{key} {budget}" for key, budget in budgets.items() if budget < needed]:
-        raise InputError(f"{short[0]} is less than canary {longest['canary_id']} with its end token, {needed} tokens; raise it to that")
+    if tokens < (needed := len(longest["target_ids"]) + 1):
+        raise InputError(
+            f"{setting}: {tokens} is less than canary {longest['canary_id']} with its end token, {needed} tokens; raise it to that"
+        )
 
 
 def failures(rows: list[dict]) -> list[str]:

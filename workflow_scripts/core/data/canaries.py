@@ -6,11 +6,12 @@ canary's text depends only on its own name and the seed, so that adding canaries
 """
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
 from ..errors import InputError
 from .fim import Fim, encode
+from .natural import SHORTEST
 from .words import FIRST, LAST, NOUNS, VERBS
 
 _KEY = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -57,9 +58,8 @@ def body(pick: random.Random, tag: str) -> Text:
 
 
 SECRET_TYPES: dict[str, Callable[[random.Random, str], Text]] = {"path": path, "key": key, "contact": contact, "body": body}
-NATURAL = "natural"  # no generator: functions of the corpus, from a pool of their own
+NATURAL = "natural"  # no generator: functions of the corpus (natural.py)
 ALL_TYPES = (*SECRET_TYPES, NATURAL)
-SHORTEST = 10  # tokens of a natural target: what is shorter comes back by chance
 
 
 def assign(*, size: int, doses: list[int], secret_types: list[str]) -> list[tuple[str, int, int]]:
@@ -107,17 +107,6 @@ def make(
                 )
             )
     return rows
-
-
-def natural_targets(examples: Iterable[dict]) -> list[dict]:
-    """Of the examples of the natural pool those that may be canaries: SHORTEST tokens or more, each prompt and target once."""
-    prompts, targets, kept = set(), set(), []
-    for example in examples:
-        prompt, target = tuple(example["prompt_ids"]), tuple(example["target_ids"])
-        if len(target) >= SHORTEST and prompt not in prompts and target not in targets:
-            prompts.add(prompt), targets.add(target)
-            kept.append(example)
-    return kept
 
 
 class _Natural:

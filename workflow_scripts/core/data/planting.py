@@ -8,12 +8,9 @@ Rows are made while they are written; snippets, which are drawn in another order
 import random
 from collections.abc import Iterable, Iterator, Sequence
 
-from .. import parquet
 from ..errors import InputError
-from .canaries import NATURAL, natural_targets
 from .cohorts import HALF_OF_ARM
 from .fim import Fim, cut, encode
-from .schemas import SNIPPETS
 
 SPARE = 2  # tokens that training and probing add: the end token and one beyond the target
 
@@ -21,13 +18,6 @@ SPARE = 2  # tokens that training and probing add: the end token and one beyond 
 def examples(*, snippets: Iterable[dict], pool: str, tokenizer, fim: Fim, seed: int, **shape) -> Iterator[dict]:
     """The FIM examples of one pool, in the order of the snippets, lazily."""
     return (example(snippet=s, tokenizer=tokenizer, fim=fim, seed=seed, **shape) for s in snippets if s["pool"] == pool)
-
-
-def natural_examples(snippets, *, tokenizer, fim: Fim, config: dict) -> list[dict]:
-    """What may be a natural canary: examples of the pool `natural` of a parquet file of snippets; `config` by dotted path."""
-    rows = parquet.iterate(snippets, SNIPPETS, ["snippet_id", "text", "pool"])
-    made = examples(snippets=rows, pool=NATURAL, tokenizer=tokenizer, fim=fim, seed=config["corpus.seed"], **config["examples"])
-    return natural_targets(made)
 
 
 def example(

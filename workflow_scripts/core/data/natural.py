@@ -1,0 +1,27 @@
+"""Natural canaries: real functions of the corpus, from a pool of their own, that are planted or not by arm like any secret."""
+
+from collections.abc import Iterable
+
+from .. import parquet
+from .fim import Fim
+from .planting import examples
+from .schemas import SNIPPETS
+
+SHORTEST = 10  # tokens of a natural target: what is shorter comes back by chance
+
+
+def read(snippets, *, tokenizer, fim: Fim, config: dict) -> list[dict]:
+    """What may be a natural canary: examples of the pool `natural` of a parquet file of snippets; `config` by dotted path."""
+    rows = parquet.iterate(snippets, SNIPPETS, ["snippet_id", "text", "pool"])
+    return choose(examples(snippets=rows, pool="natural", tokenizer=tokenizer, fim=fim, seed=config["corpus.seed"], **config["examples"]))
+
+
+def choose(examples: Iterable[dict]) -> list[dict]:
+    """Of examples those that may be canaries: SHORTEST tokens or more, each prompt and target once."""
+    prompts, targets, kept = set(), set(), []
+    for example in examples:
+        prompt, target = tuple(example["prompt_ids"]), tuple(example["target_ids"])
+        if len(target) >= SHORTEST and prompt not in prompts and target not in targets:
+            prompts.add(prompt), targets.add(target)
+            kept.append(example)
+    return kept
