@@ -6,7 +6,7 @@ model, those of an ensemble's members in their order, none of rewards that are c
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from ..errors import InputError
 from . import content_rewards, length_reward, packing
 from .session import Session
 
+COMPUTED = ("parses", "similarity")  # types without a checkpoint
 CENTRE_OF_COMPUTED = 0.5  # of rewards from 0 to 1, in an ensemble
 
 
@@ -81,24 +82,28 @@ def load(*, spec: dict, checkpoints: list[str], truths: list[str] = (), session:
     `uncertainty_coef`. `checkpoints` are those of the members that have one, in their order; `truths` are files of examples and
     canaries whose targets a reward of type similarity knows.
     """
-    left = iter(checkpoints)
     if spec["type"] != "ensemble":
-        return _one(spec["type"], left, truths, session)[0]
-    members, centres = zip(*(_one(member, left, truths, session) for member in spec["members"]), strict=True)
-    return Ensemble([*members], [*centres], spec["aggregate"], spec["uncertainty_coef"])
+        return _one(spec["type"], checkpoints[0] if checkpoints else None, truths, session)
+    left = iter(checkpoints)
+    pairs = [(member, None if member in COMPUTED else next(left)) for member in spec["members"]]
+    centres = [CENTRE_OF_COMPUTED if checkpoint is None else _about(checkpoint)["centre"] for _, checkpoint in pairs]
+    return Ensemble([_one(*pair, truths, session) for pair in pairs], centres, spec["aggregate"], spec["uncertainty_coef"])
 
 
-def _one(reward_type: str, checkpoints: Iterator[str], truths: list[str], session: Session) -> tuple[Reward, float]:
-    """(a reward that is no ensemble, its centre)."""
+def _one(reward_type: str, checkpoint: str | None, truths: list[str], session: Session) -> Reward:
+    """A reward that is no ensemble."""
     if reward_type == "parses":
-        return Computed(content_rewards.parses(tokenizer=session.tokenizer, fim=session.fim)), CENTRE_OF_COMPUTED
+        return Computed(content_rewards.parses(tokenizer=session.tokenizer, fim=session.fim))
     if reward_type == "similarity":
-        return Computed(content_rewards.similarity(truths=content_rewards.read_truths(*truths), end=session.fim.end)), CENTRE_OF_COMPUTED
-    checkpoint = next(checkpoints)
-    about = json.loads((Path(checkpoint) / "meta.json").read_text(encoding="utf-8"))
+        return Computed(content_rewards.similarity(truths=content_rewards.read_truths(*truths), end=session.fim.end))
     if reward_type == "length_only":
-        return Computed(lambda _, ids: length_reward.rewards([len(ids)], fitted=about["fitted"])[0]), 0.0
-    return Trained([session.load_reward_model(checkpoint).eval()]), about["centre"]
+        fitted = _about(checkpoint)["fitted"]
+        return Computed(lambda _, ids: length_reward.rewards([len(ids)], fitted=fitted)[0])
+    return Trained([session.load_reward_model(checkpoint).eval()])
+
+
+def _about(checkpoint: str) -> dict:
+    return json.loads((Path(checkpoint) / "meta.json").read_text(encoding="utf-8"))
 
 
 def value_model(*, reward: Reward, parent: str, session: Session):
