@@ -11,9 +11,15 @@ SHORTEST = 10  # tokens of a natural target: what is shorter comes back by chanc
 
 
 def read(snippets, *, tokenizer, fim: Fim, config: dict) -> list[dict]:
-    """What may be a natural canary: examples of the pool `natural` of a parquet file of snippets; `config` by dotted path."""
-    rows = parquet.iterate(snippets, SNIPPETS, ["snippet_id", "text", "pool"])
-    return choose(examples(snippets=rows, pool="natural", tokenizer=tokenizer, fim=fim, seed=config["corpus.seed"], **config["examples"]))
+    """What may be a natural canary: examples of the pool `natural` of a parquet file of snippets; `config` by dotted path.
+
+    A target that stands anywhere else in the pools is none: it would be learnt there.
+    """
+    rows = [row for row in parquet.iterate(snippets, SNIPPETS, ["snippet_id", "text", "pool"]) if row["pool"]]
+    made = examples(snippets=rows, pool="natural", tokenizer=tokenizer, fim=fim, seed=config["corpus.seed"], **config["examples"])
+    own, everything = {row["snippet_id"]: row["text"] for row in rows if row["pool"] == "natural"}, "\0".join(row["text"] for row in rows)
+    text = lambda e: tokenizer.decode(e["target_ids"], skip_special_tokens=False, clean_up_tokenization_spaces=False).strip()  # noqa: E731
+    return choose(e for e in made if everything.count(text(e)) == own[e["source_id"]].count(text(e)))
 
 
 def choose(examples: Iterable[dict]) -> list[dict]:
