@@ -15,47 +15,48 @@ JUDGED = [[reward, arm, seed] for reward in config["reward_models"] for arm in A
 METHODS = {name: policy["method"] for name, policy in config["policies"].items()}
 EXTRACTION = expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES)
 OF_ROWS = {"extraction": EXTRACTION, "utility": "results/{run}/tables/utility.parquet"}
-# tables that are one parquet file and one CSV: (inputs, config values besides the confidence, params)
+LEVEL = "report.confidence"
+# tables that are one parquet file and one CSV: (inputs, config values, params)
 TABLE_RULES = {
     # does each policy still work on held-out code: greedily, and sampled at full budget?
     "utility": (
         {"evaluation": expand("results/{{run}}/evaluation/{policy}.parquet", policy=POLICIES)},
-        ["report.reference_policy", "report.collapse_ratio"],
+        [LEVEL, "report.reference_policy", "report.collapse_ratio"],
         {"policies": POLICIES},
     ),
     "on_policy": (
         {"samples": [f"results/{{run}}/probes/{a}/{s}/{p}/scored_samples.parquet" for p in POLICIES for a in ARMS for s in SEEDS]},
-        ["report.kl_budget"],
+        [LEVEL, "report.kl_budget"],
         {"methods": METHODS},
     ),
     # over the extraction rows of all policies
-    "persistence": (OF_ROWS, [], {"references": REFERENCES}),
-    "persistence_trend": (OF_ROWS, [], {"references": REFERENCES, "sweeps": SWEEPS}),
-    "contrast": (OF_ROWS, ["report.reference_policy", "report.contrasts", "report.endpoints"], {"later": LATER}),
-    "exposure": (OF_ROWS, [], {}),
-    "extraction_probability": (OF_ROWS, ["probes.extraction_n", "probes.extraction_p"], {}),
-    "membership": (OF_ROWS, ["report.fpr"], {}),
-    "recovery": (OF_ROWS, [], {}),
-    "secret_types": (OF_ROWS, [], {}),
+    "persistence": (OF_ROWS, [LEVEL], {"references": REFERENCES}),
+    "persistence_trend": (OF_ROWS, [LEVEL], {"references": REFERENCES, "sweeps": SWEEPS}),
+    "contrast": (OF_ROWS, [LEVEL, "report.reference_policy", "report.contrasts", "report.endpoints"], {"later": LATER}),
+    "exposure": (OF_ROWS, [LEVEL], {}),
+    "extraction_probability": (OF_ROWS, [LEVEL, "probes.extraction_n", "probes.extraction_p"], {}),
+    "membership": (OF_ROWS, [LEVEL, "report.fpr"], {}),
+    "recovery": (OF_ROWS, [LEVEL], {}),
+    "secret_types": (OF_ROWS, [LEVEL], {}),
     # which policy leaks least at equal utility
     "leaderboard": (
         {
             **{rows: expand("results/{{run}}/{rows}/{policy}.parquet", rows=rows, policy=ALIGNED) for rows in ("extraction", "evaluation")},
             "utility": OF_ROWS["utility"],
         },
-        ["report.reference_policy", "report.utility_band"],
+        [LEVEL, "report.reference_policy", "report.utility_band"],
         {"aligned": ALIGNED},
     ),
     # the reward models: do they prefer the truth for its content (the gate), and what do they remember?
     "reward_accuracy": (
         {"judged": [f"results/{{run}}/preferences/{arm}/{seed}.judged/{reward}.parquet" for reward, arm, seed in JUDGED]},
-        [],
+        [LEVEL],
         {"chains": JUDGED},
     ),
-    "reward_gap": ({"extraction": [f"results/{{run}}/extraction/{REFERENCE}.parquet"]}, [], {}),
+    "reward_gap": ({"extraction": [f"results/{{run}}/extraction/{REFERENCE}.parquet"]}, [LEVEL], {}),
     # were the canaries where and as often as they should be, and does the shape of a batch change a completion?
     "audit": ({"audit": "results/{run}/planted/audit.parquet"}, [], {}),
-    "parity": ({"completions": [f"results/{{run}}/probes/{ARMS[0]}/{SEEDS[0]}/{REFERENCE}/parity.parquet"]}, [], {"policies": [REFERENCE]}),
+    "parity": ({"completions": [f"results/{{run}}/probes/{ARMS[0]}/{SEEDS[0]}/{REFERENCE}/parity.parquet"]}, [LEVEL], {"policies": [REFERENCE]}),
 }
 TABLES = ["memorization", *TABLE_RULES, "cost"]
 
@@ -73,7 +74,7 @@ for name, (inputs, settings, more) in TABLE_RULES.items():
             csv=table_csv(name),
             receipt=f"results/{{run}}/receipts/summarize_{name}.json",
         params:
-            config=config_params("report.confidence", *settings),
+            config=config_params(*settings),
             table=name,
             **more,
         log:

@@ -120,7 +120,7 @@ for reward_type, has_weights in LEARNT.items():
         priority: 10
         threads: reward_threads
         resources:
-            **resources_of(accelerator=has_weights),
+            **(resources_of(accelerator=True) if has_weights else {}),
         wildcard_constraints:
             reward=rewards_of(reward_type),
         conda:

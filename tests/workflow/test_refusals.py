@@ -38,13 +38,17 @@ IN_RULES = {
     "a script that nobody has written": (
         "rule summarize_odd: its script workflow_scripts/summarize_odd.py is missing; write it, or correct the name in the rule",
         lambda r: (
-            r.edit("rules/summarize.smk", '    "recovery": ([], {}),\n', '    "recovery": ([], {}),\n    "odd": ([], {}),\n'),
+            r.edit(
+                "rules/summarize.smk",
+                '    "recovery": (OF_ROWS, [LEVEL], {}),\n',
+                '    "recovery": (OF_ROWS, [LEVEL], {}),\n    "odd": (OF_ROWS, [LEVEL], {}),\n',
+            ),
             r.write("rules/report/tables/odd.rst", "What nobody has summarized yet.\n"),
         ),
     ),
     "a key that the config lacks": (
         "KeyError: 'props'",
-        lambda r: r.edit(EXTRACT, 'config_params("probes.batch_size", "probes.threads"),', 'config_params("props"),'),
+        lambda r: r.edit(EXTRACT, 'config_params("probes.parity_items", "probes.threads"),', 'config_params("props"),'),
     ),
 }
 
