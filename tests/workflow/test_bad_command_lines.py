@@ -94,12 +94,12 @@ def assert_one_sentence(folder: Path, words: str, *command: str) -> None:
     assert not (folder / "results/default").exists() and not list(folder.glob("y*"))
 
 
-@pytest.mark.parametrize(("arguments", "words"), rows(SNAKEMAKE, always=4))
+@pytest.mark.parametrize(("arguments", "words"), rows(SNAKEMAKE, always=2))
 def test_snakemake(project, arguments, words):
     assert_one_sentence(project.folder, words, "snakemake", "--cores", "1", *arguments)
 
 
-@pytest.mark.parametrize(("arguments", "words"), rows(MAKE, always=3))
+@pytest.mark.parametrize(("arguments", "words"), rows(MAKE, always=2))
 def test_make(project, arguments, words):
     assert_one_sentence(project.folder, words, "make", "--old-file", ".venv/.ready", *arguments)
 

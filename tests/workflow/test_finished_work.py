@@ -60,7 +60,7 @@ FAILING = {
 }
 
 
-@pytest.mark.parametrize("fail", rows({title: (fail,) for title, fail in FAILING.items()}, always=5))
+@pytest.mark.parametrize("fail", rows({title: (fail,) for title, fail in FAILING.items()}, always=3))
 def test_everything_finished_is_still_there_and_fresh(repository, fail):
     before = repository.files()
     run = fail(repository)
@@ -129,7 +129,7 @@ SPECIAL = {
 }
 
 
-@pytest.mark.parametrize(("make", "path", "stale"), rows(SPECIAL, always=2))
+@pytest.mark.parametrize(("make", "path", "stale"), rows(SPECIAL, always=1))
 def test_what_is_no_file_is_not_waited_for(repository, make, path, stale):
     make(repository.folder / path)
     assert repository.plan() - {"render_report"} == stale - {"render_report"}
@@ -149,7 +149,7 @@ LOCKS = {
 }
 
 
-@pytest.mark.parametrize("text", rows({title: (text,) for title, text in LOCKS.items()}, always=2))
+@pytest.mark.parametrize("text", rows({title: (text,) for title, text in LOCKS.items()}, always=1))
 def test_a_damaged_dvc_lock_decides_nothing(repository, text):
     (repository.folder / "dvc.lock").write_bytes(text.encode("utf-8", "surrogateescape"))
     repository.remove(f"{RESULTS}/models/A/0/ppo")

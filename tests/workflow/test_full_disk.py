@@ -70,7 +70,7 @@ UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")  # e
 READ_ONLY = {path: (path,) for path in (f"{RESULTS}/tables", ".canaryflow", f"{RESULTS}/receipts", RESULTS, "logs/tiny")}
 
 
-@pytest.mark.parametrize("folder", rows(READ_ONLY, always=2))
+@pytest.mark.parametrize("folder", rows(READ_ONLY, always=1))
 def test_read_only(repository: Repository, folder):
     prefix = () if os.geteuid() else UNPRIVILEGED
     if prefix and not shutil.which("setpriv"):
