@@ -10,6 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(workflow.basedir))  # the modules beside this Snakefile, and not another checkout's that PYTHONPATH names
 
+from workflow_scripts.core.config.design import completion_room
 from workflow_scripts.core.config.files import read
 from workflow_scripts.core.config.references import memory_reference, sweeps
 from workflow_scripts.core.config.resolve import resolve
@@ -49,7 +50,7 @@ config = or_stop(resolve, config, f"{workflow.basedir}/rules/schemas/config.sche
 RUN, SEEDS, ARMS = config["run"], config["seeds"], ["A", "B"]
 POLICIES = list(config["policies"])
 REFERENCE = config["report"]["reference_policy"]
-REWARDS = [name for name, r in config["reward_models"].items() if REWARD_TYPES[r["type"]].checkpoint in ("weights", "fitted")]
+REWARDS = [name for name, r in config["reward_models"].items() if REWARD_TYPES[r["type"]].is_learnt]
 DATA, MODELS = "../envs/data.yaml", "../envs/train.yaml"  # conda environments
 
 
@@ -126,9 +127,7 @@ def reward_truths(name, arm="{arm}"):
 
 def least_room():
     """[setting, tokens] of the shortest completions that training samples."""
-    policies = {f"policies.{name}": policy for name, policy in config["policies"].items() if "max_new_tokens" in policy}
-    room = {f"{name}.max_new_tokens": s["max_new_tokens"] for name, s in {"preferences": config["preferences"], **policies}.items()}
-    return list(min(room.items(), key=lambda item: item[1]))
+    return list(min(completion_room(config).items(), key=lambda item: item[1]))
 
 
 def reward_spec(name):

@@ -96,7 +96,7 @@ rule sample_preferences:
 
 
 PAIRS = "results/{run}/preferences/{arm}/{seed}.parquet"
-LEARNT = {name: reward.checkpoint == "weights" for name, reward in REWARD_TYPES.items() if reward.checkpoint in ("weights", "fitted")}
+LEARNT = {name: reward.checkpoint == "weights" for name, reward in REWARD_TYPES.items() if reward.is_learnt}
 
 for reward_type, has_weights in LEARNT.items():
 

@@ -2,7 +2,9 @@
 
 # ruff: noqa: E402
 import os
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the libraries are imported, so before anything else
@@ -25,6 +27,15 @@ SHAPE = dict(max_prompt_tokens=96, max_target_tokens=32, max_target_lines=3)
 
 settings.register_profile("canaryflow", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("canaryflow")
+
+
+def mounted(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of this size, while a test runs."""
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture

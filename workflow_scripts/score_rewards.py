@@ -9,18 +9,17 @@ from workflow_scripts.core.training import session
 
 with job(snakemake) as j:
     s = session.start_without_training(j, threads=j.config["probes.threads"])
+    evaluation, validation = (parquet.read_rows(file, data.EXAMPLES) for file in (j.input.evaluation, j.input.validation))
     items = rewards.items(
         canaries=parquet.read_rows(j.input.canaries, data.CANARIES),
-        examples=parquet.read_rows(j.input.evaluation, data.EXAMPLES),
+        examples=evaluation,
         completions=parquet.read_rows(j.input.completions, scored.COMPLETIONS),
     )
     reward = reward_models.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], truths=[*j.input.truths], session=s)
     rows = rewards.of_items(reward=reward, items=items, fim=s.fim, device=s.device, batch_size=j.config["probes.batch_size"], desc=j.name)
     parquet.write(rows, scored.REWARDS, j.output.rewards)
 
-    prompts = {
-        e["source_id"]: e["prompt_ids"] for file in (j.input.evaluation, j.input.validation) for e in parquet.read_rows(file, data.EXAMPLES)
-    }
+    prompts = {e["source_id"]: e["prompt_ids"] for e in [*evaluation, *validation]}
     samples = parquet.read_rows(j.input.samples, scored.SAMPLES)
     options = dict(device=s.device, batch_size=j.config["probes.batch_size"], desc=j.name)
     parquet.write(rewards.of_samples(reward=reward, samples=samples, prompts=prompts, **options), scored.SCORED_SAMPLES, j.output.samples)

@@ -3,7 +3,6 @@
 import os
 import random
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from tests.conftest import mounted
 from tests.unit.small import session
 from tests.unit.test_job import root_logging, stand_in, tree  # noqa: F401  # the first leaves logging as it was
 from workflow_scripts import artifacts
@@ -29,12 +29,7 @@ BIG = "x" * (1 << 18)
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
     """A file system of 64 kB, which the toy model does not fit on."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount a file system")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    yield from mounted(tmp_path / "disk", "64k")
 
 
 def save_model(out: Path, small, small_tokenizer) -> None:

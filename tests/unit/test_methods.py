@@ -150,7 +150,7 @@ def imported(script: Path) -> set[str]:
     return {f"{node.module.removeprefix('workflow_scripts.core')}.{alias.name}".lstrip(".") for node in nodes for alias in node.names}
 
 
-@pytest.mark.parametrize("name", [name for name, entry in ENTRIES.items() if name in METHODS or entry.checkpoint in ("weights", "fitted")])
+@pytest.mark.parametrize("name", [name for name, entry in ENTRIES.items() if name in METHODS or entry.is_learnt])
 def test_everything_that_is_trained_has_a_module_and_a_script(name):
     module = {"base": "sft", "length_only": "length_reward"}.get(name, name if name in METHODS else f"{name}_reward")
     assert importlib.util.find_spec(f"workflow_scripts.core.training.{module}")
@@ -161,7 +161,7 @@ def test_everything_that_is_trained_has_a_module_and_a_script(name):
 
 def test_every_training_script_is_that_of_an_entry():
     scripts = {path for path in SCRIPTS.glob("train_*.py") if path.stem != "train_tokenizer"}
-    assert scripts == {script_of(name) for name, entry in ENTRIES.items() if name in METHODS or entry.checkpoint in ("weights", "fitted")}
+    assert scripts == {script_of(name) for name, entry in ENTRIES.items() if name in METHODS or entry.is_learnt}
 
 
 NAME = re.compile(rf"(?<![\w.-])({'|'.join(METHODS)})(?![\w-])")

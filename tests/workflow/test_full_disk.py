@@ -2,12 +2,12 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import mounted
 from tests.workflow import stages
 from tests.workflow.repository import Repository
 from tests.workflow.scenarios import CONFIG, RESULTS, rows
@@ -19,12 +19,7 @@ TABLE_FILES = {f"{RESULTS}/tables/{job.removeprefix('summarize_')}.parquet" for 
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
     """A file system of 40 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)], capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount a file system")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    yield from mounted(tmp_path / "disk", "40m")
 
 
 def fill(folder: Path, leave: int) -> None:

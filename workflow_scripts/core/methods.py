@@ -233,6 +233,11 @@ class RewardType:
     is_member: bool = False
     knows_truth: bool = False
 
+    @property
+    def is_learnt(self) -> bool:
+        """Whether a job makes it from the preference pairs."""
+        return self.checkpoint in ("weights", "fitted")
+
 
 REWARD_TYPES = {
     reward.name: reward

@@ -44,18 +44,24 @@ def _check_corpus(corpus: dict) -> None:
         raise InputError(f"config: corpus.source {corpus['source']} needs corpus.path; name the folder, file or data set")
 
 
+def completion_room(config: dict) -> dict[str, int]:
+    """{setting: tokens that completions may have} of all that sample them for training."""
+    policies = {f"policies.{name}": policy for name, policy in config["policies"].items() if "max_new_tokens" in policy}
+    return {f"{name}.max_new_tokens": s["max_new_tokens"] for name, s in {"preferences": config["preferences"], **policies}.items()}
+
+
 def _check_context(config: dict) -> None:
     """Examples and blocks fit into the model's context."""
     examples, context = config["examples"], config["model"]["context"]
-    samplers = {f"policies.{name}": policy for name, policy in config["policies"].items() if "max_new_tokens" in policy}
     longest = examples["max_target_tokens"] + 2
-    for user, settings in {"preferences": config["preferences"], **samplers}.items():
-        if settings["max_new_tokens"] <= examples["max_target_tokens"]:
+    for setting, tokens in completion_room(config).items():
+        user = setting.rpartition(".")[0]
+        if tokens <= examples["max_target_tokens"]:
             raise InputError(
-                f"config: {user}.max_new_tokens {settings['max_new_tokens']} leaves no room for examples.max_target_tokens "
+                f"config: {setting} {tokens} leaves no room for examples.max_target_tokens "
                 f"{examples['max_target_tokens']} and the end token, so that ending early would pay; raise it"
             )
-        longest = max(longest, settings["max_new_tokens"])
+        longest = max(longest, tokens)
         if examples["max_prompt_tokens"] + longest > context:
             raise InputError(
                 f"config: a prompt of examples.max_prompt_tokens {examples['max_prompt_tokens']} and {longest} more tokens ({user}) exceed "

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..errors import InputError
-from .fim import Fim, encode
+from .fim import Fim, decode, encode
 from .natural import SHORTEST
 from .words import FIRST, LAST, NOUNS, VERBS
 
@@ -114,7 +114,7 @@ class _Natural:
 
     def __init__(self, examples: list[dict], *, seed: int, tokenizer, fim: Fim):
         self.free, self.seed, self.fim = [*examples], seed, fim
-        self.text = partial(tokenizer.decode, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        self.text = partial(decode, tokenizer)
         self.taken: set[int] = set()
 
     def draw(self, name: str) -> dict:

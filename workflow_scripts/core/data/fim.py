@@ -81,6 +81,11 @@ def encode(tokenizer, text: str) -> list[int]:
     return tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
 
 
+def decode(tokenizer, ids: list[int]) -> str:
+    """The text of ids, exactly: special tokens are spelt and no space is tidied."""
+    return tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
 def cut(text: str, *, generator: random.Random, max_lines: int) -> tuple[str, str, str]:
     """(prefix, middle, suffix) of a function: a run of 1 to `max_lines` whole lines after the first one is the middle.
 

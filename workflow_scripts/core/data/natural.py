@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from .. import parquet
-from .fim import Fim
+from .fim import Fim, decode
 from .planting import examples
 from .schemas import SNIPPETS
 
@@ -18,7 +18,7 @@ def read(snippets, *, tokenizer, fim: Fim, config: dict) -> list[dict]:
     rows = [row for row in parquet.iterate(snippets, SNIPPETS, ["snippet_id", "text", "pool"]) if row["pool"]]
     made = examples(snippets=rows, pool="natural", tokenizer=tokenizer, fim=fim, seed=config["corpus.seed"], **config["examples"])
     own, everything = {row["snippet_id"]: row["text"] for row in rows if row["pool"] == "natural"}, "\0".join(row["text"] for row in rows)
-    text = lambda e: tokenizer.decode(e["target_ids"], skip_special_tokens=False, clean_up_tokenization_spaces=False).strip()  # noqa: E731
+    text = lambda e: decode(tokenizer, e["target_ids"]).strip()  # noqa: E731
     return choose(e for e in made if everything.count(text(e)) == own[e["source_id"]].count(text(e)))
 
 

@@ -10,3 +10,8 @@ def parses(text: str) -> bool:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
+
+
+def parses_in_hole(prefix: str, completion: str, suffix: str) -> bool | None:
+    """Whether the text parses with a completion in its hole; None where it would with none, as its context was cut."""
+    return parses(prefix + completion + suffix) if parses(prefix + "pass" + suffix) else None

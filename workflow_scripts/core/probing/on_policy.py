@@ -6,9 +6,10 @@ Greedy completions of the probes stop where the target does; these do not, so th
 import torch
 
 from ..data.fim import Fim
-from ..data.python_source import parses
+from ..data.python_source import parses_in_hole
 from ..progress import track
-from ..training import generation, packing
+from ..training import generation
+from .policy import summed_logprobs
 
 
 @torch.inference_mode()
@@ -48,15 +49,10 @@ def likelihoods(model, items: list[tuple[list[int], list[list[int]]]], *, batch_
     """Log-probability in nats of each continuation."""
     sums: list[float] = []
     for start in track(range(0, len(items), batch_size), desc=desc, unit="batch"):
-        packed = packing.pack(items[start : start + batch_size], device=model.device)
-        each = packing.logprobs(packing.logits(model, packed).float(), packed).double()
-        sums += [float(part.sum()) for part in each.split(packed.sizes)]
+        sums += summed_logprobs(model, items[start : start + batch_size])
     return sums
 
 
 def _parses(prompt: list[int], completion: list[int], decode, fim: Fim) -> bool | None:
-    """Missing where the context would not parse whatever stood in the hole."""
     prefix, suffix = (decode(ids) for ids in fim.parts(prompt))
-    if not parses(prefix + "pass" + suffix):
-        return None
-    return parses(prefix + decode([i for i in completion if i != fim.end]) + suffix)
+    return parses_in_hole(prefix, decode([i for i in completion if i != fim.end]), suffix)

@@ -117,7 +117,13 @@ def filling_logprobs(*, model, prompt: list[int], fillings: list[list[int]]) -> 
     order, sums = sorted(range(len(fillings)), key=lambda i: len(fillings[i])), np.zeros(len(fillings))
     for start in range(0, len(order), AT_ONCE):
         batch = order[start : start + AT_ONCE]
-        packed = packing.pack([(prompt, [fillings[i] for i in batch])], device=model.device)
-        each = packing.logprobs(packing.logits(model, packed).float(), packed).double()
-        sums[batch] = [float(part.sum()) for part in each.split(packed.sizes)]
+        sums[batch] = summed_logprobs(model, [(prompt, [fillings[i] for i in batch])])
     return sums
+
+
+@torch.inference_mode()
+def summed_logprobs(model, items: list[tuple[list[int], list[list[int]]]]) -> list[float]:
+    """Log-probability in nats of each continuation of the (prompt, its continuations), in one forward pass."""
+    packed = packing.pack(items, device=model.device)
+    each = packing.logprobs(packing.logits(model, packed).float(), packed).double()
+    return [float(part.sum()) for part in each.split(packed.sizes)]

@@ -1,12 +1,13 @@
 """Rewards that are computed and not learnt: functions of the ids of a prompt and of a completion of it, from 0 to 1."""
 
 from collections.abc import Callable
+from functools import partial
 
 from rapidfuzz.distance import Levenshtein
 
 from .. import parquet
 from ..data import tokenizer as tokenizers
-from ..data.fim import Fim
+from ..data.fim import Fim, decode
 from ..data.python_source import parses as is_python
 from ..data.schemas import CANARIES, EXAMPLES
 from ..errors import InputError
@@ -17,11 +18,11 @@ Function = Callable[[list[int], list[int]], float]
 def parses(*, tokenizer, fim: Fim) -> Function:
     """1 where prefix, completion and suffix parse together as Python, else 0. `tokenizer` is the run's tokenizer folder."""
     words = tokenizers.load(tokenizer)[0]
-    decode = lambda ids: words.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)  # noqa: E731
+    text = partial(decode, words)
 
     def reward(prompt: list[int], completion: list[int]) -> float:
-        prefix, suffix = map(decode, fim.parts(prompt))
-        return float(is_python(prefix + decode([i for i in completion if i != fim.end]) + suffix))
+        prefix, suffix = map(text, fim.parts(prompt))
+        return float(is_python(prefix + text([i for i in completion if i != fim.end]) + suffix))
 
     return reward
 

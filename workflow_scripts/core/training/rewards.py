@@ -16,7 +16,10 @@ from ..errors import InputError
 from . import content_rewards, length_reward, packing
 from .session import Session
 
-COMPUTED = ("parses", "similarity")  # types without a checkpoint
+COMPUTED = {  # types without a checkpoint: their function of ids, from the session and the files of truths
+    "parses": lambda session, _: content_rewards.parses(tokenizer=session.tokenizer, fim=session.fim),
+    "similarity": lambda session, truths: content_rewards.similarity(truths=content_rewards.read_truths(*truths), end=session.fim.end),
+}
 CENTRE_OF_COMPUTED = 0.5  # of rewards from 0 to 1, in an ensemble
 
 
@@ -92,10 +95,8 @@ def load(*, spec: dict, checkpoints: list[str], truths: list[str] = (), session:
 
 def _one(reward_type: str, checkpoint: str | None, truths: list[str], session: Session) -> Reward:
     """A reward that is no ensemble."""
-    if reward_type == "parses":
-        return Computed(content_rewards.parses(tokenizer=session.tokenizer, fim=session.fim))
-    if reward_type == "similarity":
-        return Computed(content_rewards.similarity(truths=content_rewards.read_truths(*truths), end=session.fim.end))
+    if reward_type in COMPUTED:
+        return Computed(COMPUTED[reward_type](session, truths))
     if reward_type == "length_only":
         fitted = _about(checkpoint)["fitted"]
         return Computed(lambda _, ids: length_reward.rewards([len(ids)], fitted=fitted)[0])

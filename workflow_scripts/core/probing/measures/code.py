@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from ...data.python_source import parses
+from ...data.python_source import parses_in_hole
 from ...parquet import optional
 
 COLUMNS = {"exact_line": pa.bool_(), "parses": optional(pa.bool_())}
@@ -22,4 +22,4 @@ def first_line(text: str) -> str:
 
 def _parses(answer, completion: str) -> bool | None:
     prefix, suffix = (answer.decode(ids) for ids in answer.fim.parts(answer.item["prompt_ids"]))
-    return parses(prefix + completion + suffix) if parses(prefix + "pass" + suffix) else None
+    return parses_in_hole(prefix, completion, suffix)

@@ -39,9 +39,9 @@ def summarize(*, judged: dict[tuple[str, str], Frame], confidence: float) -> lis
     rows = []
     for (name, arm), pairs in judged.items():
         for subset, of in SUBSETS.items():
-            rows.append(dict(reward_model=name, arm=arm, pairs=subset, **_row(of(pairs), confidence), passes=None))
-            if subset == columns.MATCHED:
-                rows[-1]["passes"] = bool(rows[-1]["n"] and rows[-1]["low"] > 0.5)
+            row = dict(reward_model=name, arm=arm, pairs=subset, **_row(of(pairs), confidence))
+            passes = bool(row["n"] and row["low"] > 0.5) if subset == columns.MATCHED else None
+            rows.append(row | {"passes": passes})
     return rows
 
 

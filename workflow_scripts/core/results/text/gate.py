@@ -4,6 +4,8 @@ from ..tables.columns import MATCHED
 from ..tables.files import Tables
 from .format import enumeration, interval, percent
 
+NO_CONTENT = "it carries no content that could be told from chance, and no verdict on policies trained with it can be asked of this run"
+
 
 def rows_of(tables: Tables, reward_model: str) -> list[dict]:
     """The rows of `reward_accuracy` that the gate looks at, one per arm."""
@@ -25,10 +27,9 @@ def accuracy(rows: list[dict]) -> str:
 
 def failure(tables: Tables, reward_model: str | None) -> str | None:
     """Why no verdict on a policy that is trained with this reward can be given; None where it can, and for a policy without reward."""
-    rows = rows_of(tables, reward_model) if reward_model else []
-    return (
-        None if not reward_model or is_passed(rows) else f"{reward_model} prefers the truth in {accuracy(rows)}, which is not above chance"
-    )
+    if not reward_model or is_passed(rows := rows_of(tables, reward_model)):
+        return None
+    return f"{reward_model} prefers the truth in {accuracy(rows)}, which is not above chance"
 
 
 def gate(*, tables: Tables, policies: dict[str, dict]) -> str:
@@ -36,7 +37,6 @@ def gate(*, tables: Tables, policies: dict[str, dict]) -> str:
     said = []
     for name in dict.fromkeys(policy["reward_model"] for policy in policies.values() if "reward_model" in policy):
         rows = rows_of(tables, name)
-        verdict = "so it carries content" if is_passed(rows) else "so it carries no content that could be told from chance, and no verdict"
-        verdict += "" if is_passed(rows) else " on policies trained with it can be asked of this run"
-        said.append(f"Reward gate: {name} prefers the truth in {accuracy(rows)}, held-out pairs of equal length; {verdict}.")
+        verdict = "it carries content" if is_passed(rows) else NO_CONTENT
+        said.append(f"Reward gate: {name} prefers the truth in {accuracy(rows)}, held-out pairs of equal length; so {verdict}.")
     return " ".join(said)
