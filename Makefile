@@ -2,6 +2,7 @@
 # make save: store a finished run with DVC and git.   make restore: fetch the artifacts of this commit.
 # make publish RUNS="default quick": save finished runs of experiments/ and write their pages in docs/results, in one commit.
 # make compare RUNS="default mine": finished runs side by side, on one page.
+# make tuning: the ladders from which learning rates were chosen, into docs/tuning.csv.
 # make bench: the speed of every stage, with the models of the default run.
 # Overlays: make run CONFIG=my.yaml, and so for save and restore.   All create .venv from envs/requirements.txt when it is missing or out of date.
 
@@ -19,7 +20,7 @@ USING = PATH="$$(pwd)/$(BIN):$$PATH" $(if $(HOMELESS),$(OWN_CACHE))
 WITH_OVERLAYS = $(USING) python -m workflow_scripts.overlays
 CONFIGFILE = $(if $(CONFIG),--configfile)
 
-.PHONY: run test test-all save restore publish compare bench dvc.yaml lint env clean
+.PHONY: run test test-all save restore publish compare tuning bench dvc.yaml lint env clean
 
 run: env
 	$(WITH_OVERLAYS) snakemake --cores all $(CONFIGFILE)
@@ -29,6 +30,10 @@ test: env
 
 test-all: env
 	$(USING) python -m pytest -n auto
+
+tuning: env
+	$(USING) snakemake results/tuning/tables/ladder.csv --cores all --configfile experiments/tuning.yaml
+	cp results/tuning/tables/ladder.csv docs/tuning.csv
 
 bench: run
 	$(USING) python -m benchmarks

@@ -28,8 +28,6 @@ rule collect_corpus:
         versions=or_stop(versions, SOURCE["packages"]) if SOURCE["source"] == "python_packages" else {},
     log:
         "logs/{run}/collect_corpus.log",
-    benchmark:
-        "results/{run}/benchmarks/collect_corpus.tsv"
     conda:
         DATA
     script:
@@ -49,8 +47,6 @@ rule extract_snippets:
         config=config_params(*(f"corpus.{key}" for key in config["corpus"] if key not in COLLECTED)),
     log:
         "logs/{run}/extract_snippets.log",
-    benchmark:
-        "results/{run}/benchmarks/extract_snippets.tsv"
     conda:
         DATA
     script:
@@ -69,8 +65,6 @@ rule train_tokenizer:
         own={"model": OWN_MODEL},
     log:
         "logs/{run}/train_tokenizer.log",
-    benchmark:
-        "results/{run}/benchmarks/train_tokenizer.tsv"
     conda:
         MODELS
     script:
@@ -92,8 +86,6 @@ rule tokenize_code:
         config=config_params("examples", "corpus.seed"),
     log:
         "logs/{run}/tokenize_code.log",
-    benchmark:
-        "results/{run}/benchmarks/tokenize_code.tsv"
     conda:
         MODELS
     script:
@@ -112,8 +104,6 @@ rule plant_canaries:
         config=config_params("canaries", "examples", "corpus.seed"),
     log:
         "logs/{run}/plant_canaries.log",
-    benchmark:
-        "results/{run}/benchmarks/plant_canaries.tsv"
     conda:
         MODELS
     script:
@@ -135,8 +125,6 @@ rule plant_arm:
         config=config_params("canaries.seed", "examples", "corpus.seed"),
     log:
         "logs/{run}/plant_arm/{arm}.log",
-    benchmark:
-        "results/{run}/benchmarks/plant_arm/{arm}.tsv"
     conda:
         MODELS
     script:
@@ -161,8 +149,6 @@ rule audit_canaries:
         least_room=least_room(),
     log:
         "logs/{run}/audit_canaries.log",
-    benchmark:
-        "results/{run}/benchmarks/audit_canaries.tsv"
     conda:
         MODELS
     script:

@@ -18,8 +18,6 @@ rule sample_reference_fillings:
         config=config_params("canaries.seed", "examples", "corpus.seed", "probes.reference_fillings"),
     log:
         "logs/{run}/sample_reference_fillings.log",
-    benchmark:
-        "results/{run}/benchmarks/sample_reference_fillings.tsv"
     conda:
         MODELS
     script:
@@ -46,8 +44,6 @@ rule probe_policy:
         config=config_params(*[f"probes.{name}" for name in ("prompts", "batch_size", "temperature", "top_k", "top_p", "max_new_tokens", "threads")]),
     log:
         "logs/{run}/probe_policy/{arm}/{seed}/{policy}.log",
-    benchmark:
-        "results/{run}/benchmarks/probe_policy/{arm}/{seed}/{policy}.tsv"
     threads: config["probes"]["threads"]
     resources:
         **resources_of(accelerator=True),
@@ -77,8 +73,6 @@ rule score_rewards:
         reward=reward_spec(config["report"]["reward_model"]),
     log:
         "logs/{run}/score_rewards/{arm}/{seed}/{policy}.log",
-    benchmark:
-        "results/{run}/benchmarks/score_rewards/{arm}/{seed}/{policy}.tsv"
     threads: config["probes"]["threads"]
     resources:
         **resources_of(accelerator=True),
@@ -103,8 +97,6 @@ rule judge_pairs:
         reward=used_spec,
     log:
         "logs/{run}/judge_pairs/{arm}/{seed}/{judged}.log",
-    benchmark:
-        "results/{run}/benchmarks/judge_pairs/{arm}/{seed}/{judged}.tsv"
     threads: config["probes"]["threads"]
     resources:
         **resources_of(accelerator=True),
@@ -132,8 +124,6 @@ rule collect_extraction:
         chains=[[arm, seed] for arm in ARMS for seed in SEEDS],
     log:
         "logs/{run}/collect_extraction/{policy}.log",
-    benchmark:
-        "results/{run}/benchmarks/collect_extraction/{policy}.tsv"
     conda:
         DATA
     script:
@@ -154,8 +144,6 @@ rule probe_parity:
         config=config_params("probes.parity_items", "probes.threads"),
     log:
         "logs/{run}/probe_parity/{arm}/{seed}/{policy}.log",
-    benchmark:
-        "results/{run}/benchmarks/probe_parity/{arm}/{seed}/{policy}.tsv"
     threads: config["probes"]["threads"]
     resources:
         **resources_of(accelerator=True),

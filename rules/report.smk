@@ -32,8 +32,6 @@ rule plot_workflow:
         reward_models={name: {k: r[k] for k in DRAWN if k in r} for name, r in config["reward_models"].items()},
     log:
         "logs/{run}/plot_workflow.log",
-    benchmark:
-        "results/{run}/benchmarks/plot_workflow.tsv"
     conda:
         DATA
     script:
@@ -56,8 +54,6 @@ for figure, (tables, settings) in TABLE_FIGURES.items():
             figure=figure,
         log:
             f"logs/{{run}}/plot_{figure}.log",
-        benchmark:
-            f"results/{{run}}/benchmarks/plot_{figure}.tsv"
         conda:
             DATA
         script:
@@ -77,8 +73,6 @@ rule plot_shift:
         later=LATER,
     log:
         "logs/{run}/plot_shift.log",
-    benchmark:
-        "results/{run}/benchmarks/plot_shift.tsv"
     conda:
         DATA
     script:
@@ -106,8 +100,6 @@ rule render_report:
         figures=FIGURES,
     log:
         "logs/{run}/render_report.log",
-    benchmark:
-        "results/{run}/benchmarks/render_report.tsv"
     conda:
         DATA
     script:
@@ -127,8 +119,6 @@ rule render_summary:
         tables=TABLES,
     log:
         "logs/{run}/render_summary.log",
-    benchmark:
-        "results/{run}/benchmarks/render_summary.tsv"
     conda:
         DATA
     script:

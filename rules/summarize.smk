@@ -12,7 +12,8 @@ SWEEPS = [sweep for sweep in sweeps(config["policies"], "kl_coef") if all(policy
 # the policies that the leaderboard lists, with what it shows of their training
 ALIGNED = {name: {k: p[k] for k in ("method", "data") if k in p} for name, p in config["policies"].items() if p["method"] != "base"}
 JUDGED = [[reward, arm, seed] for reward in config["reward_models"] for arm in ARMS for seed in SEEDS]
-METHODS = {name: policy["method"] for name, policy in config["policies"].items()}
+# policies that differ in their learning rate alone, of which the rule of docs/tuning.md chooses one
+LADDERS = sweeps(config["policies"], "learning_rate")
 EXTRACTION = expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES)
 OF_ROWS = {"extraction": EXTRACTION, "utility": "results/{run}/tables/utility.parquet"}
 LEVEL = "report.confidence"
@@ -26,8 +27,13 @@ TABLE_RULES = {
     ),
     "on_policy": (
         {"samples": [f"results/{{run}}/probes/{a}/{s}/{p}/scored_samples.parquet" for p in POLICIES for a in ARMS for s in SEEDS]},
+        [LEVEL],
+        {"policies": POLICIES},
+    ),
+    "ladder": (
+        {"samples": [f"results/{{run}}/probes/{ARMS[0]}/{SEEDS[0]}/{policy}/scored_samples.parquet" for rungs in LADDERS for policy in rungs]},
         [LEVEL, "report.kl_budget"],
-        {"methods": METHODS},
+        {"ladders": LADDERS, "methods": {policy: config["policies"][policy]["method"] for rungs in LADDERS for policy in rungs}},
     ),
     # over the extraction rows of all policies
     "persistence": (OF_ROWS, [LEVEL], {"references": REFERENCES}),
@@ -79,8 +85,6 @@ for name, (inputs, settings, more) in TABLE_RULES.items():
             **more,
         log:
             f"logs/{{run}}/summarize_{name}.log",
-        benchmark:
-            f"results/{{run}}/benchmarks/summarize_{name}.tsv"
         conda:
             DATA
         script:
@@ -101,8 +105,6 @@ rule summarize_memorization:
         config=config_params("report.confidence"),
     log:
         "logs/{run}/summarize_memorization.log",
-    benchmark:
-        "results/{run}/benchmarks/summarize_memorization.tsv"
     conda:
         DATA
     script:
@@ -120,8 +122,6 @@ rule summarize_cost:
         receipt="results/{run}/receipts/summarize_cost.json",
     log:
         "logs/{run}/summarize_cost.log",
-    benchmark:
-        "results/{run}/benchmarks/summarize_cost.tsv"
     conda:
         DATA
     script:

@@ -21,8 +21,6 @@ rule train_base:
         own={"model": OWN_MODEL},
     log:
         "logs/{run}/train_base/{seed}/{policy}.log",
-    benchmark:
-        "results/{run}/benchmarks/train_base/shared/{seed}/{policy}.tsv"
     threads: policy_threads
     resources:
         **resources_of(accelerator=True),
@@ -53,8 +51,6 @@ for method in learning_from("examples"):
             method=method,
         log:
             f"logs/{{run}}/train_{method}/{{arm}}/{{seed}}/{{policy}}.log",
-        benchmark:
-            f"results/{{run}}/benchmarks/train_{method}/{{arm}}/{{seed}}/{{policy}}.tsv"
         priority: 10
         threads: policy_threads
         resources:
@@ -83,8 +79,6 @@ rule sample_preferences:
         config=config_params("preferences"),
     log:
         "logs/{run}/sample_preferences/{arm}/{seed}.log",
-    benchmark:
-        "results/{run}/benchmarks/sample_preferences/{arm}/{seed}.tsv"
     priority: 10
     threads: config["preferences"]["threads"]
     resources:
@@ -115,8 +109,6 @@ for reward_type, has_weights in LEARNT.items():
             type=reward_type,
         log:
             f"logs/{{run}}/train_reward_{reward_type}/{{arm}}/{{seed}}/{{reward}}.log",
-        benchmark:
-            f"results/{{run}}/benchmarks/train_reward_{reward_type}/{{arm}}/{{seed}}/{{reward}}.tsv"
         priority: 10
         threads: reward_threads
         resources:
@@ -147,8 +139,6 @@ for method in learning_from("pairs"):
             method=method,
         log:
             f"logs/{{run}}/train_{method}/{{arm}}/{{seed}}/{{policy}}.log",
-        benchmark:
-            f"results/{{run}}/benchmarks/train_{method}/{{arm}}/{{seed}}/{{policy}}.tsv"
         priority: 10
         threads: policy_threads
         resources:
@@ -183,8 +173,6 @@ for method in learning_from("rewards", "samples"):
             reward=used_spec,
         log:
             f"logs/{{run}}/train_{method}/{{arm}}/{{seed}}/{{policy}}.log",
-        benchmark:
-            f"results/{{run}}/benchmarks/train_{method}/{{arm}}/{{seed}}/{{policy}}.tsv"
         priority: 10
         threads: policy_threads
         resources:

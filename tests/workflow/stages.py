@@ -67,6 +67,7 @@ def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_p
     reads["summarize_reward_gap"] = {f"collect_extraction-{reference}"}
     reads["summarize_audit"] = {audit}
     reads["summarize_on_policy"] = {f"score_rewards-{arm}-{seed}-{policy}" for arm, seed in chains for policy in policies}
+    reads["summarize_ladder"] = set()  # no two policies differ in their learning rate alone
     reads["summarize_reward_accuracy"] = {f"judge_pairs-{arm}-{seed}-reward_model" for arm, seed in chains}
     reads["summarize_parity"] = {parity}
     reads["render_report"] = {*TABLES, *paid, *PLOTS, *rows}

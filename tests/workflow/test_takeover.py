@@ -16,7 +16,7 @@ NAMED = {"summarize_cost", "render_report", "render_summary"}  # they show the r
 def files(repository, run: str) -> dict[str, str]:
     """{path in the run's folder: MD5} of all artifacts that say no time and no run."""
     folder = repository.folder / "results" / run
-    left = re.compile(r"receipts/|benchmarks/|report\.html|summary\.md|tables/(cost|versions)|.*\.snakemake_timestamp")
+    left = re.compile(r"receipts/|report\.html|summary\.md|tables/(cost|versions)|.*\.snakemake_timestamp")
     found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
     return {name: hashlib.md5(p.read_bytes()).hexdigest() for name, p in found.items() if not left.match(name)}
 

@@ -14,7 +14,8 @@ from tests.workflow.repository import Repository
 from tests.workflow.scenarios import CONFIG, CORE, KL, RESULTS, SCRIPTS, both, edit, note, remove, rows
 
 TRAIN, REPORT = "rules/train.smk", "rules/report.smk"
-BASE_LOG, SHIFT_TIMES = "{run}/train_base/{seed}/{policy}.log", "results/{run}/benchmarks/plot_shift.tsv"
+BASE_LOG, SHIFT_LOG = "{run}/train_base/{seed}/{policy}.log", '"logs/{run}/plot_shift.log",'
+SHIFT_TIMES = f'{SHIFT_LOG}\n    benchmark:\n        "results/{{run}}/plot_shift.tsv"'
 
 
 def nothing(repository):
@@ -106,7 +107,7 @@ IN_TEXT = {
         '    params:\n        config = config_params("probes.memorized_distance"), chains=',
     ),
     "log of a rule": edit(TRAIN, BASE_LOG, BASE_LOG.replace("train_base", "base")),
-    "benchmark of a rule": edit(REPORT, SHIFT_TIMES, SHIFT_TIMES.replace("plot_shift", "shift")),
+    "a benchmark for a rule": edit(REPORT, SHIFT_LOG, SHIFT_TIMES),
     "a comment in the Snakefile": lambda repository: repository.append("Snakefile", "\n# the end\n"),
     "a module that nothing imports": lambda repository: repository.write(f"{CORE}/other.py", "X = 1\n"),
     "the code that decides what runs": both(note(f"{CORE}/freshness/record.py"), note(f"{CORE}/job.py")),

@@ -201,7 +201,7 @@ def samples(policy: str, seeds=(0,)) -> pd.DataFrame:
     reward, kl = {"ppo": (1.0, 3.0), "ipo": (2.0, 9.0)}.get(policy, (0.0, 0.0))
     rows = [
         dict(pool=pool, example_id=f"{pool}-{i}", ended=i % 4 > 0, kl=kl + i % 3 - 1, parses=None if i % 5 == 0 else i % 2 == 0)
-        | dict(tokens=10 + i, reward=reward + 0.1 * (i % 3 - 1))
+        | dict(tokens=10 + i, reward=reward + 0.1 * (i % 3 - 1), truth_logprob=-2.0 * (10 + i), truth_tokens=10 + i)
         for pool in ("evaluation", "validation")
         for i in range(EXAMPLES - 2)
     ]
@@ -236,6 +236,7 @@ def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[di
         sweeps=SWEEPS,
         receipts=receipts(policies),
         samples={policy: samples(policy, seeds) for policy in policies},
+        ladders=[{"ppo": 1.0e-4, "ipo": 2.0e-4}],
         methods={policy: settings["method"] for policy, settings in policies.items()},
         judged={("reward_model", arm): judged_pairs(arm, seeds) for arm in HALF_OF_ARM},
     )

@@ -19,7 +19,7 @@ def sample(
     """Rows of `samples`: one completion of each example at temperature 1, in their order.
 
     `kl` is the log-probability of the completion, its end token included, less the reference's, in nats: its mean over completions
-    estimates the KL divergence of the policies. The draws follow from `seed` alone.
+    estimates the KL divergence of the policies. `truth_logprob`, in nats, is that of the true continuation. The draws follow from `seed` alone.
     """
     completions = generation.complete(
         model=model.eval(),
@@ -31,7 +31,10 @@ def sample(
         desc=f"{desc} {pool}",
     )
     items = [(e["prompt_ids"], [ids]) for e, ids in zip(examples, completions, strict=True)]
-    own, others = (likelihoods(m.eval(), items, batch_size=batch_size, desc=f"{desc} {pool}") for m in (model, reference))
+    options = dict(batch_size=batch_size, desc=f"{desc} {pool}")
+    own, others = (likelihoods(m.eval(), items, **options) for m in (model, reference))
+    truths = [[*e["target_ids"], fim.end] for e in examples]
+    known = likelihoods(model, [(e["prompt_ids"], [ids]) for e, ids in zip(examples, truths, strict=True)], **options)
     return [
         dict(
             pool=pool,
@@ -40,8 +43,10 @@ def sample(
             ended=ids[-1] == fim.end,
             kl=a - b,
             parses=_parses(e["prompt_ids"], ids, tokenizer.decode, fim),
+            truth_logprob=truth,
+            truth_tokens=len(e["target_ids"]) + 1,
         )
-        for e, ids, a, b in zip(examples, completions, own, others, strict=True)
+        for e, ids, a, b, truth in zip(examples, completions, own, others, known, strict=True)
     ]
 
 

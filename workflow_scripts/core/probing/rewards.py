@@ -29,7 +29,7 @@ def of_samples(
     """Rows of `scored_samples` from rows of `samples` and {id of an example: ids of its prompt}."""
     items = [(prompts[s["example_id"]], [s["completion_ids"]]) for s in samples]
     scores = rewards(reward=reward, prompts=items, device=device, batch_size=batch_size, desc=desc)
-    kept = ("pool", "example_id", "ended", "kl", "parses")
+    kept = ("pool", "example_id", "ended", "kl", "parses", "truth_logprob", "truth_tokens")
     return [
         {k: s[k] for k in kept} | dict(tokens=len(s["completion_ids"]), reward=score) for s, (score,) in zip(samples, scores, strict=True)
     ]

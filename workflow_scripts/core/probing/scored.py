@@ -10,6 +10,7 @@ COMPLETIONS = declare("completions", item_id=pa.string(), completion_ids=IDS)
 REWARDS = declare("rewards", item_id=pa.string(), reward=pa.float64(), completion_reward=pa.float64())
 # one completion of each held-out and validation example, sampled at full budget (on_policy.py), and its reward
 _sample = dict(pool=pa.string(), example_id=pa.string(), ended=pa.bool_(), kl=pa.float64(), parses=optional(pa.bool_()))
+_sample |= dict(truth_logprob=pa.float64(), truth_tokens=pa.int32())  # of the true continuation with its end token
 SAMPLES = declare("samples", **_sample, completion_ids=IDS)
 SCORED_SAMPLES = declare("scored_samples", **_sample, tokens=pa.int32(), reward=pa.float64())
 # greedy completions of one policy, once per numeric type and batch size

@@ -29,9 +29,21 @@ def on_policy(tables: Tables, reference: str) -> View:
         "parses": lambda row: (
             MISSING if row["parses"] is None else Cell(percent(row["parses"]), interval(row["parses_low"], row["parses_high"]))
         ),
-        "chosen": lambda row: "yes" if row["chosen"] else "",
     }
     return listing(tables["on_policy"], ["pool", "policy"], columns)
+
+
+def ladder(tables: Tables, reference: str) -> View:
+    """Policies that differ in their learning rate alone, and which of them the rule chooses."""
+    columns = {
+        "learning rate": lambda row: f"{row['learning_rate']:g}",
+        "perplexity": lambda row: number(row["perplexity"]),
+        "reward": number_of("reward", joint=" to "),
+        f"KL to {reference}": number_of("kl", joint=" to "),
+        "rule": text_of("rule"),
+        "chosen": lambda row: "yes" if row["chosen"] else "",
+    }
+    return listing(tables["ladder"], ["method", "policy"], columns)
 
 
 def reward_accuracy(tables: Tables) -> View:

@@ -166,6 +166,7 @@ def _views(tables: Tables, receipts: list[dict], reference: str) -> dict:
         extraction_doses=measure_views.extraction_by_dose(tables),
         utility=check_views.utility(tables, reference),
         on_policy=check_views.on_policy(tables, reference),
+        ladder=check_views.ladder(tables, reference),
         reward_accuracy=check_views.reward_accuracy(tables),
         costs=check_views.costs(tables),
         parity=check_views.parity(tables),

@@ -1,7 +1,6 @@
 """Completions that each policy samples at full budget: reward, KL to the reference, length, share ended, share that parses.
 
-Pool `evaluation` says whether a policy still works; pool `validation`, which judges nothing else, chooses settings: of each method's
-policies the one with the most reward whose KL is within the budget.
+Pool `evaluation` says whether a policy still works; pool `validation`, which judges nothing else, chooses settings (ladder.py).
 """
 
 from ...parquet import declare, optional, read_frame
@@ -15,7 +14,6 @@ POOLS = ("evaluation", "validation")
 SCHEMA = declare(
     "on_policy",
     policy=columns.TEXT,
-    method=columns.TEXT,
     pool=columns.TEXT,
     n=columns.COUNT,
     **columns.mean("reward"),
@@ -23,27 +21,23 @@ SCHEMA = declare(
     **columns.mean("tokens"),
     **{f"ended{end}": columns.NUMBER for end in ("", "_low", "_high")},
     **{f"parses{end}": optional(columns.NUMBER) for end in ("", "_low", "_high")},
-    chosen=optional(columns.FLAG),  # of its method, by the rule above; only of the validation pool
 )
 
 
-def summarize(*, samples: dict[str, Frame], methods: dict[str, str], kl_budget: float, confidence: float) -> list[dict]:
-    """Rows of `on_policy`: pool x policy, from {policy: rows of `scored_samples` of all arms and seeds} and {policy: method}.
+def summarize(*, samples: dict[str, Frame], confidence: float) -> list[dict]:
+    """Rows of `on_policy`: pool x policy, from {policy: rows of `scored_samples` of all arms and seeds}."""
+    return [
+        dict(policy=policy, pool=pool, **means(part, confidence))
+        for pool in POOLS
+        for policy, frame in samples.items()
+        if len(part := frame[frame.pool == pool])
+    ]
 
-    Intervals are over examples; the rows of one example are one unit. KL in nats per completion, tokens with the end token.
+
+def means(part: Frame, confidence: float) -> dict:
+    """Means of rows of `scored_samples` with intervals over examples, whose rows are one unit each. KL in nats per completion, tokens
+    with the end token.
     """
-    rows = []
-    for pool in POOLS:
-        of_pool = [
-            dict(policy=policy, method=methods[policy], pool=pool, **_row(part, confidence))
-            for policy, frame in samples.items()
-            if len(part := frame[frame.pool == pool])
-        ]
-        rows += [row | {"chosen": _is_chosen(row, of_pool, kl_budget) if pool == "validation" else None} for row in of_pool]
-    return rows
-
-
-def _row(part: Frame, confidence: float) -> dict:
     row = dict(n=part.example_id.nunique())
     for column in ("reward", "kl", "tokens"):
         units = part.groupby("example_id")[column].agg(["sum", "count"]).to_numpy(float)
@@ -55,11 +49,6 @@ def _row(part: Frame, confidence: float) -> dict:
         found = proportion(hits=hits, n=len(known), units=units, confidence=confidence) if units else (None, None, None)
         row |= dict(zip((column, f"{column}_low", f"{column}_high"), found, strict=True))
     return row
-
-
-def _is_chosen(row: dict, others: list[dict], kl_budget: float) -> bool:
-    within = [r for r in others if r["method"] == row["method"] and r["kl"] <= kl_budget]
-    return bool(within) and row is max(within, key=lambda r: r["reward"])
 
 
 def read(paths) -> Frame:

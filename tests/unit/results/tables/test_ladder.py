@@ -1,0 +1,57 @@
+"""Which rung of a ladder the rule chooses, for each kind of method, on the validation pool alone."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from workflow_scripts.core.results.tables.ladder import summarize
+
+
+def frame(*, reward: float = 0.0, kl: float = 0.0, perplexity: float = 10.0) -> pd.DataFrame:
+    """4 examples of the validation pool; in the evaluation pool everything is otherwise."""
+    common = dict(ended=True, parses=None, tokens=5, truth_tokens=7)
+    return pd.DataFrame(
+        [
+            dict(pool="validation", example_id=str(i), reward=reward, kl=kl, truth_logprob=-7 * math.log(perplexity), **common)
+            | (dict(pool="evaluation", reward=-reward, kl=-kl, truth_logprob=-1.0) if other else {})
+            for i in range(4)
+            for other in (False, True)
+        ]
+    )
+
+
+def rungs(method: str, *, budget: float = 5.0, **policies: dict) -> list[dict]:
+    ladder = {name: rate for rate, name in enumerate(policies, 1)}
+    return summarize(
+        samples={name: frame(**values) for name, values in policies.items()},
+        ladders=[ladder],
+        methods=dict.fromkeys(policies, method),
+        kl_budget=budget,
+        confidence=0.95,
+    )
+
+
+def chosen(*args, **options) -> list[str]:
+    return [row["policy"] for row in rungs(*args, **options) if row["chosen"]]
+
+
+def test_values_are_those_of_the_validation_pool():
+    row = rungs("ppo", a=dict(reward=1.5, kl=2.0, perplexity=12.0))[0]
+    assert (row["n"], row["reward"], row["kl"], row["learning_rate"]) == (4, 1.5, 2.0, 1) and row["perplexity"] == pytest.approx(12.0)
+
+
+@pytest.mark.parametrize(("budget", "found"), [(5.0, ["b"]), (9.0, ["c"]), (1.0, ["a"]), (0.5, [])])
+@pytest.mark.parametrize("method", ["ppo", "ipo", "rrhf", "iterative_dpo"])
+def test_the_most_reward_within_the_budget(method, budget, found):
+    assert chosen(method, budget=budget, a=dict(reward=1, kl=1), b=dict(reward=2, kl=5), c=dict(reward=3, kl=8)) == found
+
+
+@pytest.mark.parametrize("method", ["sft", "lora"])
+def test_the_highest_rate_within_five_percent_of_the_lowest_perplexity(method):
+    values = dict(a=dict(perplexity=10), b=dict(perplexity=10.2), c=dict(perplexity=10.49), d=dict(perplexity=10.6))
+    assert chosen(method, **values) == ["c"]
+
+
+def test_base_has_the_lowest_perplexity():
+    assert chosen("base", a=dict(perplexity=10.1), b=dict(perplexity=10), c=dict(perplexity=10.1)) == ["b"]
