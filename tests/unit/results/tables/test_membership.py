@@ -8,12 +8,12 @@ from tests.unit.results.tables.brute_force import area
 from workflow_scripts.core.results.tables import membership, statistics
 
 
-def table(extraction, policies=("sft",)) -> dict[tuple, dict]:
-    """The membership table by (policy, cohort, dose, against)."""
+def table(extraction, policies=("sft",), score=membership.LOGPROB) -> dict[tuple, dict]:
+    """The membership table by (policy, cohort, dose, against), of one score."""
     rows = membership.summarize(extraction=extraction, utility=synthetic.utility_rows(list(policies)), fpr=0.01, confidence=0.95)
-    found = {(r["policy"], r["cohort"], r["dose"], r["against"]): r for r in rows}
+    found = {(r["score"], r["policy"], r["cohort"], r["dose"], r["against"]): r for r in rows}
     assert len(found) == len(rows)
-    return found
+    return {key[1:]: row for key, row in found.items() if key[0] == score}
 
 
 def test_membership_of_known_rows():
