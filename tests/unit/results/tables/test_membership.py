@@ -41,6 +41,31 @@ def test_membership_of_known_rows():
     assert {key[0] for key, row in found.items() if row["collapsed"]} == {"ipo"}
 
 
+@pytest.mark.parametrize("score", membership.MEASURED)
+def test_every_score_separates_what_is_memorized_as_the_likelihood_does(score):
+    """In the study by hand all scores put the canaries in one order."""
+    extraction = synthetic.extraction()
+    found, likely = table(extraction, synthetic.POLICIES, score), table(extraction, synthetic.POLICIES)
+    cohorts = {"preference", "unplanted"} if score == "premia" else {*synthetic.COHORTS}
+    assert found.keys() == {key for key in likely if key[1] in cohorts}
+    for key, row in found.items():
+        assert row == {**likely[key], "score": score}
+    assert found["sft_chosen", "preference", 64, "twins"]["auc"] > 0.9
+
+
+@pytest.mark.parametrize("score", membership.MEASURED)
+def test_a_score_of_chance_gives_half(score):
+    extraction = synthetic.extraction(["sft"], probes=["fim"])
+    drawn = np.random.default_rng(7).normal(size=len(extraction))
+    extraction[score] = np.where(extraction[score].isna(), np.nan, drawn)
+    rows = [row for key, row in table(extraction, score=score).items() if key[2] is None]
+    assert len(rows) == (3 if score == "premia" else 7) and all(row["auc_low"] < 0.5 < row["auc_high"] for row in rows)
+    extraction.loc[extraction["arm"] == "A", score] = np.nan
+    if extraction[score].notna().any():
+        with pytest.raises(ValueError, match="not probed in both arms"):
+            table(extraction, score=score)
+
+
 def test_scores_that_tell_nothing_give_half():
     """Mistake 5. A model that memorizes nothing: the same scores in both arms give exactly 0.5, random ones within the interval."""
     found = table(synthetic.extraction(["sft", "base"]), ["sft", "base"])
