@@ -12,7 +12,7 @@ sys.path.insert(0, str(workflow.basedir))  # the modules beside this Snakefile, 
 
 from workflow_scripts.core.config.design import completion_room
 from workflow_scripts.core.config.files import read
-from workflow_scripts.core.config.references import memory_reference, sweeps
+from workflow_scripts.core.config.references import lineage, memory_reference, sweeps
 from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.data.sources import check_source, counting_endings
 from workflow_scripts.core.data.sources.packages import versions
@@ -103,6 +103,11 @@ def policy_checkpoint(policy, arm="{arm}", seed="{seed}"):
 def own_checkpoint(wildcards):
     """Checkpoint of the job's policy."""
     return policy_checkpoint(wildcards.policy, wildcards.arm, wildcards.seed)
+
+
+def base_checkpoint(wildcards):
+    """Checkpoint of the base policy that the job's policy descends from."""
+    return policy_checkpoint(lineage(config["policies"], wildcards.policy)[0], wildcards.arm, wildcards.seed)
 
 
 def parent_checkpoint(wildcards):

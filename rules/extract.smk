@@ -25,13 +25,15 @@ rule sample_reference_fillings:
 
 
 rule probe_policy:
-    """Greedy completion and likelihood of every canary under every prompt condition, and of held-out code; exposure, KL."""
+    """Greedy completion and likelihood of every canary under every prompt condition, and of held-out code; exposure, membership, KL."""
     input:
         model=own_checkpoint,
+        base=base_checkpoint,
         reference=policy_checkpoint(REFERENCE),
         tokenizer="results/{run}/tokenizer",
         canaries="results/{run}/planted/canaries.parquet",
         fillings="results/{run}/planted/reference_fillings.parquet",
+        pairs=expand("results/{{run}}/preferences/{arm}/{{seed}}.canaries.parquet", arm=ARMS),
         evaluation="results/{run}/planted/evaluation.parquet",
         validation="results/{run}/planted/validation.parquet",
     output:

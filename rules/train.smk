@@ -64,7 +64,7 @@ for method in learning_from("examples"):
 
 
 rule sample_preferences:
-    """Preference pairs, and pairs of held-out code to judge reward models on: the truth is chosen, of several others that of its length rejected."""
+    """Preference pairs, those of held-out code to judge reward models on, one of each canary: the truth is chosen, another of its length rejected."""
     input:
         sampler=policy_checkpoint(config["preferences"]["sampler"]),
         tokenizer="results/{run}/tokenizer",
@@ -74,6 +74,7 @@ rule sample_preferences:
     output:
         pairs="results/{run}/preferences/{arm}/{seed}.parquet",
         heldout="results/{run}/preferences/{arm}/{seed}.heldout.parquet",
+        of_canaries="results/{run}/preferences/{arm}/{seed}.canaries.parquet",
         receipt="results/{run}/receipts/sample_preferences/{arm}/{seed}.json",
     params:
         config=config_params("preferences"),

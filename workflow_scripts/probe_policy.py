@@ -6,6 +6,7 @@ from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
 from workflow_scripts.core.probing import on_policy, policy, prompts, rows, schemas, scored
 from workflow_scripts.core.training import session
+from workflow_scripts.core.training.schemas import PREFERENCES
 
 with job(snakemake) as j:
     settings = {path.removeprefix("probes."): value for path, value in j.config.items()}
@@ -18,7 +19,12 @@ with job(snakemake) as j:
     items = prompts.items(canaries=parquet.read_rows(j.input.canaries, data.CANARIES), prompts=settings["prompts"], fim=fim)
     references = {r["canary_id"]: r["fillings"] for r in parquet.read_rows(j.input.fillings, data.REFERENCE_FILLINGS)}
     fillings = {i: [r["target_ids"], *references[r["canary_id"]]] for i, r in enumerate(items) if r["probe"] == prompts.NATIVE}
-    canaries = policy.probe(items=items, role="canary", fillings=fillings, **common)
+    preferred = {
+        p["source_id"]: [p["chosen_ids"], p["rejected_ids"]] for path in j.input.pairs for p in parquet.read_rows(path, PREFERENCES)
+    }
+    pairs = {i: preferred[items[i]["canary_id"]] for i in fillings if items[i]["canary_id"] in preferred}
+    base = common["model"] if j.input.base == j.input.model else s.load_policy(j.input.base)
+    canaries = policy.probe(items=items, role="canary", reference=base, fillings=fillings, pairs=pairs, **common)
     parquet.write(canaries, schemas.PROBED_CANARIES, j.output.canaries)
 
     evaluation = parquet.read_rows(j.input.evaluation, data.EXAMPLES)

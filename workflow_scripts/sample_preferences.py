@@ -1,4 +1,4 @@
-"""Preference pairs of one arm, and pairs of held-out code; the canaries are counted once more, as the trainers will get them."""
+"""Preference pairs of one arm, of held-out code, and one of each canary; the canaries are counted once more, as the trainers will get them."""
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import audit, schemas
@@ -14,4 +14,6 @@ with job(snakemake) as j:
     chosen = {"preference": [p["prompt_ids"] + p["chosen_ids"] for p in pairs]}
     audit.check(audit.audit(canaries=canaries, arm=j.wildcards["arm"], training_sets=chosen), remedy="delete the pairs and run again")
     parquet.write(pairs, PREFERENCES, j.output.pairs)
-    parquet.write(make(parquet.read_rows(j.input.evaluation, schemas.EXAMPLES)), PREFERENCES, j.output.heldout)
+    unseen = make([*parquet.read_rows(j.input.evaluation, schemas.EXAMPLES), *preferences.unplanted(canaries, j.wildcards["arm"])])
+    parquet.write([p for p in unseen if p["source"] != "canary"], PREFERENCES, j.output.heldout)
+    parquet.write(preferences.of_canaries([*pairs, *unseen]), PREFERENCES, j.output.of_canaries)

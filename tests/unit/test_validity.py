@@ -107,6 +107,8 @@ def extraction(design, model_words) -> pd.DataFrame:
     items = prompts.items(canaries=rows, prompts=["fim", "prompt_tail"], fim=fim)
     options = dict(tokenizer=tokenizer, fim=fim, items=items, role="canary", settings=PROBES, batch_size=32, desc="")
     options |= dict(fillings={i: [c["target_ids"], *f["fillings"]] for i, (c, f) in enumerate(zip(rows, fillings, strict=True))})
+    compared = {i: [[*ids, fim.end] for ids in of[:2]] for i, of in options["fillings"].items()}
+    options |= dict(pairs=compared, reference=untrained)
     extracted = []
     for arm, half in HALF_OF_ARM.items():
         knowing = copy.deepcopy(untrained)
@@ -182,11 +184,13 @@ def test_one_sample_is_enough_for_what_is_known_and_a_thousand_are_not_for_the_r
         assert cell(table, policy="untrained", cohort=cohort, dose=None, extraction_n=1000)["hits"] == 0
 
 
-def test_members_are_told_from_twins_and_strangers_where_there_is_something_to_tell(extraction):
-    table = membership.summarize(extraction=extraction, utility=UTILITY, confidence=1 - 0.05 / 7, fpr=0.01)  # seven intervals are looked at
+@pytest.mark.parametrize("score", membership.SCORES)
+def test_members_are_told_from_twins_and_strangers_where_there_is_something_to_tell(extraction, score):
+    rows = membership.summarize(extraction=extraction, utility=UTILITY, confidence=1 - 0.05 / 49, fpr=0.01)  # 49 intervals are looked at
+    table = [row for row in rows if row["score"] == score]
     for against in ("twins", "unplanted"):
         known = cell(table, policy="knowing", cohort="sft", dose=3, against=against)
-        assert known["auc"] == known["tpr"] == 1.0
+        assert known["auc"] > 0.9 and known["tpr"] == 1.0
         for cohort in COHORTS:
             if (cohort, against) == ("unplanted", "unplanted"):
                 continue

@@ -34,6 +34,10 @@ def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_p
         method = policies[policy][0]
         return f"train_base-{seed}-{policy}" if method == "base" else f"train_{method}-{arm}-{seed}-{policy}"
 
+    def root(policy: str) -> str:
+        parent = policies[policy][1]
+        return root(parent) if parent else policy
+
     reads = {"collect_corpus": set(), snippets: {"collect_corpus"}, words: {snippets}, canaries: {snippets, words}, "plot_workflow": set()}
     reads[code] = {snippets, words}
     reads |= {f"plant_arm-{arm}": {snippets, words, canaries} for arm in ARMS}
@@ -51,7 +55,16 @@ def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_p
             else:
                 start = model(parent, arm, seed)
                 reads[made] = {"sft": {audit, start, words, sets}, "ppo": {start, judge, words, sets}, "ipo": {start, words, pairs}}[method]
-            reads[f"probe_policy-{chain}"] = {made, model(reference, arm, seed), words, canaries, code, "sample_reference_fillings"}
+            asked = {"sample_reference_fillings", *(f"sample_preferences-{either}-{seed}" for either in ARMS)}
+            reads[f"probe_policy-{chain}"] = {
+                made,
+                model(root(policy), arm, seed),
+                model(reference, arm, seed),
+                words,
+                canaries,
+                code,
+                *asked,
+            }
             reads[f"score_rewards-{chain}"] = {judge, words, canaries, code, f"probe_policy-{chain}"}
     for policy in policies:
         probed = {f"{rule}-{arm}-{seed}-{policy}" for rule in ("probe_policy", "score_rewards") for arm, seed in chains}

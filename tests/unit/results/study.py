@@ -14,6 +14,7 @@ from tests.unit.arrow import filled
 from tests.unit.results.synthetic import POLICIES
 from workflow_scripts.core.data.cohorts import HALF_OF_ARM
 from workflow_scripts.core.results.pages import explorer as explore
+from workflow_scripts.core.results.tables.membership import SCORES
 from workflow_scripts.core.results.tables.registry import TABLES
 from workflow_scripts.core.results.tables.statistics import clopper_pearson
 
@@ -72,7 +73,13 @@ def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[s
         extraction_probability=[
             sampled(policies, *cell, n, p, broken(cell[0])) for p in (0.5, 0.9) for cell in scored for n in (1, 10, 100, 1000, 10000)
         ],
-        membership=[membership(policies, *cell, against, broken(cell[0])) for against in ("twins", "unplanted") for cell in scored],
+        membership=[
+            membership(policies, *cell, score, against, broken(cell[0]))
+            for score in SCORES
+            for cell in scored
+            for against in ("twins", "unplanted")
+            if score != "premia" or cell[1] == "preference"
+        ],
         reward_gap=[reward_gap(cohort, dose) for cohort in COHORTS for dose in (*(DOSES if cohort != "unplanted" else ()), None)],
         reward_accuracy=[judged(arm, pairs) for arm in "AB" for pairs in ("all", "sampled", "substituted", "matched")],
         utility=[utility(name, broken(name)) for name in policies],
@@ -190,9 +197,11 @@ def sampled(policies: dict, name: str, cohort: str, dose: int | None, samples: i
     return {**about, **rated(hits, n), **rated(0, n, "control_")}
 
 
-def membership(policies: dict, name: str, cohort: str, dose: int | None, against: str, collapsed: bool) -> dict:
+def membership(policies: dict, name: str, cohort: str, dose: int | None, score: str, against: str, collapsed: bool) -> dict:
     n, known = N if dose is None else N // 4, SHARES.get((training_of(policies, name), cohort), 0.02)
-    about = dict(policy=name, cohort=cohort, dose=dose, against=against, members=n, nonmembers=64, fpr=0.01, collapsed=collapsed)
+    about = dict(
+        policy=name, cohort=cohort, dose=dose, score=score, against=against, members=n, nonmembers=64, fpr=0.01, collapsed=collapsed
+    )
     return {**about, **spread("auc", 0.5 + 0.45 * known, 0.05), **spread("tpr", known, 0.02)}
 
 

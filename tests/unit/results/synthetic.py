@@ -98,6 +98,12 @@ def _likelihood(canary: dict, probe: str, hit: bool) -> dict:
     return dict(
         target_logprob=12 * (-0.1 if hit else -2 - 0.05 * rank),
         target_tokens=12,
+        reference_ratio=1.9 if hit else -0.05 * rank,
+        zlib_ratio=(0.1 if hit else 2 + 0.05 * rank) * 12 / 30,
+        min_k=-0.2 if hit else -3 - 0.05 * rank,
+        min_k_plus=0.5 if hit else -1 - 0.05 * rank,
+        error_zone=1.0 if hit else 0.5 - 0.01 * rank,
+        premia=(4.0 if hit else -0.1 * rank) if native and canary["cohort"] in ("preference", "unplanted") else None,
         log_p_extract=-0.5 if hit else -math.inf if rank % 2 else -39.14,
         exposure=(8.0 if hit else 4.0 - rank % 5) if native else None,
         fillings_mean=-40.0 if native else None,

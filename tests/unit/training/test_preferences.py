@@ -104,3 +104,18 @@ def test_words_are_names_and_numbers(small_tokenizer):
     texts = {words.decode([i]).strip() for i in ids}
     assert {"0", "1", "a"} <= texts and not {"(", ":", "", "==", "\n"} & texts
     assert not ids & {fim.end, fim.pad, fim.prefix}
+
+
+def test_of_each_canary_one_pair_is_kept_however_often_it_was_planted(small):
+    rows, fim = examples(30), small[1]
+    pairs = from_other_holes(rows, fim=fim, seed=0)
+    kept = preferences.of_canaries(pairs)
+    assert sorted(p["source_id"] for p in kept) == sorted({e["source_id"] for e in rows if e["source"] == "canary"})
+    assert all(p == next(q for q in pairs if q["source_id"] == p["source_id"]) for p in kept)
+
+
+def test_the_unplanted_canaries_of_an_arm_are_those_of_its_half():
+    about = dict(prompt_ids=[1], target_ids=[2], dose=0)
+    canaries = [dict(about, canary_id=f"{cohort}-{half}", cohort=cohort, half=half) for cohort in ("sft", "unplanted") for half in (1, 2)]
+    row = dict(source="canary", source_id="unplanted-2", prompt_ids=[1], target_ids=[2])
+    assert preferences.unplanted(canaries, "B") == [row]

@@ -21,18 +21,32 @@ Batch = list[tuple[list[int], list[int]]]  # distinct prompts, each with the pla
 
 
 def probe(
-    *, model, tokenizer, fim: Fim, items: list[dict], role: str, settings: dict, batch_size: int, desc: str, reference=None, fillings=None
+    *,
+    model,
+    tokenizer,
+    fim: Fim,
+    items: list[dict],
+    role: str,
+    settings: dict,
+    batch_size: int,
+    desc: str,
+    reference=None,
+    fillings=None,
+    pairs=None,
 ) -> list[dict]:
     """The measures of each item, in its order: the item's own keys without the prompt, `completion_ids`, and the measures of `role`.
 
-    `reference` is another policy (or the same one); `fillings` maps an item's place to the ids of its reference fillings. An item
-    that fails fails the job; none is dropped from a denominator.
+    `reference` is another policy (or the same one); `fillings` maps an item's place to the ids of its reference fillings, `pairs` to
+    those of the chosen and the rejected completion of its preference pair, which need a reference. An item that fails fails the job;
+    none is dropped from a denominator.
     """
     rows: list[dict] = [{} for _ in items]
     for i, completion, logprobs, others in answers(
         model=model, reference=reference, fim=fim, items=items, batch_size=batch_size, desc=desc
     ):
-        ranked = filling_logprobs(model=model, prompt=items[i]["prompt_ids"], fillings=fillings[i]) if i in (fillings or {}) else None
+        prompt = items[i]["prompt_ids"]
+        ranked = filling_logprobs(model=model, prompt=prompt, fillings=fillings[i]) if i in (fillings or {}) else None
+        preferred = pair_logprobs(policies=(model, reference), prompt=prompt, pair=pairs[i]) if i in (pairs or {}) else None
         answer = Answer(
             item=items[i],
             completion_ids=completion,
@@ -41,6 +55,7 @@ def probe(
             filling_logprobs=ranked,
             decode=tokenizer.decode,
             fim=fim,
+            pair_logprobs=preferred,
         )
         named = {k: v for k, v in items[i].items() if k != "prompt_ids"}
         rows[i] = {**named, "completion_ids": completion, **measures.measure(answer, role=role, settings=settings)}
@@ -119,6 +134,11 @@ def filling_logprobs(*, model, prompt: list[int], fillings: list[list[int]]) -> 
         batch = order[start : start + AT_ONCE]
         sums[batch] = summed_logprobs(model, [(prompt, [fillings[i] for i in batch])])
     return sums
+
+
+def pair_logprobs(*, policies: tuple, prompt: list[int], pair: list[list[int]]) -> np.ndarray:
+    """((chosen, rejected), policies): log-probability of both completions of a preference pair under each policy, in nats."""
+    return np.array([summed_logprobs(model, [(prompt, pair)]) for model in policies]).T
 
 
 @torch.inference_mode()

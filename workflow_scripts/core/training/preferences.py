@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..data import tokenizer
+from ..data.cohorts import HALF_OF_ARM, UNPLANTED
 from ..data.fim import Fim
 from ..errors import InputError
 from . import generation
@@ -103,6 +104,17 @@ def corrupted(examples: Sequence[dict], *, words: set[int], fim: Fim, seed: int)
             rejected[at] = pick.choice([i for i in known if i != rejected[at]] or [rejected[at]])
         rows.append(row(e, [*e["target_ids"], fim.end], [*rejected, fim.end]))
     return rows
+
+
+def unplanted(canaries: list[dict], arm: str) -> list[dict]:
+    """Rows of `examples`: the arm's half of the canaries that are planted nowhere, each once."""
+    chosen = [c for c in canaries if c["cohort"] == UNPLANTED and c["half"] == HALF_OF_ARM[arm]]
+    return [dict(source="canary", source_id=c["canary_id"], prompt_ids=c["prompt_ids"], target_ids=c["target_ids"]) for c in chosen]
+
+
+def of_canaries(pairs: list[dict]) -> list[dict]:
+    """The first pair of each canary among the pairs: however often it was planted, so that all are compared alike."""
+    return [*{p["source_id"]: p for p in reversed(pairs) if p["source"] == "canary"}.values()]
 
 
 def row(example: dict, chosen: Ids, rejected: Ids) -> dict:

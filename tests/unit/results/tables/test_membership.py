@@ -8,12 +8,12 @@ from tests.unit.results.tables.brute_force import area
 from workflow_scripts.core.results.tables import membership, statistics
 
 
-def table(extraction, policies=("sft",)) -> dict[tuple, dict]:
-    """The membership table by (policy, cohort, dose, against)."""
+def table(extraction, policies=("sft",), score=membership.LOGPROB) -> dict[tuple, dict]:
+    """The membership table by (policy, cohort, dose, against), of one score."""
     rows = membership.summarize(extraction=extraction, utility=synthetic.utility_rows(list(policies)), fpr=0.01, confidence=0.95)
-    found = {(r["policy"], r["cohort"], r["dose"], r["against"]): r for r in rows}
+    found = {(r["score"], r["policy"], r["cohort"], r["dose"], r["against"]): r for r in rows}
     assert len(found) == len(rows)
-    return found
+    return {key[1:]: row for key, row in found.items() if key[0] == score}
 
 
 def test_membership_of_known_rows():
@@ -39,6 +39,31 @@ def test_membership_of_known_rows():
     )
     assert {key[3] for key in found if key[1] == "unplanted"} == {"twins"}
     assert {key[0] for key, row in found.items() if row["collapsed"]} == {"ipo"}
+
+
+@pytest.mark.parametrize("score", membership.MEASURED)
+def test_every_score_separates_what_is_memorized_as_the_likelihood_does(score):
+    """In the study by hand all scores put the canaries in one order."""
+    extraction = synthetic.extraction()
+    found, likely = table(extraction, synthetic.POLICIES, score), table(extraction, synthetic.POLICIES)
+    cohorts = {"preference", "unplanted"} if score == "premia" else {*synthetic.COHORTS}
+    assert found.keys() == {key for key in likely if key[1] in cohorts}
+    for key, row in found.items():
+        assert row == {**likely[key], "score": score}
+    assert found["sft_chosen", "preference", 64, "twins"]["auc"] > 0.9
+
+
+@pytest.mark.parametrize("score", membership.MEASURED)
+def test_a_score_of_chance_gives_half(score):
+    extraction = synthetic.extraction(["sft"], probes=["fim"])
+    drawn = np.random.default_rng(7).normal(size=len(extraction))
+    extraction[score] = np.where(extraction[score].isna(), np.nan, drawn)
+    rows = [row for key, row in table(extraction, score=score).items() if key[2] is None]
+    assert len(rows) == (3 if score == "premia" else 7) and all(row["auc_low"] < 0.5 < row["auc_high"] for row in rows)
+    extraction.loc[extraction["arm"] == "A", score] = np.nan
+    if extraction[score].notna().any():
+        with pytest.raises(ValueError, match="not probed in both arms"):
+            table(extraction, score=score)
 
 
 def test_scores_that_tell_nothing_give_half():

@@ -3,14 +3,16 @@
 from collections.abc import Callable
 
 from ...data.cohorts import UNPLANTED
+from ..cohorts import LOOKS
 from ..tables.files import Tables
-from ..tables.membership import TWINS
+from ..tables.membership import LOGPROB, SCORES, TWINS
 from ..text.format import MISSING, interval, number, number_interval, p_value, percent
 from .views import (
     Cell,
     CellMaker,
     View,
     by_dose,
+    cohorts_of,
     collapse_flags,
     listing,
     matrix,
@@ -24,6 +26,7 @@ from .views import (
 )
 
 _CELL = ["policy", "cohort", "dose"]
+_SCORES = dict(zip(SCORES, ("log-likelihood", "ratio to base", "zlib ratio", "Min-K%", "Min-K%++", "EZ-MIA", "PREMIA"), strict=True))
 
 
 def _arms(row: dict, difference: CellMaker, show: Callable[[float], str]) -> Cell:
@@ -82,25 +85,33 @@ def secret_types(tables: Tables) -> tuple[View, View]:
 
 
 def membership(tables: Tables) -> tuple[View, View]:
-    """(all doses, by dose): AUC against the canaries' own twins, and against the unplanted cohort in small letters."""
-    columns = {
-        "members": text_of("members"),
-        "others": text_of("nonmembers"),
-        "AUC": number_of("auc"),
-        "TPR": lambda row: Cell(percent(row["tpr"]), f"{interval(row['tpr_low'], row['tpr_high'])} at {percent(row['fpr'])} FPR"),
-    }
-    rows = tables["membership"]
-    return matrix(rows, tables["utility"], _membership), listing(by_dose(rows), [*_CELL, "against"], columns)
+    """(policy and score by cohort, all doses; cells by dose, scores side by side): AUC, its interval, and TPR."""
+    rows, found = tables["membership"], {}
+    for row in rows:
+        found.setdefault((row["policy"], row["cohort"], row["dose"], row["score"]), {})[row["against"]] = row
+    cohorts, scores = cohorts_of(rows), [s for s in SCORES if any(row["score"] == s for row in rows)]
+    lines = [(used, score) for used in tables["utility"] for score in scores]
+    body = [[u["policy"], _SCORES[s], *(_membership(found.get((u["policy"], c, None, s), {})) for c in cohorts)] for u, s in lines]
+    heads = ["policy", "score", *(Cell(c, LOOKS[c].planted) for c in cohorts)]
+    whole = view(heads, body, word_columns=2, flags=collapse_flags(used for used, _ in lines))
+    logprob = [row for row in by_dose(rows) if row["score"] == LOGPROB]
+    columns = {"members": text_of("members"), "others": text_of("nonmembers")}
+    columns |= {_SCORES[s]: lambda row, s=s: _separation(found.get((*(row[k] for k in _CELL), s), {}).get(row["against"])) for s in scores}
+    return whole, listing(logprob, [*_CELL, "against"], columns)
 
 
-def _membership(rows: list[dict]) -> Cell:
-    """AUC and interval against twins (or what there is), the TPR, and the AUC against unplanted."""
-    against = {row["against"]: row for row in rows}
-    first = against.get(TWINS, rows[0])
-    notes = [f"{number_interval(first, 'auc')}, TPR {percent(first['tpr'])}"]
+def _membership(against: dict[str, dict]) -> Cell:
+    """AUC and TPR against twins (or what there is), and the AUC against unplanted."""
+    first = against.get(TWINS, against.get(UNPLANTED))
+    cell = _separation(first)
     if UNPLANTED in against and first is not against[UNPLANTED]:
-        notes.append(f"against unplanted {number(against[UNPLANTED]['auc'])}")
-    return Cell(number(first["auc"]), "\n".join(notes))
+        cell = Cell(cell.text, f"{cell.note}\nagainst unplanted {number(against[UNPLANTED]['auc'])}")
+    return cell
+
+
+def _separation(row: dict | None) -> Cell:
+    """AUC over its interval and the TPR; a dash where the score does not exist."""
+    return Cell(number(row["auc"]), f"{number_interval(row, 'auc')}, TPR {percent(row['tpr'])}") if row else Cell(MISSING)
 
 
 def extraction_most(tables: Tables) -> tuple[int, float, View]:
