@@ -22,7 +22,7 @@ from workflow_scripts.core.job import select
 from workflow_scripts.core.results.tables.registry import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
-OTHERS = ("cost", "on_policy", "reward_accuracy")  # made of other files
+OTHERS = ("cost", "ladder", "on_policy", "reward_accuracy")  # made of other files
 SUMMARIZED = ["utility", *(name for name in TABLES if name not in ("utility", *OTHERS))]  # utility comes first: the others read it
 REPORT_KEYS = ("confidence", "reference_policy", "collapse_ratio", "fpr", "contrasts", "endpoints", "utility_band")
 
