@@ -184,10 +184,15 @@ def test_one_sample_is_enough_for_what_is_known_and_a_thousand_are_not_for_the_r
         assert cell(table, policy="untrained", cohort=cohort, dose=None, extraction_n=1000)["hits"] == 0
 
 
+@pytest.fixture(scope="module")
+def separations(extraction) -> list[dict]:
+    """The membership table; 49 of its intervals are looked at."""
+    return membership.summarize(extraction=extraction, utility=UTILITY, confidence=1 - 0.05 / 49, fpr=0.01)
+
+
 @pytest.mark.parametrize("score", membership.SCORES)
-def test_members_are_told_from_twins_and_strangers_where_there_is_something_to_tell(extraction, score):
-    rows = membership.summarize(extraction=extraction, utility=UTILITY, confidence=1 - 0.05 / 49, fpr=0.01)  # 49 intervals are looked at
-    table = [row for row in rows if row["score"] == score]
+def test_members_are_told_from_twins_and_strangers_where_there_is_something_to_tell(separations, score):
+    table = [row for row in separations if row["score"] == score]
     for against in ("twins", "unplanted"):
         known = cell(table, policy="knowing", cohort="sft", dose=3, against=against)
         assert known["auc"] > 0.9 and known["tpr"] == 1.0

@@ -16,6 +16,13 @@ def table(extraction, policies=("sft",), score=membership.LOGPROB) -> dict[tuple
     return {key[1:]: row for key, row in found.items() if key[0] == score}
 
 
+@pytest.fixture(scope="module")
+def chosen() -> list[dict]:
+    """The membership table of the policy that learns the chosen completions."""
+    options = dict(utility=synthetic.utility_rows(["sft_chosen", "sft"]), fpr=0.01, confidence=0.95)
+    return membership.summarize(extraction=synthetic.extraction(["sft_chosen"], probes=["fim"]), **options)
+
+
 def test_membership_of_known_rows():
     found = table(synthetic.extraction(), synthetic.POLICIES)
     assert len(found) == 5 * (3 * 5 * 2 + 2)
@@ -42,10 +49,11 @@ def test_membership_of_known_rows():
 
 
 @pytest.mark.parametrize("score", membership.MEASURED)
-def test_every_score_separates_what_is_memorized_as_the_likelihood_does(score):
+def test_every_score_separates_what_is_memorized_as_the_likelihood_does(score, chosen):
     """In the study by hand all scores put the canaries in one order."""
-    extraction = synthetic.extraction()
-    found, likely = table(extraction, synthetic.POLICIES, score), table(extraction, synthetic.POLICIES)
+    found, likely = (
+        {(r["policy"], r["cohort"], r["dose"], r["against"]): r for r in chosen if r["score"] == s} for s in (score, membership.LOGPROB)
+    )
     cohorts = {"preference", "unplanted"} if score == "premia" else {*synthetic.COHORTS}
     assert found.keys() == {key for key in likely if key[1] in cohorts}
     for key, row in found.items():

@@ -44,23 +44,28 @@ def summarize(*, extraction: Frame, utility: list[dict], fpr: float, confidence:
     """
     scored = extraction[extraction["probe"] == NATIVE]
     scored = scored.assign(logprob=scored["target_logprob"] / scored["target_tokens"], zlib_ratio=-scored["zlib_ratio"])  # high: planted
+    everywhere = [score for score in SCORES if scored[score].notna().all()]
+    groups = [everywhere, *([score] for score in SCORES if score not in everywhere and scored[score].notna().any())]
     return [
-        dict(**about, score=score, **row)
-        for score in SCORES
-        for about, row in _rows(scored[scored[score].notna()], utility, score, fpr, confidence)
+        row
+        for scores in groups
+        for row in _rows(scored[scored[scores].notna().all(axis=1)], scores, utility, fpr=fpr, confidence=confidence)
     ]
 
 
-def _rows(scored: Frame, utility: list[dict], score: str, fpr: float, confidence: float) -> Iterator[tuple[dict, dict]]:
-    """(cell, separation) of each cell against its twins, and against the unplanted canaries."""
-    pairs = pair_arms(extraction=scored, measures=[score])
-    is_unplanted = pairs["cohort"] == UNPLANTED
-    unplanted = {policy: seed_means(part, score)[:, 0] for policy, part in pairs[is_unplanted].groupby("policy", observed=True)}
+def _rows(scored: Frame, scores: list[str], utility: list[dict], **options) -> Iterator[dict]:
+    """Rows of scores that the same canaries have: each against the twins, and against the unplanted canaries."""
+    pairs = pair_arms(extraction=scored, measures=scores)
+    outside = pairs[pairs["cohort"] == UNPLANTED].groupby("policy", observed=True)
+    unplanted = {policy: seed_means(part, *scores).T for policy, part in outside}
     for about, cell in cells(pairs=pairs, utility=utility):
-        members, twins = seed_means(cell, score, f"control_{score}").T
-        yield about, dict(against=TWINS, **_separation(members, twins, True, fpr, confidence))
-        if about["cohort"] != UNPLANTED and about["policy"] in unplanted:
-            yield about, dict(against=UNPLANTED, **_separation(members, unplanted[about["policy"]], False, fpr, confidence))
+        planted, twins = (seed_means(cell, *(f"{arm}{score}" for score in scores)).T for arm in ("", "control_"))
+        others = None if about["cohort"] == UNPLANTED else unplanted.get(about["policy"])
+        for i, score in enumerate(scores):
+            named = dict(**about, score=score)
+            yield dict(**named, against=TWINS, **_separation(planted[i], twins[i], True, **options))
+            if others is not None:
+                yield dict(**named, against=UNPLANTED, **_separation(planted[i], others[i], False, **options))
 
 
 def _separation(members: np.ndarray, nonmembers: np.ndarray, paired: bool, fpr: float, confidence: float) -> dict:
