@@ -12,7 +12,7 @@ sys.path.insert(0, str(workflow.basedir))  # the modules beside this Snakefile, 
 
 from workflow_scripts.core.config.design import completion_room
 from workflow_scripts.core.config.files import read
-from workflow_scripts.core.config.references import memory_reference, sweeps
+from workflow_scripts.core.config.references import lineage, memory_reference, sweeps
 from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.data.sources import check_source, counting_endings
 from workflow_scripts.core.data.sources.packages import versions

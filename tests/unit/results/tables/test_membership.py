@@ -10,7 +10,9 @@ from workflow_scripts.core.results.tables import membership, statistics
 
 def table(extraction, policies=("sft",)) -> dict[tuple, dict]:
     """The membership table by (policy, cohort, dose, against)."""
-    rows = membership.summarize(extraction=extraction, utility=synthetic.utility_rows(list(policies)), fpr=0.01, confidence=0.95)
+    rows = membership.summarize(
+        extraction=extraction, shown=synthetic.shown(), utility=synthetic.utility_rows(list(policies)), fpr=0.01, confidence=0.95
+    )
     found = {(r["policy"], r["cohort"], r["dose"], r["against"]): r for r in rows}
     assert len(found) == len(rows)
     return found

@@ -7,6 +7,7 @@ from ..tables.files import Tables
 from ..tables.membership import TWINS
 from ..text.format import MISSING, interval, number, number_interval, p_value, percent
 from .views import (
+    DOSED,
     Cell,
     CellMaker,
     View,
@@ -22,8 +23,6 @@ from .views import (
     text_of,
     view,
 )
-
-_CELL = ["policy", "cohort", "dose"]
 
 
 def _arms(row: dict, difference: CellMaker, show: Callable[[float], str]) -> Cell:
@@ -44,7 +43,7 @@ def exposure(tables: Tables) -> tuple[View, View]:
     }
     rows = tables["exposure"]
     all_doses = matrix(rows, tables["utility"], lambda cell: _arms(cell[0], signed_of("difference"), number))
-    return all_doses, listing(by_dose(rows), _CELL, columns)
+    return all_doses, listing(by_dose(rows), DOSED, columns)
 
 
 def recovery(tables: Tables, measure: str) -> tuple[View, View]:
@@ -57,7 +56,7 @@ def recovery(tables: Tables, measure: str) -> tuple[View, View]:
         "difference": points_of("difference"),
     }
     all_doses = matrix(rows, tables["utility"], lambda cell: _arms(cell[0], points_of("difference"), percent))
-    return all_doses, listing(by_dose(rows), _CELL, columns)
+    return all_doses, listing(by_dose(rows), DOSED, columns)
 
 
 def secret_types(tables: Tables) -> tuple[View, View]:
@@ -90,7 +89,7 @@ def membership(tables: Tables) -> tuple[View, View]:
         "TPR": lambda row: Cell(percent(row["tpr"]), f"{interval(row['tpr_low'], row['tpr_high'])} at {percent(row['fpr'])} FPR"),
     }
     rows = tables["membership"]
-    return matrix(rows, tables["utility"], _membership), listing(by_dose(rows), [*_CELL, "against"], columns)
+    return matrix(rows, tables["utility"], _membership), listing(by_dose(rows), [*DOSED, "against"], columns)
 
 
 def _membership(rows: list[dict]) -> Cell:
@@ -139,7 +138,7 @@ def extraction_by_dose(tables: Tables) -> View:
         "saw it": rate_cell,
         "did not": lambda row: rate_cell(row, "control_"),
     }
-    return listing(by_dose(tables["extraction_probability"]), _CELL, columns)
+    return listing(by_dose(tables["extraction_probability"]), DOSED, columns)
 
 
 def reward_gap(tables: Tables) -> tuple[View, View]:
@@ -152,4 +151,6 @@ def reward_gap(tables: Tables) -> tuple[View, View]:
         "AUC": number_of("auc"),
     }
     rows = tables["reward_gap"]
-    return listing([row for row in rows if row["dose"] is None], ["cohort"], columns), listing(by_dose(rows), ["cohort", "dose"], columns)
+    return listing([row for row in rows if row["dose"] is None], ["cohort"], columns), listing(
+        by_dose(rows), ["cohort", "dose", "presentations"], columns
+    )

@@ -12,6 +12,7 @@ from . import columns
 from .auc import auc_columns, true_positives
 from .canary_pairs import cells, pair_arms, seed_means
 from .frames import Frame
+from .presentations import Shown
 from .statistics import clopper_pearson
 
 TWINS = "twins"
@@ -29,7 +30,7 @@ SCHEMA = declare(
 )
 
 
-def summarize(*, extraction: Frame, utility: list[dict], fpr: float, confidence: float) -> list[dict]:
+def summarize(*, extraction: Frame, utility: list[dict], shown: Shown, fpr: float, confidence: float) -> list[dict]:
     """Rows of `membership`, by the score target_logprob / target_tokens, averaged over seeds: one score per canary and arm.
 
     Members are in their assigned arm, and so are the nonmembers `unplanted`, for which it is a placebo: a mean over both arms would
@@ -41,7 +42,7 @@ def summarize(*, extraction: Frame, utility: list[dict], fpr: float, confidence:
     is_unplanted = pairs["cohort"] == UNPLANTED
     unplanted = {policy: seed_means(part, "score")[:, 0] for policy, part in pairs[is_unplanted].groupby("policy", observed=True)}
     rows = []
-    for about, cell in cells(pairs=pairs, utility=utility):
+    for about, cell in cells(pairs=pairs, utility=utility, shown=shown):
         members, twins = seed_means(cell, "score", "control_score").T
         rows.append(dict(**about, against=TWINS, **_separation(members, twins, True, fpr, confidence)))
         if about["cohort"] != UNPLANTED and about["policy"] in unplanted:

@@ -19,6 +19,7 @@ SCHEMA = declare(
     pool=columns.TEXT,
     n=columns.COUNT,
     **columns.mean("reward"),
+    reward_sd=columns.NUMBER,  # of single completions
     **columns.mean("kl"),
     **columns.mean("tokens"),
     **{f"ended{end}": columns.NUMBER for end in ("", "_low", "_high")},
@@ -44,7 +45,7 @@ def summarize(*, samples: dict[str, Frame], methods: dict[str, str], kl_budget: 
 
 
 def _row(part: Frame, confidence: float) -> dict:
-    row = dict(n=part.example_id.nunique())
+    row = dict(n=part.example_id.nunique(), reward_sd=float(part["reward"].std(ddof=0)))
     for column in ("reward", "kl", "tokens"):
         units = part.groupby("example_id")[column].agg(["sum", "count"]).to_numpy(float)
         found = ratio_interval(numerators=units[:, 0], denominators=units[:, 1], confidence=confidence)
