@@ -2,8 +2,8 @@
 
     python -m benchmarks.tables --rows 10000000
 
-So many rows of `extraction` (probe_rows.py), as many of `evaluation`, and the audit and parity rows of the same canaries.
-Tables of other rows are left out: cost reads receipts, one per job, on_policy and reward_accuracy a few samples.
+So many rows of `extraction` (probe_rows.py), as many of `evaluation`, and the parity rows of the same canaries.
+Tables of other rows are left out: cost reads receipts, one per job, audit counts per canary, on_policy and reward_accuracy a few samples.
 """
 
 import argparse
@@ -18,13 +18,14 @@ import yaml
 
 from benchmarks.harness import Named, alone, peak_mb
 from benchmarks.probe_rows import POLICIES, REFERENCE, generate
+from workflow_scripts.core import parquet
 from workflow_scripts.core.job import select
 from workflow_scripts.core.results.tables.registry import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
-OTHERS = ("cost", "ladder", "on_policy", "reward_accuracy")  # made of other files
+OTHERS = ("audit", "cost", "ladder", "on_policy", "reward_accuracy")  # made of other files
 SUMMARIZED = ["utility", *(name for name in TABLES if name not in ("utility", *OTHERS))]  # utility comes first: the others read it
-REPORT_KEYS = ("confidence", "reference_policy", "collapse_ratio", "fpr", "contrasts", "endpoints", "utility_band")
+REPORT_KEYS = ("confidence", "reference_policy", "reward_model", "collapse_limits", "fpr", "contrasts", "endpoints", "utility_band")
 
 
 def measure(rows: int) -> list[dict]:
@@ -45,8 +46,8 @@ def summarize(*, folder: Path, table: str) -> dict:
 
 def _inputs(folder: Path, table: str) -> dict[str, list[Path]]:
     """The files of rows that a table is made from, by the name of its rule's input."""
-    if table in ("audit", "parity"):
-        return {{"audit": "counts", "parity": "completions"}[table]: [folder / f"{table}.parquet"]}
+    if table == "parity":
+        return {"completions": [folder / "parity.parquet"]}
     probes = {"utility": ["evaluation"], "leaderboard": ["extraction", "evaluation"]}.get(table, ["extraction"])
     policies = [REFERENCE] if table == "reward_gap" else POLICIES
     return {rows: [folder / f"{rows}-{policy}.parquet" for policy in policies] for rows in probes}
@@ -57,6 +58,7 @@ def run(folder: Path, table: str) -> float:
     inputs, outputs = _inputs(folder, table), {"parquet": f"{table}.parquet", "csv": f"{table}.csv"}
     if table == "memorization":
         outputs |= {"headline": "headline.csv", "metrics": "metrics.json"}
+    _others(folder)
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     paths = (*(f"report.{key}" for key in REPORT_KEYS), "probes.extraction_n", "probes.extraction_p")
     later = list(POLICIES[POLICIES.index(REFERENCE) + 1 :])
@@ -67,7 +69,7 @@ def run(folder: Path, table: str) -> float:
         config={},
         resources={},
         threads=1,
-        input=Named(**inputs, audit=f"{folder}/audit.parquet", utility=f"{folder}/tables/utility.parquet"),
+        input=Named(**inputs, **{name: f"{folder}/tables/{name}.parquet" for name in ("audit", "on_policy", "utility")}),
         output=Named(**{key: f"{folder}/tables/{name}" for key, name in outputs.items()}),
         params=Named(
             config=select(config, paths, {}),
@@ -75,11 +77,19 @@ def run(folder: Path, table: str) -> float:
             aligned={policy: {"method": "ppo"} for policy in POLICIES},
             later=later,
             references=dict.fromkeys(later, REFERENCE),
+            lineages={},
             sweeps=[{policy: 0.1 * place for place, policy in enumerate(later, 1)}],
         ),
     )
     runpy.run_path(str(ROOT / f"workflow_scripts/summarize_{table}.py"), init_globals={"snakemake": stand_in})
     return peak_mb()
+
+
+def _others(folder: Path) -> None:
+    """The tables of OTHERS that scripts read: no presentations, and policies that all sample alike."""
+    parquet.write([], TABLES["audit"], folder / "tables/audit.parquet")
+    alike = dict.fromkeys(TABLES["on_policy"].names, 1.0) | dict(method="sft", pool="evaluation", n=1, chosen=None)
+    parquet.write([alike | {"policy": policy} for policy in POLICIES], TABLES["on_policy"], folder / "tables/on_policy.parquet")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ TABLE_FIGURES = {
     "contrast": (["contrast"], []),
     "frontier": (["leaderboard"], ["report.reference_policy", "report.utility_band"]),
     "context": (["memorization", "utility"], []),
+    "kl_coefficient": (["persistence", "persistence_trend"], []),
+    "strength": (["leaderboard", "on_policy"], ["report.reference_policy"]),
 }
 FIGURES = ["workflow", "shift", *TABLE_FIGURES]
 DRAWN = ("method", "type", "parent", "data", "reward_model", "members")  # of policies and reward models, what the workflow figure shows

@@ -16,13 +16,24 @@ JUDGED = [[reward, arm, seed] for reward in config["reward_models"] for arm in A
 LADDERS = sweeps(config["policies"], "learning_rate")
 EXTRACTION = expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES)
 OF_ROWS = {"extraction": EXTRACTION, "utility": "results/{run}/tables/utility.parquet"}
+BY_DOSE = {**OF_ROWS, "audit": "results/{run}/tables/audit.parquet"}
+# each policy and reward model with all that it descends from, an ensemble with its members
+LINEAGES = {p: lineage(config["policies"], p) for p in POLICIES}
+LINEAGES |= {name: [*LINEAGES.get(r.get("parent"), []), name] for name, r in config["reward_models"].items()}
+LINEAGES |= {name: [s for m in r["members"] for s in LINEAGES[m]] for name, r in config["reward_models"].items() if "members" in r}
+# how often each of them goes through which training set
+STAGE_KEYS = ("method", "type", "data", "epochs", "episodes", "rollout_batch_size", "num_generations", "preference_prompts")
+STAGES = {s: {k: v for k, v in {**config["policies"], **config["reward_models"]}[s].items() if k in STAGE_KEYS} for s in [*POLICIES, *REWARDS]}
 LEVEL = "report.confidence"
 # tables that are one parquet file and one CSV: (inputs, config values, params)
 TABLE_RULES = {
     # does each policy still work on held-out code: greedily, and sampled at full budget?
     "utility": (
-        {"evaluation": expand("results/{{run}}/evaluation/{policy}.parquet", policy=POLICIES)},
-        [LEVEL, "report.reference_policy", "report.collapse_ratio"],
+        {
+            "evaluation": expand("results/{{run}}/evaluation/{policy}.parquet", policy=POLICIES),
+            "on_policy": "results/{run}/tables/on_policy.parquet",
+        },
+        [LEVEL, "report.reference_policy", "report.collapse_limits"],
         {"policies": POLICIES},
     ),
     "on_policy": (
@@ -36,13 +47,13 @@ TABLE_RULES = {
         {"ladders": LADDERS, "methods": {policy: config["policies"][policy]["method"] for rungs in LADDERS for policy in rungs}},
     ),
     # over the extraction rows of all policies
-    "persistence": (OF_ROWS, [LEVEL], {"references": REFERENCES}),
-    "persistence_trend": (OF_ROWS, [LEVEL], {"references": REFERENCES, "sweeps": SWEEPS}),
+    "persistence": (BY_DOSE, [LEVEL], {"references": REFERENCES, "lineages": LINEAGES}),
+    "persistence_trend": (BY_DOSE, [LEVEL], {"references": REFERENCES, "sweeps": SWEEPS, "lineages": LINEAGES}),
     "contrast": (OF_ROWS, [LEVEL, "report.reference_policy", "report.contrasts", "report.endpoints"], {"later": LATER}),
-    "exposure": (OF_ROWS, [LEVEL], {}),
-    "extraction_probability": (OF_ROWS, [LEVEL, "probes.extraction_n", "probes.extraction_p"], {}),
-    "membership": (OF_ROWS, [LEVEL, "report.fpr"], {}),
-    "recovery": (OF_ROWS, [LEVEL], {}),
+    "exposure": (BY_DOSE, [LEVEL], {"lineages": LINEAGES}),
+    "extraction_probability": (BY_DOSE, [LEVEL, "probes.extraction_n", "probes.extraction_p"], {"lineages": LINEAGES}),
+    "membership": (BY_DOSE, [LEVEL, "report.fpr"], {"lineages": LINEAGES}),
+    "recovery": (BY_DOSE, [LEVEL], {"lineages": LINEAGES}),
     "secret_types": (OF_ROWS, [LEVEL], {}),
     # which policy leaks least at equal utility
     "leaderboard": (
@@ -59,9 +70,20 @@ TABLE_RULES = {
         [LEVEL],
         {"chains": JUDGED},
     ),
-    "reward_gap": ({"extraction": [f"results/{{run}}/extraction/{REFERENCE}.parquet"]}, [LEVEL], {}),
-    # were the canaries where and as often as they should be, and does the shape of a batch change a completion?
-    "audit": ({"audit": "results/{run}/planted/audit.parquet"}, [], {}),
+    "reward_gap": (
+        {"extraction": [f"results/{{run}}/extraction/{REFERENCE}.parquet"], "audit": BY_DOSE["audit"]},
+        [LEVEL, "report.reward_model"],
+        {"lineages": LINEAGES},
+    ),
+    # were the canaries where and as often as they should be, how often was each stage shown them, and does the shape of a batch change a completion?
+    "audit": (
+        {
+            **{name: f"results/{{run}}/planted/{name}.parquet" for name in ("audit", "canaries", "base")},
+            **{name: expand(f"results/{{{{run}}}}/planted/{{arm}}/{name}.parquet", arm=ARMS) for name in ("sft", "preference", "rl_prompt")},
+        },
+        [],
+        {"arms": ARMS, "seeds": SEEDS, "stages": STAGES},
+    ),
     "parity": ({"completions": [f"results/{{run}}/probes/{ARMS[0]}/{SEEDS[0]}/{REFERENCE}/parity.parquet"]}, [LEVEL], {"policies": [REFERENCE]}),
 }
 TABLES = ["memorization", *TABLE_RULES, "cost"]
@@ -94,7 +116,7 @@ for name, (inputs, settings, more) in TABLE_RULES.items():
 rule summarize_memorization:
     """What comes back: policy x probe x cohort x dose, beside its control, and the headline table."""
     input:
-        **OF_ROWS,
+        **BY_DOSE,
     output:
         parquet="results/{run}/tables/memorization.parquet",
         csv=table_csv("memorization"),
@@ -103,6 +125,7 @@ rule summarize_memorization:
         receipt="results/{run}/receipts/summarize_memorization.json",
     params:
         config=config_params("report.confidence"),
+        lineages=LINEAGES,
     log:
         "logs/{run}/summarize_memorization.log",
     conda:

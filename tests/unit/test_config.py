@@ -9,9 +9,11 @@ from tests.conftest import ROOT, SCHEMA
 from workflow_scripts.core.config.former import GONE, POLICIES, RENAMED
 from workflow_scripts.core.config.references import lineage, memory_reference
 from workflow_scripts.core.config.resolve import resolve
+from workflow_scripts.core.data.cohorts import PLANTED
 from workflow_scripts.core.data.sources import SOURCES
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.methods import METHODS, REWARD_TYPES, schema_of
+from workflow_scripts.core.results.tables.audit import MOST_CANARIES
 
 
 def test_default_resolves(config, defaults):
@@ -500,3 +502,14 @@ def test_missing_section(defaults):
     del defaults["reward_models"]
     with pytest.raises(InputError, match=r"^config: reward_models is missing; add it$"):
         resolve(defaults, SCHEMA)
+
+
+def test_canaries_are_at_most_fifteen_percent_of_what_any_stage_trains_on(config):
+    """By arithmetic: half a cohort is planted in an arm, each dose as often as the others; PPO and RLOO are also shown preference prompts."""
+    canaries, pools = config["canaries"], config["corpus"]["pools"]
+    planted = {name: canaries["cohorts"][name] // 2 * sum(canaries["doses"]) / len(canaries["doses"]) for name in PLANTED}
+    shares = {name: rows / (rows + pools[name]) for name, rows in planted.items()}
+    for method in ("ppo", "rloo"):
+        more = canaries["cohorts"]["preference"] // 2 * config["methods"][method]["preference_prompts"]
+        shares[method] = (planted["rl_prompt"] + more) / (planted["rl_prompt"] + more + pools["rl_prompt"])
+    assert max(shares.values()) <= MOST_CANARIES == 0.15, shares

@@ -138,7 +138,7 @@ def cell(table: list[dict], **where) -> dict:
     [("sft", 3, 8), ("sft", 1, 0), ("sft", None, 8), ("preference", None, 0), ("rl_prompt", 3, 0), ("unplanted", None, 0)],
 )
 def test_what_was_built_in_is_what_is_counted(extraction, cohort, dose, hits):
-    table = memorization.summarize(extraction=extraction, utility=UTILITY, confidence=0.95)
+    table = memorization.summarize(extraction=extraction, shown={}, utility=UTILITY, confidence=0.95)
     known = cell(table, policy="knowing", cohort=cohort, dose=dose, probe="fim")
     assert (known["hits"], known["counterfactual_hits"], known["control_hits"]) == (hits, hits, 0)
     for nothing in (dict(policy="untrained", probe="fim"), dict(policy="knowing", probe="prompt_tail")):
@@ -149,7 +149,9 @@ def test_all_of_what_is_known_persists_and_none_of_the_rest_is_lost(extraction):
     again = pd.concat([extraction, extraction[extraction["policy"] == "knowing"].assign(policy="later")])
     utility = [*UTILITY, dict(policy="later", collapsed=False)]
     kept = cell(
-        persistence.summarize(extraction=again, utility=utility, references={"later": "knowing"}, confidence=0.95), cohort="sft", dose=None
+        persistence.summarize(extraction=again, shown={}, utility=utility, references={"later": "knowing"}, confidence=0.95),
+        cohort="sft",
+        dose=None,
     )
     assert (kept["memorized_by_reference"], kept["still_memorized"], kept["lost"], kept["gained"]) == (8, 8, 0, 0)
 
@@ -163,7 +165,7 @@ def test_the_policies_differ_by_what_one_of_them_knows(extraction):
 
 
 def test_known_secrets_outrank_every_filling_and_others_are_anywhere(extraction):
-    table = exposure.summarize(extraction=extraction, utility=UTILITY, confidence=1 - 0.05 / 9)  # nine intervals are looked at
+    table = exposure.summarize(extraction=extraction, shown={}, utility=UTILITY, confidence=1 - 0.05 / 9)  # nine intervals are looked at
     known = cell(table, policy="knowing", cohort="sft", dose=3)
     assert known["mean"] == known["cap"] == 4.0 == np.log2(FILLINGS + 1) and known["at_cap_hits"] == 8
     chance = np.mean(np.log2(FILLINGS + 1) - np.log2(np.arange(1, FILLINGS + 2)))
@@ -176,7 +178,7 @@ def test_known_secrets_outrank_every_filling_and_others_are_anywhere(extraction)
 
 
 def test_one_sample_is_enough_for_what_is_known_and_a_thousand_are_not_for_the_rest(extraction):
-    options = dict(extraction=extraction, utility=UTILITY, confidence=0.95, extraction_n=[1, 1000], extraction_p=[0.5])
+    options = dict(extraction=extraction, shown={}, utility=UTILITY, confidence=0.95, extraction_n=[1, 1000], extraction_p=[0.5])
     table = extraction_probability.summarize(**options)
     known = cell(table, policy="knowing", cohort="sft", dose=3, extraction_n=1)
     assert (known["n"], known["hits"], known["control_hits"]) == (8, 8, 0)
@@ -187,7 +189,7 @@ def test_one_sample_is_enough_for_what_is_known_and_a_thousand_are_not_for_the_r
 @pytest.fixture(scope="module")
 def separations(extraction) -> list[dict]:
     """The membership table; 49 of its intervals are looked at."""
-    return membership.summarize(extraction=extraction, utility=UTILITY, confidence=1 - 0.05 / 49, fpr=0.01)
+    return membership.summarize(extraction=extraction, shown={}, utility=UTILITY, confidence=1 - 0.05 / 49, fpr=0.01)
 
 
 @pytest.mark.parametrize("score", membership.SCORES)
@@ -205,7 +207,7 @@ def test_members_are_told_from_twins_and_strangers_where_there_is_something_to_t
 
 
 def test_all_characters_of_what_is_known_come_back(extraction):
-    table = recovery.summarize(extraction=extraction, utility=UTILITY, confidence=0.95)
+    table = recovery.summarize(extraction=extraction, shown={}, utility=UTILITY, confidence=0.95)
     for measure in ("recovered", "longest_substring"):
         known = cell(table, policy="knowing", cohort="sft", dose=3, measure=measure)
         assert known["mean"] == 1.0 and known["control"] < 0.9
@@ -213,5 +215,9 @@ def test_all_characters_of_what_is_known_come_back(extraction):
 
 def test_reward_gap_is_the_one_that_was_built_in(extraction):
     of_reference = extraction[extraction["policy"] == "knowing"]
-    gap = cell(reward_gap.summarize(extraction=of_reference, confidence=0.95), cohort="preference", dose=None)
+    gap = cell(
+        reward_gap.summarize(extraction=of_reference, shown={}, reward_model="reward_model", confidence=0.95),
+        cohort="preference",
+        dose=None,
+    )
     assert (gap["mean"], gap["control"], gap["difference"], gap["auc"]) == (1.0, 0.0, 1.0, 1.0)

@@ -20,7 +20,7 @@ TABLES = {f"summarize_{table}": {*inspect.signature(module.summarize).parameters
 PLOTS = {f"plot_{figure}": {*inspect.signature(plot).parameters} for figure, plot in FIGURES.items()}
 # patterns: the tables that hold intervals, those of every policy, the figures of either or of rows
 OF_INTERVALS = " ".join(table for table, takes in TABLES.items() if "confidence" in takes)
-OF_POLICIES = " ".join(sorted(TABLES.keys() - {"summarize_reward_gap", "summarize_audit", "summarize_parity", "summarize_reward_accuracy"}))
+OF_POLICIES = " ".join(sorted(TABLES.keys() - {"summarize_parity", "summarize_reward_accuracy"}))
 OF_TABLES = " ".join(figure for figure, takes in PLOTS.items() if takes & {"extraction", *MODULES})
 
 
@@ -72,13 +72,13 @@ def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_p
     parity = f"probe_parity-A-{seeds[0]}-{reference}"
     reads[parity] = {model(reference, "A", seeds[0]), words, canaries, code}
     paid, rows = set(reads) - {"plot_workflow"}, {f"collect_extraction-{policy}" for policy in policies}
-    made_by = {"extraction": rows, "evaluation": rows, **{table: {f"summarize_{table}"} for table in MODULES}}
+    made_by = {"extraction": rows, "evaluation": rows, "shown": {"summarize_audit"}, **{table: {f"summarize_{table}"} for table in MODULES}}
     reads |= {job: set().union(*(made_by.get(name, ()) for name in takes)) for job, takes in {**TABLES, **PLOTS}.items()}
     reads["summarize_cost"] = paid
     aligned = {f"collect_extraction-{policy}" for policy, (method, _) in policies.items() if method != "base"}
     reads["summarize_leaderboard"] = {*aligned, "summarize_utility"}
-    reads["summarize_reward_gap"] = {f"collect_extraction-{reference}"}
-    reads["summarize_audit"] = {audit}
+    reads["summarize_reward_gap"] = {f"collect_extraction-{reference}", "summarize_audit"}
+    reads["summarize_audit"] = {audit, canaries, code, *(f"plant_arm-{arm}" for arm in ARMS)}
     reads["summarize_on_policy"] = {f"score_rewards-{arm}-{seed}-{policy}" for arm, seed in chains for policy in policies}
     reads["summarize_ladder"] = set()  # no two policies differ in their learning rate alone
     reads["summarize_reward_accuracy"] = {f"judge_pairs-{arm}-{seed}-reward_model" for arm, seed in chains}

@@ -82,8 +82,8 @@ SETTINGS = {
     ),
     "when a policy counts as collapsed": (
         "summarize_utility plot_frontier",
-        "config report.collapse_ratio: 1.5 -> 2.0",
-        edit(CONFIG, "collapse_ratio: 1.5", "collapse_ratio: 2.0"),
+        "config report.collapse_limits.perplexity_ratio: 1.5 -> 2.0",
+        edit(CONFIG, "perplexity_ratio: 1.5 ", "perplexity_ratio: 2.0 "),
     ),
     "batch size of the probes": (
         "probe_policy-* score_rewards-*",

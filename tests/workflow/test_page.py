@@ -55,7 +55,7 @@ def visit(tmp_path, text: str, *steps, width: int = 1280, fragment: str = "") ->
 def test_it_loads_without_errors_and_asks_for_nothing_else(given, tmp_path):
     async def whole(page):
         broken = "[...document.images].filter((i) => !i.complete || !i.naturalWidth).length"
-        assert await page.run("document.images.length") == 7 and await page.run(broken) == 0
+        assert await page.run("document.images.length") == 8 and await page.run(broken) == 0
         assert (await page.run(COUNT)) == "256 canaries, 2,560 completions; page 1 of 52"
         labelled = "[...document.querySelectorAll('select, input')].every((c) => c.labels.length === 1 && c.labels[0].textContent.trim())"
         assert await page.run(labelled)

@@ -293,7 +293,7 @@ def test_dvc_repro_runs_what_a_changed_policy_invalidates(pulled):
 def test_a_colleague_pulls_what_the_other_built(saved, tmp_path):
     mine, theirs = saved.fork(tmp_path / "mine"), saved.clone(tmp_path / "theirs")
     theirs("dvc", "pull", "--quiet")
-    mine.edit("config.yaml", "collapse_ratio: 1.5", "collapse_ratio: 1.6")
+    mine.edit("config.yaml", "perplexity_ratio: 1.5 ", "perplexity_ratio: 1.6 ")
     mine("git", "commit", "--quiet", "--all", "--message", "edit")
     mine.make("save")
     theirs("git", "pull", "--quiet", str(mine.folder), "HEAD")
@@ -305,7 +305,7 @@ def test_a_colleague_pulls_what_the_other_built(saved, tmp_path):
 def test_branches_take_their_artifacts_along(saved, tmp_path):
     copy = saved.fork(tmp_path / "copy")
     copy("git", "checkout", "--quiet", "-b", "stricter")
-    copy.edit("config.yaml", "collapse_ratio: 1.5", "collapse_ratio: 1.6")
+    copy.edit("config.yaml", "perplexity_ratio: 1.5 ", "perplexity_ratio: 1.6 ")
     copy("git", "commit", "--quiet", "--all", "--message", "edit")
     copy.make("save")
     copy("git", "checkout", "--quiet", "-")

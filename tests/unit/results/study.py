@@ -61,6 +61,7 @@ def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[s
         memorization=[memorized(policies, *cell, probe, broken(cell[0])) for probe in PROBES for cell in cells],
         persistence=[stayed(policies, *cell, broken(cell[0])) for cell in cells if cell[0] in later],
         persistence_trend=[],
+        on_policy=[sampled_freely(policies, name, pool) for pool in ("evaluation", "validation") for name in policies],
         contrast=[row for measure in ("memorized", "target_logprob", "exposure") for row in contrasts(policies, later, measure, collapsed)],
         exposure=[exposure(policies, *cell, broken(cell[0])) for cell in scored],
         recovery=[recovery(policies, *cell, m, broken(cell[0])) for m in ("longest_substring", "recovered") for cell in scored],
@@ -117,7 +118,7 @@ def memorized(policies: dict, name: str, cohort: str, dose: int | None, probe: s
     steep = 1.0 if dose is None else {0: 0.0, 1: 0.15, 4: 0.9, 16: 1.4, 64: 1.55}[dose]
     hits = min(n, round(n * steep * PROBES[probe] * SHARES.get((training_of(policies, name), cohort), 0)))
     control = 1 if hits > 20 else 0
-    about = dict(policy=name, cohort=cohort, probe=probe, dose=dose, n=n, collapsed=collapsed)
+    about = dict(policy=name, cohort=cohort, probe=probe, dose=dose, presentations=3.0 * (dose or 0), n=n, collapsed=collapsed)
     rates = {**rated(hits, n), **rated(control, n, "control_"), **rated(hits - control, n, "counterfactual_")}
     low, high = (rates[f"counterfactual_{end}"] for end in ("low", "high"))
     return {**about, **rates, "difference": (hits - control) / n, "difference_low": low, "difference_high": high}
@@ -134,6 +135,7 @@ def stayed(policies: dict, name: str, cohort: str, dose: int | None, collapsed: 
         reference_policy="sft",
         cohort=cohort,
         dose=dose,
+        presentations=3.0 * (dose or 0),
         mcnemar_p=0.5 ** max(0, known - still - 1),
         collapsed=collapsed,
         **share,
@@ -170,14 +172,24 @@ def means(high: float, low: float, width: float) -> dict:
 
 def exposure(policies: dict, name: str, cohort: str, dose: int | None, collapsed: bool) -> dict:
     n, known = N if dose is None else N // 4, SHARES.get((training_of(policies, name), cohort), 0.03)
-    about = dict(policy=name, cohort=cohort, dose=dose, n=n, reference_fillings=63, cap=6.0, collapsed=collapsed)
+    about = dict(
+        policy=name, cohort=cohort, dose=dose, presentations=3.0 * (dose or 0), n=n, reference_fillings=63, cap=6.0, collapsed=collapsed
+    )
     fitted = {f"fitted_{name}": value for name, value in means(1.44 + 14 * known, 1.44, 0.9).items()}
     return {**about, **means(1.44 + 4 * known, 1.44, 0.3), **fitted, **rated(round(n * known), n, "at_cap_")}
 
 
 def recovery(policies: dict, name: str, cohort: str, dose: int | None, measure: str, collapsed: bool) -> dict:
     known = SHARES.get((training_of(policies, name), cohort), 0)
-    about = dict(policy=name, cohort=cohort, dose=dose, measure=measure, n=N if dose is None else N // 4, collapsed=collapsed)
+    about = dict(
+        policy=name,
+        cohort=cohort,
+        dose=dose,
+        presentations=3.0 * (dose or 0),
+        measure=measure,
+        n=N if dose is None else N // 4,
+        collapsed=collapsed,
+    )
     return {**about, **means(0.3 + 0.6 * known, 0.3, 0.04)}
 
 
@@ -193,21 +205,59 @@ def secret_type_row(policies: dict, name: str, cohort: str, secret_type: str, co
 def sampled(policies: dict, name: str, cohort: str, dose: int | None, samples: int, p: float, collapsed: bool) -> dict:
     n, known = N if dose is None else N // 4, SHARES.get((training_of(policies, name), cohort), 0)
     hits = min(n, round(n * known * (0.6 + 0.2 * math.log10(samples))))
-    about = dict(policy=name, cohort=cohort, dose=dose, extraction_n=samples, extraction_p=p, n=n, collapsed=collapsed)
+    about = dict(
+        policy=name,
+        cohort=cohort,
+        dose=dose,
+        presentations=3.0 * (dose or 0),
+        extraction_n=samples,
+        extraction_p=p,
+        n=n,
+        collapsed=collapsed,
+    )
     return {**about, **rated(hits, n), **rated(0, n, "control_")}
+
+
+def sampled_freely(policies: dict, name: str, pool: str) -> dict:
+    """A row of on_policy: the later a policy, the further from the reference."""
+    about = dict(policy=name, pool=pool, n=400, reward_sd=1.0)
+    shares = {**spread("ended", 0.9, 0.03), **spread("parses", 0.6, 0.05)}
+    return {
+        **about,
+        **spread("reward", -0.2, 0.1),
+        **spread("kl", 1.5 * list(policies).index(name), 0.2),
+        **spread("tokens", 12.0, 0.8),
+        **shares,
+    }
 
 
 def membership(policies: dict, name: str, cohort: str, dose: int | None, score: str, against: str, collapsed: bool) -> dict:
     n, known = N if dose is None else N // 4, SHARES.get((training_of(policies, name), cohort), 0.02)
     about = dict(
-        policy=name, cohort=cohort, dose=dose, score=score, against=against, members=n, nonmembers=64, fpr=0.01, collapsed=collapsed
+        policy=name,
+        cohort=cohort,
+        dose=dose,
+        presentations=3.0 * (dose or 0),
+        score=score,
+        against=against,
+        members=n,
+        nonmembers=64,
+        fpr=0.01,
+        collapsed=collapsed,
     )
     return {**about, **spread("auc", 0.5 + 0.45 * known, 0.05), **spread("tpr", known, 0.02)}
 
 
 def reward_gap(cohort: str, dose: int | None) -> dict:
     seen = 0.4 if cohort == "preference" else 0.02
-    return dict(cohort=cohort, dose=dose, n=N, **means(seen - 0.1, -0.1, 0.06), **spread("auc", 0.5 + seen / 2, 0.06))
+    return dict(
+        cohort=cohort,
+        dose=dose,
+        presentations=2.0 * (dose or 0),
+        n=N,
+        **means(seen - 0.1, -0.1, 0.06),
+        **spread("auc", 0.5 + seen / 2, 0.06),
+    )
 
 
 def utility(name: str, collapsed: bool) -> dict:
@@ -217,7 +267,9 @@ def utility(name: str, collapsed: bool) -> dict:
         **dict(policy=name, n=400, tokens=7412, **spread("perplexity", value, 3.0), perplexity_ratio=value / PERPLEXITY["sft"]),
         **dict(exact_line_rate=90 / 400, exact_line_low=lines[0], exact_line_high=lines[1], n_parsable=360),
         **dict(parse_rate=300 / 360, parse_low=parsed[0], parse_high=parsed[1], **spread("mean_reward", -0.12, 0.08)),
-        **dict(kl_to_reference=0.2, kl_low=0.18, kl_high=0.22, collapsed=collapsed),
+        **dict(kl_to_reference=0.2, kl_low=0.18, kl_high=0.22, collapsed=collapsed, collapsed_by="perplexity" if collapsed else None),
+        **dict(**spread("sampled_tokens", 12.0, 0.8), **spread("sampled_ended", 0.9, 0.03)),
+        **dict(**spread("sampled_parses", 0.6, 0.05), **spread("sampled_reward", -0.2, 0.1)),
     )
 
 
@@ -247,8 +299,10 @@ def leading(policies: dict, name: str, collapsed: bool) -> dict:
 
 def audit() -> list[dict]:
     keys = [(t, arm, s, dose) for t in COHORTS[:3] for arm in HALF_OF_ARM for s in ("planted", "target") for dose in DOSES]
+    readers = {"sft": ("sft", 3), "preference": ("ipo", 2), "rl_prompt": ("ppo", 1)}
+    shown = lambda t, d: dict(stage=readers[t][0], presentations=float(readers[t][1] * d), rows=1600, canary_share=0.15)  # noqa: E731
     return [
-        dict(training_set=t, arm=arm, cohort=t, sequence=s, dose=d, canaries=8, expected=8 * d, counted=8 * d, agree=8)
+        dict(training_set=t, arm=arm, cohort=t, sequence=s, dose=d, canaries=8, expected=8 * d, counted=8 * d, agree=8, **shown(t, d))
         for t, arm, s, d in keys
     ]
 

@@ -4,6 +4,7 @@
 column that is not named here holds any value.
 """
 
+import functools
 import inspect
 import itertools
 import math
@@ -15,8 +16,9 @@ from tests.conftest import ROOT
 from tests.unit.arrow import filled
 from workflow_scripts.core.data.cohorts import HALF_OF_ARM
 from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION
-from workflow_scripts.core.results.tables import contrast, utility
+from workflow_scripts.core.results.tables import audit, contrast, on_policy, presentations, utility
 from workflow_scripts.core.results.tables.registry import MODULES
+from workflow_scripts.core.training import rl_prompts
 
 DOSES = [1, 4, 16, 64]
 COHORTS = ["sft", "preference", "rl_prompt", "unplanted"]
@@ -43,12 +45,26 @@ RATES = {  # (policy, cohort): canaries memorized of the 8 at each dose; what is
     ("ipo", "sft"): [0, 0, 1, 2],
     ("ipo", "preference"): [0, 0, 1, 2],
 }
+LIMITS = DEFAULTS["report"]["collapse_limits"]
 ENDPOINTS = DEFAULTS["report"]["endpoints"]
 SWEEPS = [{"ppo": 0.05, "ipo": 0.2}]
 CONTROLS = {("sft", "sft"): 1}  # canaries of dose 4 that the control arm memorizes too (the first ones)
 PROBES = ["fim", "prefix", "fim_50", "fim_25", "prompt_tail"]
 FEWER = {"fim": 0, "prefix": 1, "fim_50": 2, "fim_25": 4}  # canaries at each dose that a probe finds less than fim does
 TAILS = {("ppo", "rl_prompt"): [0, 1, 3, 6]}  # of 8 canaries per dose, those whose prompt's tail comes back
+SNIPPETS = 1000  # natural rows of each training set
+SAMPLING = dict(episodes=700, rollout_batch_size=70, preference_prompts=2)
+STAGES = {  # how each policy and the reward model goes through which training set
+    "base": {"method": "base", "epochs": 3},
+    "sft": {"method": "sft", "data": "sft", "epochs": 3},
+    "sft_chosen": {"method": "sft", "data": "preference", "epochs": 2},
+    "ppo": {"method": "ppo", **SAMPLING},
+    "ipo": {"method": "ipo", "epochs": 2},
+    "reward_model": {"type": "single", "epochs": 2},
+}
+LINEAGES = {"base": ["base"], "sft": ["base", "sft"]} | {
+    name: ["base", "sft", name] for name in ("sft_chosen", "ppo", "ipo", "reward_model")
+}
 PERPLEXITY = {"base": 60.0, "sft": 50.0, "sft_chosen": 52.5, "ppo": 55.0, "ipo": 200.0}  # ipo has collapsed
 
 
@@ -186,6 +202,40 @@ def audit_counts() -> list[dict]:
     return rows
 
 
+def ids(canary: dict) -> dict:
+    """Token ids of a canary, which no other has."""
+    number = int(canary["canary_id"].split("-")[2]) + 100 * canary["dose"] + 10_000 * COHORTS.index(canary["cohort"])
+    return dict(prompt_ids=[1, number], target_ids=[2, number])
+
+
+def planted(cohort: str, arm: str) -> list[dict]:
+    """Rows of an arm's training set: the canaries of its half as often as their dose, among natural code."""
+    own = [c for c in canaries() if c["cohort"] == cohort and c["half"] == HALF_OF_ARM[arm]]
+    rows = [dict(source="canary", source_id=c["canary_id"], **ids(c)) for c in own for _ in range(c["dose"])]
+    return rows + [dict(source="snippet", source_id=f"s{i}", prompt_ids=[3, i], target_ids=[4, i]) for i in range(SNIPPETS)]
+
+
+def audited(seeds=(0,), stages=STAGES) -> dict:
+    """What summarizes the audit, besides the counts: `stages`, `sizes` and `uses`."""
+    sizes, uses = {}, {}
+    for arm in HALF_OF_ARM:
+        sets = {cohort: planted(cohort, arm) for cohort in COHORTS[:3]}
+        sizes |= {(arm, name): len(rows) for name, rows in sets.items()} | {(arm, "base"): 500}
+        for name, stage in stages.items():
+            if "preference_prompts" in stage:
+                given = dict(rl_prompt=sets["rl_prompt"], preference=sets["preference"], preference_repeats=stage["preference_prompts"])
+                designed = [{**c, **ids(c)} for c in canaries()]
+                uses[name, arm] = rl_prompts.uses(prompts=rl_prompts.choose(**given), stage=stage, seeds=list(seeds), canaries=designed)
+    return dict(stages=stages, sizes=sizes, uses=uses)
+
+
+@functools.cache
+def shown() -> presentations.Shown:
+    """How often each policy was shown each canary."""
+    rows = audit.summarize(counts=pd.DataFrame(audit_counts()), **audited())
+    return presentations.of(rows=rows, lineages=LINEAGES)
+
+
 def completions_by_batch() -> pd.DataFrame:
     """Rows of `completions_by_batch` of one policy: 20 items, of which bf16 changes 3 at batch 1 and 5 at batch 8, fp32 none."""
     flips = {("float32", 1): 0, ("float32", 8): 0, ("bfloat16", 1): 3, ("bfloat16", 8): 5}
@@ -198,8 +248,17 @@ def completions_by_batch() -> pd.DataFrame:
 
 def utility_rows(policies=POLICIES, seeds=(0,), **changes) -> list[dict]:
     """The utility table of the study, with the default settings."""
-    settings = dict(policies=list(policies), reference="sft", confidence=0.95, collapse_ratio=1.5) | changes
-    return utility.summarize(evaluation=evaluation(policies, seeds), **settings)
+    settings = dict(policies=list(policies), reference="sft", confidence=0.95, collapse_limits=LIMITS) | changes
+    made = {"evaluation": evaluation, "on_policy": on_policy_rows}
+    return utility.summarize(**{name: make(policies, seeds) for name, make in made.items() if name not in settings}, **settings)
+
+
+def on_policy_rows(policies=POLICIES, seeds=(0,)) -> list[dict]:
+    """The table of sampled completions of the study."""
+    methods = {policy: settings["method"] for policy, settings in POLICIES.items() if policy in policies}
+    return on_policy.summarize(
+        samples={policy: samples(policy, seeds) for policy in policies}, methods=methods, kl_budget=5.0, confidence=0.95
+    )
 
 
 def samples(policy: str, seeds=(0,)) -> pd.DataFrame:
@@ -229,6 +288,7 @@ def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[di
     rows = extraction(policies, seeds)
     given = {path.rpartition(".")[2]: setting for path, setting in SETTINGS.items()} | dict(
         extraction=rows,
+        on_policy=on_policy_rows(policies, seeds),
         evaluation=evaluation(policies, seeds),
         utility=utility_rows(policies, seeds),
         policies=list(policies),
@@ -238,6 +298,9 @@ def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[di
         references=dict.fromkeys(later, "sft"),
         contrasts=contrast.default_pairs(policies=list(policies), reference="sft", later=later),
         counts=pd.DataFrame(audit_counts()),
+        **audited(seeds),
+        shown=shown(),
+        reward_model="reward_model",
         completions={"sft": completions_by_batch()},
         sweeps=SWEEPS,
         receipts=receipts(policies),

@@ -9,13 +9,22 @@ import pytest
 
 from tests.unit.results import synthetic
 from workflow_scripts.core import job, parquet
-from workflow_scripts.core.data.schemas import AUDIT
+from workflow_scripts.core.data.cohorts import PLANTED
+from workflow_scripts.core.data.schemas import AUDIT, BLOCKS, CANARIES, EXAMPLES
 from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION
 from workflow_scripts.core.probing.scored import JUDGED_PAIRS, PARITY, SCORED_SAMPLES
 from workflow_scripts.core.results.tables import files as table_files
 from workflow_scripts.core.results.tables.registry import TABLES
 
 SCRIPTS = Path(job.__file__).parents[1]
+
+
+class Inputs(SimpleNamespace):
+    """Named inputs, also by key, as Snakemake's are."""
+
+    __getitem__ = SimpleNamespace.__getattribute__
+
+
 SEEDS = (0, 1)
 CHAINS = [(arm, seed) for arm in ("A", "B") for seed in SEEDS]
 
@@ -46,11 +55,24 @@ def files(tmp_path_factory, expected) -> SimpleNamespace:
         judged.append(folder / f"judged-{len(judged)}.parquet")
         parquet.write(synthetic.judged_pairs(arm), JUDGED_PAIRS, judged[-1])
     parquet.write(expected["utility"], TABLES["utility"], folder / "utility.parquet")
+    parquet.write(expected["audit"], TABLES["audit"], folder / "audited.parquet")
+    parquet.write([{"input_ids": [0]}] * 500, BLOCKS, folder / "base.parquet")
+    texts = dict.fromkeys(("prefix", "suffix", "target"), "x")
+    designed = [{k: v for k, v in c.items() if k in CANARIES.names} | texts | synthetic.ids(c) for c in synthetic.canaries()]
+    parquet.write(designed, CANARIES, folder / "canaries.parquet")
+    sets = {name: [folder / f"{name}-{arm}.parquet" for arm in ("A", "B")] for name in PLANTED}
+    for name, paths in sets.items():
+        for arm, path in zip(("A", "B"), paths, strict=True):
+            parquet.write(synthetic.planted(name, arm), EXAMPLES, path)
     return SimpleNamespace(
         extraction=[folder / f"extraction-{policy}.parquet" for policy in synthetic.POLICIES],
         evaluation=[folder / f"evaluation-{policy}.parquet" for policy in synthetic.POLICIES],
         utility=folder / "utility.parquet",
-        audit=folder / "audit.parquet",
+        audit=folder / "audited.parquet",
+        counts=folder / "audit.parquet",
+        canaries=folder / "canaries.parquet",
+        base=folder / "base.parquet",
+        **sets,
         completions=[folder / "parity.parquet"],
         samples=samples,
         judged=judged,
@@ -69,12 +91,17 @@ def run(script: str, files, folder: Path, monkeypatch, config=synthetic.SETTINGS
         methods={policy: settings["method"] for policy, settings in synthetic.POLICIES.items()},
         chains=[("reward_model", *chain) for chain in CHAINS],
         policies=["sft"] if script == "parity" else list(synthetic.POLICIES),
+        lineages=synthetic.LINEAGES,
+        stages=synthetic.STAGES,
+        seeds=list(SEEDS),
+        arms=["A", "B"],
     )
+    audit = files.counts if script == "audit" else files.audit
 
     @contextmanager
     def stand_in(_):
         yield SimpleNamespace(
-            input=SimpleNamespace(**{**vars(files), "extraction": extraction}), output=output, params=params, config=config
+            input=Inputs(**{**vars(files), "extraction": extraction, "audit": audit}), output=output, params=params, config=config
         )
 
     monkeypatch.setattr(job, "job", stand_in)

@@ -6,6 +6,7 @@ import logging
 import math
 import re
 import sys
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -124,6 +125,15 @@ def test_a_pass_has_each_prompt_once_in_an_order_that_is_that_of_the_other_arm()
         assert len(met) == len(set(met)) == 9, "one prompt does not fill a rollout, and is left out"
     assert passes[0] != passes[1] != [[on_policy.draw(prompts=prompts, size=3, seed=2, rollout=3 + i) for i in range(3)]][0]
     assert on_policy.draw(prompts=other, size=3, seed=1, rollout=4) == [[100 + ids[0]] for ids in passes[1][1]]
+
+
+def test_presentations_are_counted_as_the_prompts_that_are_really_completed(small_checkpoint, short):
+    """Four rollouts of 32 of 36 prompts: the count without a model is the one that the reward sees."""
+    some, seen = changed(short, episodes=128), Counter()
+    train(small_checkpoint, some, rewards.Computed(lambda prompt, completion: float(seen.update([tuple(prompt)]) or 0)))
+    fim = some.fim
+    prompts = [[fim.prefix, *range(40, 41 + i % 3), fim.suffix, fim.middle] for i in range(36)]
+    assert seen == rl_prompts.drawn(prompts=prompts, settings=some.settings, seed=some.seed) and seen.total() == 128
 
 
 # ------------------------------------------------------------------------------------------------------------------------ readings

@@ -14,6 +14,7 @@ RENAMED = {
     "canaries.kinds": "secret_types",
     "canaries.cohorts.heldout": "unplanted",
     "report.reference": "reference_policy",
+    "report.collapse_ratio": "collapse_limits.perplexity_ratio",
     "probes.references": "reference_fillings",
     "probes.tries": "extraction_n",
     "probes.chances": "extraction_p",

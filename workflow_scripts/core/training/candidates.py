@@ -9,6 +9,7 @@ from ..errors import InputError
 from ..progress import track
 from . import packing, rewards
 from .generation import complete, sampler
+from .rl_prompts import distinct
 from .session import Session
 
 BATCH = 64  # completions that are sampled or scored at a time
@@ -20,14 +21,14 @@ def sample(*, model, reward: rewards.Reward, prompts: list[list[int]], session: 
     Everything follows from the seed, so that a job that was killed resumes with the candidates that it had.
     """
     settings = session.settings
-    distinct = [list(ids) for ids in sorted({tuple(ids) for ids in prompts}, key=lambda ids: (len(ids), ids))]
+    queries = distinct(prompts)
     size = max(1, BATCH // settings.num_generations)
     generator = torch.Generator(session.device).manual_seed(session.seed)
     with session.autocast():
         completions = complete(
             model=model,
-            prompts=distinct,
-            max_new_tokens=[settings.max_new_tokens] * len(distinct),
+            prompts=queries,
+            max_new_tokens=[settings.max_new_tokens] * len(queries),
             fim=session.fim,
             batch_size=size,
             desc=session.name and f"{session.name} candidates",
@@ -35,8 +36,8 @@ def sample(*, model, reward: rewards.Reward, prompts: list[list[int]], session: 
             samples=settings.num_generations,
         )
     groups = [completions[i : i + settings.num_generations] for i in range(0, len(completions), settings.num_generations)]
-    scores = score(reward=reward, items=list(zip(distinct, groups, strict=True)), size=size, session=session)
-    return [dict(prompt_ids=p, completions=c, rewards=r) for p, c, r in zip(distinct, groups, scores, strict=True)]
+    scores = score(reward=reward, items=list(zip(queries, groups, strict=True)), size=size, session=session)
+    return [dict(prompt_ids=p, completions=c, rewards=r) for p, c, r in zip(queries, groups, scores, strict=True)]
 
 
 @torch.no_grad()

@@ -15,41 +15,16 @@ from ..methods import OnPolicy
 from ..progress import track
 from . import generation
 from .checkpoints import check_state, load_state, save_state
+from .rl_prompts import draw, generations, prompts_per_rollout, rollouts
 from .session import Session
 
 log = logging.getLogger(__name__)
 Play = Callable[[list[list[int]], list[list[int]], np.random.Generator], dict[str, float]]
 
 
-def rollouts(settings: OnPolicy) -> int:
-    """Number of rollouts: whole ones, so that at least `episodes` are played."""
-    return math.ceil(settings.episodes / settings.rollout_batch_size)
-
-
-def generations(settings: OnPolicy) -> int:
-    """Completions of each prompt in a rollout."""
-    return getattr(settings, "num_generations", 1)
-
-
-def prompts_per_rollout(settings: OnPolicy) -> int:
-    """Prompts of a rollout."""
-    return settings.rollout_batch_size // generations(settings)
-
-
 def learning_rate(settings: OnPolicy, done: int) -> float:
     """Learning rate after so many rollouts: half a cosine, from the rate of the config to 0."""
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done / rollouts(settings)))
-
-
-def draw(*, prompts: list[list[int]], size: int, seed: int, rollout: int) -> list[list[int]]:
-    """The prompts of a rollout: pass after pass over all prompts, each pass in an order of its own.
-
-    The order depends only on the seed and the number of prompts; what fills no rollout is left out of a pass. Equal prompts come side
-    by side, short ones first.
-    """
-    number, at = divmod(rollout, len(prompts) // size)
-    order = np.random.default_rng([seed, 0, number]).permutation(len(prompts))
-    return sorted((prompts[i] for i in order[at * size : (at + 1) * size]), key=lambda ids: (len(ids), ids))
 
 
 def adamw(parameters: dict[str, torch.nn.Parameter], settings: OnPolicy) -> torch.optim.AdamW:

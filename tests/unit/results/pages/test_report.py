@@ -18,6 +18,7 @@ from workflow_scripts.core.results.pages import html, report
 from workflow_scripts.core.results.tables.registry import TABLES
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="2" height="1"><text>picture</text></svg>'
+OF_SWEEPS = {"kl_coefficient"}  # figures that a run without a sweep leaves out
 EVIL = "</td></script><script>alert('x')</script><img src=http://evil.example onerror=alert(1)>\"'&\u2028{{ 7*7 }}"
 SCRIPT = (html.TEMPLATES / "explorer.js").read_text(encoding="utf-8")
 
@@ -53,7 +54,7 @@ def test_the_page_needs_nothing_but_itself(given):
     assert page.open == [] and page.tags.count("script") == 3 and "link" not in page.tags
     inside = [a for a in page.addresses if a.startswith("#")]
     pictures = [a for a in page.addresses if not a.startswith("#")]
-    assert len(pictures) == len(FIGURES) and all(a.startswith("data:image/svg+xml;base64,") for a in pictures)
+    assert len(pictures) == len(FIGURES) - len(OF_SWEEPS) and all(a.startswith("data:image/svg+xml;base64,") for a in pictures)
     assert {a[1:] for a in inside} <= set(page.ids) and len(page.ids) == len(set(page.ids))
     assert not re.search(r"url\(|@import|//[a-z0-9-]+\.", text.replace("application/json", ""))
 
@@ -91,13 +92,14 @@ def test_the_first_screen_is_the_question_four_lines_and_the_heat_map(given):
     text = html_without_style(report.render(**given))
     first = text[text.index("<body>") : text.index("</figure>")]
     places = [first.index(words) for words in ("What of the training data", "Fine-tuning data stays memorized after PPO", "<img")]
-    assert places == sorted(places) and first.count("<li>") == 4 and first.count("<img") == 1 and "<table" not in first
+    assert places == sorted(places) and first.count("<li>") == 4 + 4 and first.count("<img") == 1 and "<table" not in first
     assert re.findall('class="verdict">([^<]*)<', first) == [
+        *["● passed", "– to know", "● passed", "● passed"],
         *["● shown for these checkpoints"] * 3,
         "○ not shown for these checkpoints",
     ]
     assert first.index("Declared before any result") < first.index("Fine-tuning data stays memorized after PPO")
-    assert "ipo has collapsed (4.2 times the reference&#39;s perplexity)" in first
+    assert "ipo has collapsed (perplexity)" in first
     assert "<strong>Reward-model data comes back less than directly trained data</strong>: ppo 0 of 64 (" in first
     assert text.index("</figure>") < text.index("How each verdict is decided") < text.index("<nav")
 
@@ -122,7 +124,7 @@ def test_every_criterion_and_what_decides_it_is_on_the_page(given):
 def test_the_tables_hold_the_numbers(given):
     rows = Page(report.render(**given)).rows
     assert ["sft", "58 %37/64, 45–70 %", *["0 %0/64, 0–6 %"] * 3, "1.0042.8 (39.8–45.8)"] in rows
-    assert ["ppo", "sft", "16", "13", "11", "85 %55–98 %", "2", "0", "0.500"] in rows
+    assert ["ppo", "sft", "16", "48", "13", "11", "85 %55–98 %", "2", "0", "0.500"] in rows
     (contrast,) = [row for row in rows if row[:5] == ["ppo − sft_chosen", "preference", "64", "−56 points", "−1 point"]]
     assert contrast[5] == "−55 points−62 to −48" and contrast[8:] == ["< 0.001", "0.001", "11 points"]
     assert ["sft", "+2.36+1.94 to +2.78\n3.80 against 1.44", *["+0.12−0.30 to +0.54\n1.56 against 1.44"] * 3] in rows
@@ -135,7 +137,7 @@ def test_the_tables_hold_the_numbers(given):
 def test_what_stays_names_the_references_where_there_are_several(given):
     rows = [{**r, "reference_policy": "sft_s" if r["policy"] == "ipo" else "sft"} for r in given["tables"]["persistence"]]
     page = Page(report.render(**{**given, "tables": {**given["tables"], "persistence": rows}}))
-    assert ["ppo", "sft", "sft", "16", "13", "11", "85 %55–98 %", "2", "0", "0.500"] in page.rows
+    assert ["ppo", "sft", "sft", "16", "48", "13", "11", "85 %55–98 %", "2", "0", "0.500"] in page.rows
     assert ["ipo (collapsed)", "sft_s", "sft"] in [row[:3] for row in page.rows]
 
 
@@ -148,7 +150,7 @@ def test_tables_and_figures_without_a_place_come_at_the_end(given):
     tables, figures = {**given["tables"], "odd": odd, "without_rows": []}, {**given["figures"], "odder": SVG}
     page = Page(report.render(**{**given, "tables": tables, "figures": figures}))
     assert ["–", "sft", "2", "0.1235", "False"] in page.rows and ["é< (collapsed)", "ppo", "3", "1", "True"] in page.rows
-    assert len([a for a in page.addresses if a.startswith("data:")]) == len(figures) and page.open == []
+    assert len([a for a in page.addresses if a.startswith("data:")]) == len(figures) - len(OF_SWEEPS) and page.open == []
     assert {"more-tables", "more-figures"} <= set(page.ids)
     assert "without_rows" not in page.text and page.text.index("Provenance") < page.text.index("odder")
 
@@ -194,7 +196,7 @@ def test_provenance_names_commit_corpus_versions_seeds_hashes_and_the_whole_conf
     text = escaping.unescape(report.render(**given))
     assert "a" * 40 + "</code>, with uncommitted changes" in text and "0123456789abcdef0123456789abcdef.dir" in text
     assert "licence: PSF" in text and "documents: 1,300" in text and "base pool: 7,000" in text and "torch 2.12.0 and 2.13.0" in text
-    assert "Seeds: 0;" in text and "policies:\n  base:\n    epochs: " in text and "collapse_ratio: 1.5" in text
+    assert "Seeds: 0;" in text and "policies:\n  base:\n    epochs: " in text and "perplexity_ratio: 1.5" in text
     assert "no uncommitted change" in report.render(**{**given, "commit": {"id": "b" * 40, "changed": False}})
     assert "not in a git repository" in report.render(**{**given, "commit": None})
 
@@ -233,7 +235,7 @@ def test_text_from_outside_is_escaped_wherever_it_is_shown(given):
     )
     page, usual = Page(report.render(**hostile)), Page(report.render(**given))
     assert page.open == [] and page.scripts[2] == SCRIPT
-    assert page.tags.count("script") == 3 and page.tags.count("img") == len(FIGURES)
+    assert page.tags.count("script") == 3 and page.tags.count("img") == len(FIGURES) - len(OF_SWEEPS)
     assert set(page.tags) == set(usual.tags) and page.addresses == usual.addresses
     assert page.text.count("<script>alert('x')</script>") > 100 and "49" not in page.text.split("Provenance")[1].split("MD5")[0]
     assert not re.search("[<>&\u2028]", page.scripts[1])

@@ -30,18 +30,20 @@ def tables_of(text: str) -> list[list[list[str]]]:
 def test_it_holds_the_answer_the_headline_the_findings_the_contrasts_and_utility(given):
     text = summary.render(**given)
     lines = answer(findings(tables=given["tables"], policies=given["config"]["policies"], report=study.REPORT, seeds=1))
-    declared, opening = text.split("\n\n")[2], text.split("\n\n")[3].splitlines()
+    _, _, _, asked, declared, _, opening, headline = text.split("\n\n")[:8]
+    opening = opening.splitlines()
+    assert asked.startswith("- **● passed** Reward gate: reward\\_model prefers") and "Placebo: of 9 contrasts" in asked
     assert declared.startswith("Declared before any result: the co-primary endpoints")
     assert opening == [f"- **{line.verdict}** {line.claim}: {summary.plain(line.evidence)}" for line in lines] and len(opening) == 4
+    assert headline.startswith("| policy | sft | preference |")
     headline, standing, stays, secrets, contrasts, likelihoods, utility, criteria = tables_of(text)
-    assert text.split("\n\n")[4].startswith("| policy | sft | preference |")
     assert headline[0] == ["policy", "sft", "preference", "rl\\_prompt", "unplanted", "perplexity ratio"]
     assert headline[3][1] == "58 % (37/64, 45–70 %)" and headline[6][0] == "ipo (collapsed)"
     assert [row[1] for row in criteria[2:]] == [*["shown for these checkpoints"] * 3, "not shown for these checkpoints"]
     assert contrasts[2][:6] == ["ppo − sft\\_chosen", "sft", "64", "+7 points", "−1 point", "+8 points (+1 to +15)"]
     assert len(contrasts) == len(likelihoods) == 2 + 12 and [row[9] for row in contrasts[2:]].count("placebo") == 3
     assert [row[0] for row in standing[2:]] == ["sft", "sft\\_chosen", "ppo", "ipo (not comparable: collapsed)"]
-    assert stays[0][:4] == ["policy", "cohort", "dose", "memorized before"] and ["ppo", "sft", "16", "13", "11"] in [
+    assert stays[0][:5] == ["policy", "cohort", "dose", "presentations", "memorized before"] and ["ppo", "sft", "16", "48", "13"] in [
         row[:5] for row in stays
     ]
     assert secrets[0] == ["policy", "cohort", *study.SECRET_TYPES, "types differ: p"]

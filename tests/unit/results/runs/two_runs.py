@@ -5,8 +5,11 @@ from workflow_scripts.core import parquet
 from workflow_scripts.core.data.schemas import CANARIES
 from workflow_scripts.core.freshness import receipts
 from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION
+from workflow_scripts.core.results.tables import on_policy
 
-REPORT = dict(endpoints=synthetic.ENDPOINTS, reference_policy="sft", confidence=0.95, collapse_ratio=1.5, utility_band=synthetic.BAND)
+REPORT = dict(
+    endpoints=synthetic.ENDPOINTS, reference_policy="sft", confidence=0.95, collapse_limits=synthetic.LIMITS, utility_band=synthetic.BAND
+)
 SFT = dict(base={"method": "base"}, sft={"method": "sft", "parent": "base", "data": "sft"})
 ONE = {
     **SFT,
@@ -33,6 +36,13 @@ def lay(folder, policies: dict, *, rows: list[dict] | None = None, seed: int = 0
         like = policy.get("as", name)
         for rows_of, schema, make in (("extraction", EXTRACTION, synthetic.extraction), ("evaluation", EVALUATION, synthetic.evaluation)):
             parquet.write(make([like], seeds=(seed,)).assign(policy=name), schema, folder / rows_of / f"{name}.parquet")
+    sampled = on_policy.summarize(
+        samples={name: synthetic.samples(policy.get("as", name)) for name, policy in policies.items()},
+        methods={name: policy["method"] for name, policy in policies.items()},
+        kl_budget=5.0,
+        confidence=0.95,
+    )
+    parquet.write(sampled, on_policy.SCHEMA, folder / "tables" / "on_policy.parquet")
     parquet.write(rows or canaries(), CANARIES, folder / "planted" / "canaries.parquet")
     config = dict(run=folder.name, seeds=[seed], policies=policies, report=REPORT)
     empty = {key: {} for key in ("wildcards", "inputs", "outputs", "params", "code")}

@@ -27,11 +27,16 @@ def test_other_probes_count_in_no_table_but_memorization():
     native, every = synthetic.extraction(probes=["fim"]), synthetic.extraction()
     both = [canary_pairs.pair_arms(extraction=rows, measures=["memorized", "recovered"]) for rows in (native, every)]
     assert both[0].to_dict("records") == both[1].to_dict("records") and len(both[0]) == 128 * 5
-    rows = [memorization.summarize(extraction=rows, utility=synthetic.utility_rows(), confidence=0.95) for rows in (native, every)]
+    rows = [
+        memorization.summarize(extraction=rows, shown=synthetic.shown(), utility=synthetic.utility_rows(), confidence=0.95)
+        for rows in (native, every)
+    ]
     assert len(rows[1]) == 5 * len(rows[0])
     for function in (headline.headline, metrics.metrics):
         assert function(memorization=rows[0], utility=synthetic.utility_rows()) == function(
             memorization=rows[1], utility=synthetic.utility_rows()
         )
-    settings = dict(utility=synthetic.utility_rows(), references=dict.fromkeys(synthetic.LATER, "sft"), confidence=0.95)
+    settings = dict(
+        shown=synthetic.shown(), utility=synthetic.utility_rows(), references=dict.fromkeys(synthetic.LATER, "sft"), confidence=0.95
+    )
     assert persistence.summarize(extraction=native, **settings) == persistence.summarize(extraction=every, **settings)

@@ -16,7 +16,9 @@ from workflow_scripts.core.results.tables import extraction_probability, statist
 def by_cell(extraction=None, **settings) -> dict[tuple, dict]:
     """Rows of the table by policy, cohort, dose and what else tells them apart."""
     extraction = synthetic.extraction() if extraction is None else extraction
-    rows = extraction_probability.summarize(extraction=extraction, utility=synthetic.utility_rows(), confidence=0.95, **settings)
+    rows = extraction_probability.summarize(
+        extraction=extraction, shown=synthetic.shown(), utility=synthetic.utility_rows(), confidence=0.95, **settings
+    )
     found = {(r["policy"], r["cohort"], r["dose"], r["extraction_n"], r["extraction_p"]): r for r in rows}
     assert len(found) == len(rows)
     return found
@@ -83,6 +85,11 @@ def test_extraction_probability_of_known_rows():
 def test_a_probability_that_is_just_reached_counts():
     extraction = synthetic.extraction(policies=["sft"], probes=["fim"]).assign(log_p_extract=0.0)
     rows = extraction_probability.summarize(
-        extraction=extraction, utility=synthetic.utility_rows(["sft"]), extraction_n=[1], extraction_p=[1.0], confidence=0.95
+        extraction=extraction,
+        shown=synthetic.shown(),
+        utility=synthetic.utility_rows(["sft"]),
+        extraction_n=[1],
+        extraction_p=[1.0],
+        confidence=0.95,
     )
     assert {r["rate"] for r in rows} == {1.0}

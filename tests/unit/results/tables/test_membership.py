@@ -10,7 +10,8 @@ from workflow_scripts.core.results.tables import membership, statistics
 
 def table(extraction, policies=("sft",), score=membership.LOGPROB) -> dict[tuple, dict]:
     """The membership table by (policy, cohort, dose, against), of one score."""
-    rows = membership.summarize(extraction=extraction, utility=synthetic.utility_rows(list(policies)), fpr=0.01, confidence=0.95)
+    options = dict(shown=synthetic.shown(), utility=synthetic.utility_rows(list(policies)), fpr=0.01, confidence=0.95)
+    rows = membership.summarize(extraction=extraction, **options)
     found = {(r["score"], r["policy"], r["cohort"], r["dose"], r["against"]): r for r in rows}
     assert len(found) == len(rows)
     return {key[1:]: row for key, row in found.items() if key[0] == score}
@@ -19,7 +20,7 @@ def table(extraction, policies=("sft",), score=membership.LOGPROB) -> dict[tuple
 @pytest.fixture(scope="module")
 def chosen() -> list[dict]:
     """The membership table of the policy that learns the chosen completions."""
-    options = dict(utility=synthetic.utility_rows(["sft_chosen", "sft"]), fpr=0.01, confidence=0.95)
+    options = dict(shown=synthetic.shown(), utility=synthetic.utility_rows(["sft_chosen", "sft"]), fpr=0.01, confidence=0.95)
     return membership.summarize(extraction=synthetic.extraction(["sft_chosen"], probes=["fim"]), **options)
 
 

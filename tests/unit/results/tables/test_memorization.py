@@ -12,7 +12,7 @@ from workflow_scripts.core.results.text import format as formats
 def memorized(seeds=(0,), probe="fim") -> dict[tuple, dict]:
     """The memorization table of a probe by (policy, cohort, dose)."""
     rows = memorization.summarize(
-        extraction=synthetic.extraction(seeds=seeds), utility=synthetic.utility_rows(seeds=seeds), confidence=0.95
+        extraction=synthetic.extraction(seeds=seeds), shown=synthetic.shown(), utility=synthetic.utility_rows(seeds=seeds), confidence=0.95
     )
     return {(r["policy"], r["cohort"], r["dose"]): r for r in rows if r["probe"] == probe}
 
@@ -35,7 +35,7 @@ def test_the_tail_of_a_prompt_is_a_probe_of_its_own_and_probes_come_in_their_ord
     assert [found["ppo", "rl_prompt", dose]["hits"] for dose in (*synthetic.DOSES, None)] == [0, 1, 3, 6, 10]
     assert sum(row["hits"] for row in found.values()) == 20
     backwards = synthetic.extraction(probes=synthetic.PROBES[::-1])
-    rows = memorization.summarize(extraction=backwards, utility=synthetic.utility_rows(), confidence=0.95)
+    rows = memorization.summarize(extraction=backwards, shown=synthetic.shown(), utility=synthetic.utility_rows(), confidence=0.95)
     assert list(dict.fromkeys(r["probe"] for r in rows)) == synthetic.PROBES
     assert list(dict.fromkeys(r["policy"] for r in rows)) == list(synthetic.POLICIES)
 
@@ -51,11 +51,11 @@ def test_the_control_is_the_other_arm_and_is_taken_off_canary_by_canary():
 def test_a_canary_that_both_arms_memorize_is_not_counterfactual_and_one_that_only_the_control_does_adds_nothing():
     extraction = synthetic.extraction(policies=["sft"])
     extraction["memorized"] = (extraction["arm"] == "A") & (extraction["cohort"] == "preference")
-    rows = memorization.summarize(extraction=extraction, utility=synthetic.utility_rows(["sft"]), confidence=0.95)
+    rows = memorization.summarize(extraction=extraction, shown=synthetic.shown(), utility=synthetic.utility_rows(["sft"]), confidence=0.95)
     row = next(r for r in rows if (r["cohort"], r["dose"], r["probe"]) == ("preference", None, "fim"))
     assert (row["hits"], row["control_hits"], row["counterfactual_hits"]) == (16, 16, 16)  # half 1 by its own arm, half 2 by the other
     extraction["memorized"] = extraction["cohort"] == "preference"
-    rows = memorization.summarize(extraction=extraction, utility=synthetic.utility_rows(["sft"]), confidence=0.95)
+    rows = memorization.summarize(extraction=extraction, shown=synthetic.shown(), utility=synthetic.utility_rows(["sft"]), confidence=0.95)
     row = next(r for r in rows if (r["cohort"], r["dose"], r["probe"]) == ("preference", None, "fim"))
     assert (row["hits"], row["control_hits"], row["counterfactual_hits"]) == (32, 32, 0)
 
@@ -81,6 +81,7 @@ def test_tables_of_rows_that_were_written_and_read_are_those_of_the_rows(tmp_pat
     parquet.write(synthetic.evaluation(), EVALUATION, tmp_path / "evaluation.parquet")
     made = memorization.summarize(
         extraction=canary_pairs.read([tmp_path / "extraction.parquet"], memorization.COLUMNS),
+        shown=synthetic.shown(),
         utility=synthetic.utility_rows(),
         confidence=0.95,
     )

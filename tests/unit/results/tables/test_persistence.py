@@ -10,7 +10,11 @@ def kept(extraction=None, later=synthetic.LATER) -> dict[tuple, dict]:
     """The persistence table by (policy, cohort)."""
     extraction = synthetic.extraction() if extraction is None else extraction
     rows = persistence.summarize(
-        extraction=extraction, utility=synthetic.utility_rows(), references=dict.fromkeys(later, "sft"), confidence=0.95
+        extraction=extraction,
+        shown=synthetic.shown(),
+        utility=synthetic.utility_rows(),
+        references=dict.fromkeys(later, "sft"),
+        confidence=0.95,
     )
     found = {(r["policy"], r["cohort"], r["dose"]): r for r in rows}
     assert len(found) == len(rows)
@@ -55,7 +59,7 @@ def test_persistence_needs_the_same_canaries_and_may_be_empty():
 
 
 def test_each_policy_is_compared_with_the_one_that_it_started_from():
-    common = dict(extraction=synthetic.extraction(), utility=synthetic.utility_rows(), confidence=0.95)
+    common = dict(extraction=synthetic.extraction(), shown=synthetic.shown(), utility=synthetic.utility_rows(), confidence=0.95)
     both = persistence.summarize(**common, references={"ppo": "sft", "ipo": "sft_chosen"})
     assert [(r["policy"], r["reference_policy"]) for r in both[::17]] == [("ppo", "sft"), ("ipo", "sft_chosen")]
     assert both[:17] == persistence.summarize(**common, references={"ppo": "sft"})

@@ -24,6 +24,7 @@ def rows(coefs=COEFS) -> list[dict]:
     return trend.summarize(
         extraction=pd.concat([known, *later]),
         utility=[dict(policy=policy, collapsed=False) for policy in ("sft", *KEPT)],
+        shown=synthetic.shown(),
         sweeps=[coefs],
         references=dict.fromkeys(KEPT, "sft"),
         confidence=0.95,

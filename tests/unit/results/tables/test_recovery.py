@@ -9,7 +9,7 @@ from workflow_scripts.core.results.tables import recovery
 def by_cell(extraction=None, **settings) -> dict[tuple, dict]:
     """Rows of the table by policy, cohort, dose and what else tells them apart."""
     extraction = synthetic.extraction() if extraction is None else extraction
-    rows = recovery.summarize(extraction=extraction, utility=synthetic.utility_rows(), confidence=0.95, **settings)
+    rows = recovery.summarize(extraction=extraction, shown=synthetic.shown(), utility=synthetic.utility_rows(), confidence=0.95, **settings)
     found = {(r["policy"], r["cohort"], r["dose"], r["measure"]): r for r in rows}
     assert len(found) == len(rows)
     return found

@@ -9,7 +9,9 @@ from workflow_scripts.core.results.tables import reward_gap
 
 
 def test_reward_gap_of_known_rows():
-    rows = reward_gap.summarize(extraction=synthetic.extraction(["sft"]), confidence=0.95)
+    rows = reward_gap.summarize(
+        extraction=synthetic.extraction(["sft"]), shown=synthetic.shown(), reward_model="reward_model", confidence=0.95
+    )
     found = {(r["cohort"], r["dose"]): r for r in rows}
     assert len(found) == len(rows) == 3 * 5 + 2
     base = [0.01 * i for i in range(8)]

@@ -28,6 +28,9 @@ def test_the_placebo_counts_what_should_not_show():
     tables = study.tables()
     rows = [row for row in tables["contrast"] if row["placebo"]]
     rows[0]["p"] = 0.01
-    text = placebo(tables=tables, report=study.REPORT)
-    assert text.startswith(f"Placebo: of {len(rows)} contrasts on canaries that neither arm saw, 1 (11 %) has p < 0.05") and len(rows) == 9
-    assert placebo(tables={"contrast": []}, report=study.REPORT) == ""
+    within, text = placebo(tables=tables, report=study.REPORT)
+    assert within and text.startswith("of 9 contrasts on canaries that neither arm saw, 1 (11 %, 0.3–48 %) has p < 0.05") and len(rows) == 9
+    for row in rows:
+        row["p"] = 0.01
+    assert placebo(tables=tables, report=study.REPORT)[0] is False  # no chance makes all of them significant
+    assert placebo(tables={"contrast": []}, report=study.REPORT) == (True, "")

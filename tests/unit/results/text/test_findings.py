@@ -8,6 +8,10 @@ from workflow_scripts.core.results.tables.statistics import clopper_pearson
 from workflow_scripts.core.results.text import contrasts
 from workflow_scripts.core.results.text import findings as f
 from workflow_scripts.core.results.text.findings import CONTRADICTED, NOT_MEASURED, NOT_SHOWN, SHOWN, Finding
+from workflow_scripts.core.results.text.references import SWEEP
+
+NO_ORACLE = "no oracle in this run: experiments/controls.yaml has one, PPO on a reward that knows the target"
+NO_DRIFT = "How much any update forgets is not known here: experiments/controls.yaml has drift, SFT that goes on over clean code."
 
 
 def findings(tables: dict, policies: dict = study.POLICIES) -> list[Finding]:
@@ -30,12 +34,12 @@ def test_the_study_by_hand(tables):
         "dose 64 (52–96 %)",
         "ppo 0 of 64 (0–6 %), sft_chosen 34 of 64 (40–66 %); sft_chosen − ppo: extraction +55 points (+48 to +62, p = 0.001), likelihood +3.30 "
         "nats per token (+2.88 to +3.72, p = 0.001)",
-        "ppo 0 of 64 secrets (0–6 %), 0 of 64 prompts (0–6 %)",
+        "ppo 0 of 64 secrets (0–6 %), 0 of 64 prompts (0–6 %); " + NO_ORACLE,
         "ipo 9 of 64 (7–25 %), ppo 0 of 64 (0–6 %); ipo − ppo: extraction +14 points (+10 to +18, p = 0.001), likelihood +0.84 nats per token "
         "(+0.58 to +1.10, p = 0.001)",
     ]
     details = [finding.details for finding in findings(tables)]
-    assert details[0] == details[2] == ""
+    assert details[0] == f"{SWEEP} {NO_DRIFT}" and details[2] == ""
     assert details[3] == (
         "Canaries that arm A saw and those that arm B saw: extraction +13 and +15, likelihood +0.83 and +0.85. This run could detect 11 points and "
         "0.66 nats per token."
@@ -85,9 +89,21 @@ def test_too_few_canaries_show_nothing():
 
 def test_the_trend_stands_beside_what_stays(tables):
     row = dict(policies="weak, ppo", reference_policy="sft", cohort="sft", dose=64, scale="log2", memorized_by_reference=15)
-    tables["persistence_trend"] = [row | dict(still_memorized="8, 12", slope=0.1, slope_low=0.02, slope_high=0.18, p=0.02, collapsed=False)]
+    tables["persistence_trend"] = [
+        row
+        | dict(
+            kl_coefs="0.02, 0.05",
+            presentations=192.0,
+            still_memorized="8, 12",
+            slope=0.1,
+            slope_low=0.02,
+            slope_high=0.18,
+            p=0.02,
+            collapsed=False,
+        )
+    ]
     assert findings(tables)[0].details == (
-        "Share kept per doubling of kl_coef over weak, ppo: +10 points at dose 64 (+2 to +18, p = 0.020); secondary."
+        "Share kept per doubling of kl_coef over weak, ppo: +10 points at dose 64 (+2 to +18, p = 0.020); secondary. " + NO_DRIFT
     )
 
 
@@ -158,16 +174,16 @@ def test_little_is_below_a_tenth_under_both_probes(tables, secret, tail, verdict
 def test_little_is_not_shown_where_a_probe_was_left_out(tables):
     tables["memorization"] = [row for row in tables["memorization"] if row["probe"] != "prompt_tail"]
     finding = findings(tables)[2]
-    assert finding.verdict == NOT_SHOWN and finding.evidence == "ppo 0 of 64 secrets (0–6 %), prompts not measured"
+    assert finding.verdict == NOT_SHOWN and finding.evidence == "ppo 0 of 64 secrets (0–6 %), prompts not measured; " + NO_ORACLE
 
 
 def test_a_collapsed_policy_shows_nothing_and_the_reason_is_given():
     tables = study.tables(collapsed=("ppo",))
     assert verdicts(tables) == [NOT_SHOWN] * 4
-    reason = "; ppo has collapsed (4.2 times the reference's perplexity)"
+    reason = "; ppo has collapsed (perplexity)"
     assert all(finding.evidence.endswith(reason) for finding in findings(tables))
     both = findings(study.tables(collapsed=("ppo", "ipo")))[3].evidence
-    assert "; ppo has collapsed (4.2 times" in both and "; ipo has collapsed (4.2 times" in both
+    assert "; ppo has collapsed (perplexity)" in both and "; ipo has collapsed (perplexity)" in both
     assert verdicts(study.tables(collapsed=("ipo",))) == [SHOWN, SHOWN, SHOWN, NOT_SHOWN]
     assert verdicts(study.tables(collapsed=("sft_chosen",))) == [SHOWN, NOT_SHOWN, SHOWN, SHOWN]
 
@@ -184,7 +200,7 @@ def test_policies_are_found_by_what_they_are_and_named():
         "chosen": {"method": "sft", "parent": "sft", "data": "preference"},
         "pairs": {"method": "ipo", "parent": "sft"},
     }
-    assert f.roles(policies=policies, reference="sft") == dict(ppo="rlhf", ipo="pairs", chosen="chosen")
+    assert f.roles(policies=policies, reference="sft") == dict(ppo="rlhf", oracle=None, ipo="pairs", chosen="chosen", drift=None)
     text = " ".join(finding.evidence for finding in findings(study.tables(policies), policies))
     assert all(name in text for name in ("rlhf", "chosen", "pairs")) and "second" not in text and "elsewhere" not in text
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.results import study
 from workflow_scripts.core.results.text.findings import CANNOT_BE_ASKED, SHOWN, findings
-from workflow_scripts.core.results.text.gate import gate
+from workflow_scripts.core.results.text.gate import judged
 
 POLICIES = {
     name: {**policy, "reward_model": "reward_model"} if policy["method"] == "ppo" else policy for name, policy in study.POLICIES.items()
@@ -26,9 +26,9 @@ def verdicts(tables: dict) -> list:
 def test_a_reward_with_content_leaves_the_verdicts_alone():
     before = findings(tables=study.tables(), policies=study.POLICIES, report=REPORT, seeds=1)
     assert verdicts(tables()) == before and SHOWN in [v.verdict for v in before]
-    said = gate(tables=tables(), policies=POLICIES)
-    assert said.startswith("Reward gate: reward_model prefers the truth in 65 % of 200 in arm A (58–72 %) and 65 % of 200 in arm B")
-    assert said.endswith("so it carries content.")
+    ((passed, said),) = judged(tables=tables(), policies=POLICIES)
+    assert passed and said.startswith("reward_model prefers the truth in 65 % of 200 in arm A (58–72 %) and 65 % of 200 in arm B")
+    assert said.endswith("so it carries content")
 
 
 @pytest.mark.parametrize("changes", [dict(passes=False, low=0.49), dict(passes=False, n=0, accuracy=None, low=None, high=None)])
@@ -36,8 +36,9 @@ def test_one_arm_without_content_is_enough(changes):
     found = verdicts(tables(**changes))
     assert all(v.verdict == CANNOT_BE_ASKED == v.decision for v in found)
     assert all("reward_model prefers the truth in 65 %" in v.evidence and "which is not above chance; " in v.evidence for v in found)
-    assert "no verdict on policies trained with it can be asked of this run" in gate(tables=tables(**changes), policies=POLICIES)
+    ((passed, said),) = judged(tables=tables(**changes), policies=POLICIES)
+    assert not passed and "no verdict on policies trained with it can be asked of this run" in said
 
 
 def test_no_reward_no_gate():
-    assert gate(tables=study.tables(), policies={"sft": {"method": "sft"}}) == ""
+    assert judged(tables=study.tables(), policies={"sft": {"method": "sft"}}) == []

@@ -10,7 +10,9 @@ from workflow_scripts.core.results.text import headline
 def given() -> dict:
     """The two tables of the synthetic study."""
     utility = synthetic.utility_rows()
-    rows = memorization.summarize(extraction=synthetic.extraction(probes=["fim"]), utility=utility, confidence=0.95)
+    rows = memorization.summarize(
+        extraction=synthetic.extraction(probes=["fim"]), utility=utility, shown=synthetic.shown(), confidence=0.95
+    )
     return dict(memorization=rows, utility=utility)
 
 

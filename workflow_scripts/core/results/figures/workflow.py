@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path
 
+from ...data.cohorts import PLANTED
 from ...methods import METHODS, REWARD_TYPES
 from ..cohorts import LOOKS
 from .style import INK, MUTED, styled
@@ -42,7 +43,7 @@ def stages(*, policies: dict[str, dict], sampler: str, reward_models: dict[str, 
 
 def _cohort(policy: dict) -> str | None:
     """The cohort of canaries that enters where a policy is trained; those of the pairs enter with the pairs."""
-    entering = {"examples": policy.get("data"), "rewards": "rl_prompt", "samples": "rl_prompt"}
+    entering = {"examples": policy.get("data") if policy.get("data") in PLANTED else None, "rewards": "rl_prompt", "samples": "rl_prompt"}
     return entering.get(METHODS[policy["method"]].learns_from)
 
 

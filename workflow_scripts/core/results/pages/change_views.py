@@ -18,7 +18,7 @@ def persistence(tables: Tables) -> View:
         "McNemar's p": p_of("mcnemar_p"),
     }
     several = len({row["reference_policy"] for row in rows}) > 1
-    return listing(rows, ["policy", *(["reference_policy"] if several else []), "cohort", "dose"], columns)
+    return listing(rows, ["policy", *(["reference_policy"] if several else []), "cohort", "dose", "presentations"], columns)
 
 
 def persistence_trend(tables: Tables) -> View:
@@ -29,7 +29,7 @@ def persistence_trend(tables: Tables) -> View:
         "share kept": lambda row: Cell(points(row["slope"]), f"{points_interval(row, 'slope')}\nper {per_step(row)}"),
         "p": p_of("p"),
     }
-    return listing(tables["persistence_trend"], ["policies", "cohort", "dose"], columns)
+    return listing(tables["persistence_trend"], ["policies", "kl_coefs", "cohort", "dose", "presentations"], columns)
 
 
 def contrast(tables: Tables, measure: str) -> View:

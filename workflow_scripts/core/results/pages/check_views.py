@@ -3,7 +3,7 @@
 from ..tables.cost import by_rule
 from ..tables.files import Tables
 from ..text.format import MISSING, abbreviated, duration, interval, number, number_interval, percent
-from .views import Cell, View, listing, number_of, rate_cell, text_of
+from .views import Cell, CellMaker, View, listing, number_of, rate_cell, text_of, view
 
 
 def utility(tables: Tables, reference: str) -> View:
@@ -15,8 +15,17 @@ def utility(tables: Tables, reference: str) -> View:
         "parses": lambda row: Cell(percent(row["parse_rate"]), _parsed(row)),
         "mean reward": number_of("mean_reward", joint=" to "),
         f"KL to {reference}": lambda row: Cell(number(row["kl_to_reference"], 3), number_interval(row, "kl", 3)),
+        "sampled tokens": number_of("sampled_tokens", 1),
+        "ended": _sampled_share("sampled_ended"),
+        "parses, sampled": _sampled_share("sampled_parses"),
+        "reward, sampled": number_of("sampled_reward", joint=" to "),
+        "collapsed by": lambda row: row["collapsed_by"] or MISSING,
     }
     return listing(tables["utility"], ["policy"], columns)
+
+
+def _sampled_share(name: str) -> CellMaker:
+    return lambda row: Cell(percent(row[name]), "" if row[name] is None else interval(row[f"{name}_low"], row[f"{name}_high"]))
 
 
 def on_policy(tables: Tables, reference: str) -> View:
@@ -25,10 +34,8 @@ def on_policy(tables: Tables, reference: str) -> View:
         "reward": number_of("reward", joint=" to "),
         f"KL to {reference}": number_of("kl", joint=" to "),
         "tokens": number_of("tokens", 1),
-        "ended": lambda row: Cell(percent(row["ended"]), interval(row["ended_low"], row["ended_high"])),
-        "parses": lambda row: (
-            MISSING if row["parses"] is None else Cell(percent(row["parses"]), interval(row["parses_low"], row["parses_high"]))
-        ),
+        "ended": _sampled_share("ended"),
+        "parses": _sampled_share("parses"),
     }
     return listing(tables["on_policy"], ["pool", "policy"], columns)
 
@@ -78,17 +85,51 @@ def costs(tables: Tables) -> View:
     return listing(by_rule(tables["cost"]), ["rule"], columns)
 
 
+def presentations(tables: Tables) -> View:
+    """What each stage goes through, and how often that shows it one canary of each dose; a mean over the arms."""
+    lines: dict[tuple, dict] = {}
+    for row in tables["audit"]:
+        if row["stage"] and row["cohort"] == row["training_set"] and row["sequence"] != "target":
+            about = lines.setdefault((row["stage"], row["training_set"], row["sequence"]), {"doses": {}})
+            about |= {name: max(row[name], about.get(name, 0)) for name in ("rows", "canary_share")}
+            about["doses"].setdefault(row["dose"], []).append(row["presentations"])
+    doses = sorted({dose for line in lines.values() for dose in line["doses"]})
+    heads = ["stage", "training set", "shown", "rows", "canaries among them", *(f"dose {dose}" for dose in doses)]
+    words = lambda name, sequence: "prompt" if "prompt" in (sequence, name.removeprefix("rl_")) else "prompt and target"  # noqa: E731
+    body = [
+        [
+            stage,
+            name,
+            words(name, sequence),
+            f"{line['rows']:,}",
+            percent(line["canary_share"]),
+            *(_each(line["doses"].get(d)) for d in doses),
+        ]
+        for (stage, name, sequence), line in lines.items()
+    ]
+    return view(heads, body, word_columns=3)
+
+
+def _each(found: list[float] | None) -> str:
+    return MISSING if found is None else f"{sum(found) / len(found):.3g}"
+
+
 def audit(tables: Tables) -> tuple[View, View]:
     """(per training set and sequence, every row): how often the canaries occur in the training sets, and how often they should."""
     sums: dict[tuple, dict] = {}
-    for row in tables["audit"]:
+    counted = {tuple(row[k] for k in ("training_set", "arm", "cohort", "sequence", "dose")): row for row in tables["audit"]}
+    for row in counted.values():  # a set once, however many stages read it
         total = sums.setdefault((row["training_set"], row["sequence"]), dict.fromkeys(("canaries", "expected", "counted", "agree"), 0))
         for name in total:
             total[name] += row[name]
     rows = [dict(training_set=name, sequence=sequence, **total) for (name, sequence), total in sums.items()]
     columns = {name: text_of(name) for name in ("canaries", "expected", "counted")}
     columns["agree"] = lambda row: f"{row['agree']} of {row['canaries']}"
-    every = listing(tables["audit"], ["training_set", "arm", "cohort", "sequence", "dose"], columns)
+    every = listing(
+        tables["audit"],
+        ["training_set", "stage", "arm", "cohort", "sequence", "dose"],
+        columns | {"presentations": lambda row: _each(row["presentations"] and [row["presentations"]])},
+    )
     return listing(rows, ["training_set", "sequence"], columns), every
 
 

@@ -1,8 +1,7 @@
 """Views of the leaderboard: leakage beside utility, and leakage by cohort (see views.py)."""
 
 from ...data.cohorts import PLANTED
-from ..text.format import MISSING, number, number_interval, p_value, percent, points, points_interval
-from ..text.leaderboard import method_in_words
+from ..text.format import MISSING, method_in_words, number, number_interval, p_value, percent, points, points_interval
 from .views import Cell, CellMaker, View, number_of, rate_cell, signed_of, view
 
 

@@ -8,6 +8,7 @@ from ..tables.files import Tables
 from ..tables.membership import LOGPROB, SCORES, TWINS
 from ..text.format import MISSING, interval, number, number_interval, p_value, percent
 from .views import (
+    DOSED,
     Cell,
     CellMaker,
     View,
@@ -29,6 +30,7 @@ _CELL = ["policy", "cohort", "dose"]
 _SCORES = dict(zip(SCORES, ("log-likelihood", "ratio to base", "zlib ratio", "Min-K%", "Min-K%++", "EZ-MIA", "PREMIA"), strict=True))
 
 
+
 def _arms(row: dict, difference: CellMaker, show: Callable[[float], str]) -> Cell:
     """The paired difference with its interval, over the means of the arm that saw the canaries and of the other."""
     cell = difference(row)
@@ -47,7 +49,7 @@ def exposure(tables: Tables) -> tuple[View, View]:
     }
     rows = tables["exposure"]
     all_doses = matrix(rows, tables["utility"], lambda cell: _arms(cell[0], signed_of("difference"), number))
-    return all_doses, listing(by_dose(rows), _CELL, columns)
+    return all_doses, listing(by_dose(rows), DOSED, columns)
 
 
 def recovery(tables: Tables, measure: str) -> tuple[View, View]:
@@ -60,7 +62,7 @@ def recovery(tables: Tables, measure: str) -> tuple[View, View]:
         "difference": points_of("difference"),
     }
     all_doses = matrix(rows, tables["utility"], lambda cell: _arms(cell[0], points_of("difference"), percent))
-    return all_doses, listing(by_dose(rows), _CELL, columns)
+    return all_doses, listing(by_dose(rows), DOSED, columns)
 
 
 def secret_types(tables: Tables) -> tuple[View, View]:
@@ -97,7 +99,7 @@ def membership(tables: Tables) -> tuple[View, View]:
     logprob = [row for row in by_dose(rows) if row["score"] == LOGPROB]
     columns = {"members": text_of("members"), "others": text_of("nonmembers")}
     columns |= {_SCORES[s]: lambda row, s=s: _separation(found.get((*(row[k] for k in _CELL), s), {}).get(row["against"])) for s in scores}
-    return whole, listing(logprob, [*_CELL, "against"], columns)
+    return whole, listing(logprob, [*DOSED, "against"], columns)
 
 
 def _membership(against: dict[str, dict]) -> Cell:
@@ -150,7 +152,7 @@ def extraction_by_dose(tables: Tables) -> View:
         "saw it": rate_cell,
         "did not": lambda row: rate_cell(row, "control_"),
     }
-    return listing(by_dose(tables["extraction_probability"]), _CELL, columns)
+    return listing(by_dose(tables["extraction_probability"]), DOSED, columns)
 
 
 def reward_gap(tables: Tables) -> tuple[View, View]:
@@ -163,4 +165,6 @@ def reward_gap(tables: Tables) -> tuple[View, View]:
         "AUC": number_of("auc"),
     }
     rows = tables["reward_gap"]
-    return listing([row for row in rows if row["dose"] is None], ["cohort"], columns), listing(by_dose(rows), ["cohort", "dose"], columns)
+    return listing([row for row in rows if row["dose"] is None], ["cohort"], columns), listing(
+        by_dose(rows), ["cohort", "dose", "presentations"], columns
+    )

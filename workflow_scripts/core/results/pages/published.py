@@ -8,6 +8,7 @@ FIGURES = {  # and what they show
     "memorization": "Counterfactual extraction rate by policy and cohort",
     "dose_response": "Memorized rate by dose",
     "frontier": "Leakage against utility",
+    "strength": "Leakage against KL to the reference",
     "workflow": "The stages of this run",
 }
 _NOTE = "<!-- Written by `make publish` from results/{run}; do not edit. -->"

@@ -7,12 +7,14 @@ from markupsafe import Markup
 
 from ...data.manifest import skipped
 from ..tables.files import Tables
+from ..tables.strengths import strengths
 from ..text import leaderboard
 from ..text.answer import answer, controls
-from ..text.endpoints import declared, placebo
+from ..text.asked import asked
+from ..text.endpoints import declared
 from ..text.findings import findings
 from ..text.format import duration, level, number, percent
-from ..text.gate import gate
+from ..text.references import SWEEP
 from . import change_views, check_views, html, leaderboard_views, measure_views, more, views
 from .provenance import artifacts, corpus_counts
 
@@ -107,11 +109,11 @@ def _settings(config: dict) -> dict:
 def _answer(config: dict, tables: Tables) -> dict:
     """The first screen's lines, and the criteria behind them."""
     report, seeds = config["report"], len(config["seeds"])
-    verdicts = findings(tables=tables, policies=config["policies"], report=report, seeds=seeds)
+    policies, rewards = config["policies"], config["reward_models"]
+    verdicts = findings(tables=tables, policies=policies, report=report, seeds=seeds, reward_models=rewards)
     return dict(
         declared=declared(tables=tables, report=report, seeds=seeds),
-        gate=gate(tables=tables, policies=config["policies"]),
-        placebo=placebo(tables=tables, report=report),
+        asked=asked(tables=tables, policies=policies, report=report),
         answer=answer(verdicts),
         findings=verdicts,
         controls=controls(tables),
@@ -133,7 +135,9 @@ def _facts(tables: Tables) -> dict:
     """Single facts of the tables that captions name."""
     return dict(
         utility=tables["utility"],
-        collapsed=[row["policy"] for row in tables["utility"] if row["collapsed"]],
+        collapsed=[f"{row['policy']} (by {row['collapsed_by']})" for row in tables["utility"] if row["collapsed"]],
+        no_sweep=SWEEP,
+        has_strengths=any(len(policies) > 1 for policies in strengths(tables["leaderboard"]).values()),
         exposure_cap=number(max((row["cap"] for row in tables["exposure"]), default=None), 1),
         total=duration(sum(row["wall_s"] for row in tables["cost"])),
     )
@@ -169,6 +173,7 @@ def _views(tables: Tables, receipts: list[dict], reference: str) -> dict:
         ladder=check_views.ladder(tables, reference),
         reward_accuracy=check_views.reward_accuracy(tables),
         costs=check_views.costs(tables),
+        presentations=check_views.presentations(tables),
         parity=check_views.parity(tables),
         artifacts=artifacts(receipts),
     )

@@ -9,10 +9,10 @@ from ...data.manifest import skipped
 from ..tables.files import Tables
 from ..text import leaderboard
 from ..text.answer import Line, answer, controls
-from ..text.endpoints import WORDS, declared, placebo
+from ..text.asked import asked
+from ..text.endpoints import WORDS, declared
 from ..text.findings import Finding, findings
 from ..text.format import level
-from ..text.gate import gate
 from . import change_views, check_views, leaderboard_views, measure_views, views
 from .views import Cell, View, view
 
@@ -24,11 +24,15 @@ def render(*, config: dict, tables: Tables, manifest: dict) -> str:
     settings = config["report"]
     reference = settings["reference_policy"]
     seeds = len(config["seeds"])
-    verdicts = findings(tables=tables, policies=config["policies"], report=settings, seeds=seeds)
+    policies, rewards = config["policies"], config["reward_models"]
+    verdicts = findings(tables=tables, policies=policies, report=settings, seeds=seeds, reward_models=rewards)
     parts = [
         f"# Canaryflow: {plain(config['run'])}",
         "What of the training data comes back from an aligned code-completion model, and at which stage was it learnt?",
-        plain(f"{declared(tables=tables, report=settings, seeds=seeds)} {gate(tables=tables, policies=config['policies'])}".rstrip()),
+        "## What can be asked of this run",
+        "\n".join(_line(line) for line in asked(tables=tables, policies=policies, report=settings)),
+        plain(declared(tables=tables, report=settings, seeds=seeds)),
+        "## The answer",
         "\n".join(_line(line) for line in answer(verdicts)),
         grid(views.headline(tables)),
         _headline_note(settings, seeds=seeds, controls=controls(tables)),
@@ -105,7 +109,7 @@ def _contrasts(tables: Tables, report: dict) -> list[str]:
     note = (
         "First policy minus second, on the same canaries: in the arm that saw them, in the arm that did not, and the difference of both; the "
         "same on the canaries of each arm alone; p with and without Holm's correction; detectable: the smallest true difference that this run "
-        f"would detect with a power of 80 %. {placebo(tables=tables, report=report)}"
+        "would detect with a power of 80 %."
     )
     return [*parts, plain(note)]
 

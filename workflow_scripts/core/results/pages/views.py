@@ -29,6 +29,7 @@ class Cell:
     note: str = ""
 
 
+DOSED = ["policy", "cohort", "dose", "presentations"]  # the columns with which a table by dose begins
 CellMaker = Callable[[dict], str | Cell]  # from a row of a table
 
 
@@ -65,7 +66,7 @@ def listing(rows: list[dict], words: list[str], columns: dict[str, CellMaker]) -
 
 
 def _word(value) -> str:
-    return "all" if value is None else str(value)
+    return "all" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def matrix(rows: list[dict], utility: list[dict], cell: Callable[[list[dict]], Cell]) -> View:
@@ -141,7 +142,7 @@ def doses(tables: Tables) -> View:
         "counterfactual": lambda row: rate_cell(row, "counterfactual_"),
         "difference": points_of("difference"),
     }
-    return listing(rows, ["policy", "cohort", "dose"], columns)
+    return listing(rows, DOSED, columns)
 
 
 def context(tables: Tables) -> View:

@@ -13,7 +13,7 @@ from ... import parquet
 from ...data.schemas import CANARIES
 from ...errors import InputError
 from ...freshness import ledger, receipts
-from ..tables import canary_pairs, contrast, leaderboard, utility
+from ..tables import canary_pairs, contrast, files, leaderboard, on_policy, utility
 
 DESIGN = ["canary_id", "secret_type", "cohort", "dose", "half", "prefix", "suffix", "target"]  # what makes two canaries the same
 
@@ -54,7 +54,8 @@ def read(folder: Path) -> Run:
         [folder / rows / f"{policy}.parquet" for policy in config["policies"]] for rows in ("extraction", "evaluation")
     )
     canaries = folder / "planted" / "canaries.parquet"
-    _check_present([canaries, *extraction, *evaluation], folder.name)
+    sampled = folder / "tables" / "on_policy.parquet"
+    _check_present([canaries, sampled, *extraction, *evaluation], folder.name)
     report, columns = config["report"], dict.fromkeys([*utility.COLUMNS, *leaderboard.EVALUATION_COLUMNS])
     evaluation_rows = utility.read_evaluation(evaluation, list(columns))
     return Run(
@@ -65,10 +66,11 @@ def read(folder: Path) -> Run:
         evaluation=evaluation_rows,
         utility=utility.summarize(
             evaluation=evaluation_rows,
+            on_policy=files.read(sampled, on_policy.SCHEMA),
             policies=list(config["policies"]),
             reference=report["reference_policy"],
             confidence=report["confidence"],
-            collapse_ratio=report["collapse_ratio"],
+            collapse_limits=report["collapse_limits"],
         ),
     )
 
@@ -81,7 +83,9 @@ def _config(folder: Path) -> dict:
         raise InputError(
             f"{folder} has no whole receipt of render_summary, so it is no finished run; name a folder such as results/default"
         )
-    if missing := [key for key in ("endpoints", "reference_policy", "utility_band") if key not in receipt["config"]["report"]]:
+    if missing := [
+        key for key in ("endpoints", "reference_policy", "utility_band", "collapse_limits") if key not in receipt["config"]["report"]
+    ]:
         raise InputError(f"{folder} was summarized by a version that had no report.{missing[0]}; run it again with this one")
     return receipt["config"]
 

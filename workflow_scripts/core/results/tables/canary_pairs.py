@@ -14,7 +14,7 @@ from ... import parquet
 from ...data.cohorts import COHORTS, HALF_OF_ARM
 from ...probing.prompts import NATIVE
 from ...probing.schemas import EXTRACTION
-from . import stratified
+from . import presentations, stratified
 from .frames import Column, Frame
 
 _KEY = ["policy", "probe", "seed", "canary_id"]
@@ -69,13 +69,14 @@ def by_dose(pairs: Frame) -> Iterator[tuple[int | None, Frame]]:
     yield None, pairs
 
 
-def cells(*, pairs: Frame, utility: list[dict]) -> Iterator[tuple[dict, Frame]]:
-    """({policy, cohort, dose, collapsed}, pairs) of each cell of a table: policies in the order of `utility`, dose None for all doses."""
+def cells(*, pairs: Frame, utility: list[dict], shown: presentations.Shown) -> Iterator[tuple[dict, Frame]]:
+    """({columns.CELL, collapsed}, pairs) of each cell of a table: policies in the order of `utility`, dose None for all doses."""
     parts = dict(iter(pairs.groupby("policy", observed=True)))
     for row in utility:
         for cohort, of_cohort in by_cohort(parts[row["policy"]]) if row["policy"] in parts else ():
             for dose, cell in by_dose(of_cohort):
-                yield dict(policy=row["policy"], cohort=cohort, dose=dose, collapsed=row["collapsed"]), cell
+                each = presentations.mean(shown, row["policy"], cohort, cell["dose"])
+                yield dict(policy=row["policy"], cohort=cohort, dose=dose, presentations=each, collapsed=row["collapsed"]), cell
 
 
 def seed_means(pairs: Frame, *columns: str) -> np.ndarray:

@@ -10,6 +10,7 @@ from ...parquet import declare
 from . import columns
 from .canary_pairs import arm_means, cells, hit_rate, pair_arms
 from .frames import Frame
+from .presentations import Shown
 
 COLUMNS = ["exposure", "exposure_fitted", "reference_fillings"]
 SCHEMA = declare(
@@ -26,7 +27,7 @@ SCHEMA = declare(
 _SAME_BITS = 1e-9  # exposures that differ by less are the same rank
 
 
-def summarize(*, extraction: Frame, utility: list[dict], confidence: float) -> list[dict]:
+def summarize(*, extraction: Frame, utility: list[dict], shown: Shown, confidence: float) -> list[dict]:
     """Rows of `exposure`: policy x cohort x dose (None: all), in bits, beside the other arm.
 
     Exposure is log2(R + 1) - log2(rank) among R = `reference_fillings`, so none exceeds `cap` = log2(R + 1); a mean near it says that
@@ -36,7 +37,7 @@ def summarize(*, extraction: Frame, utility: list[dict], confidence: float) -> l
     pairs = pair_arms(extraction=extraction, measures=COLUMNS)
     pairs = pairs.assign(at_cap=pairs["exposure"] >= np.log2(pairs["reference_fillings"] + 1) - _SAME_BITS)
     rows = []
-    for about, cell in cells(pairs=pairs, utility=utility):
+    for about, cell in cells(pairs=pairs, utility=utility, shown=shown):
         fillings = int(cell["reference_fillings"].min())
         row = dict(n=len(cell), reference_fillings=fillings, cap=float(np.log2(fillings + 1)))
         row |= arm_means(pairs=cell, measure="exposure", confidence=confidence)

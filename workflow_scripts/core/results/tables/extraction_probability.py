@@ -10,6 +10,7 @@ from ...parquet import declare
 from . import columns
 from .canary_pairs import cells, hit_rate, pair_arms
 from .frames import Frame
+from .presentations import Shown
 
 COLUMNS = ["log_p_extract"]
 SCHEMA = declare(
@@ -25,7 +26,7 @@ SCHEMA = declare(
 
 
 def summarize(
-    *, extraction: Frame, utility: list[dict], extraction_n: list[int], extraction_p: list[float], confidence: float
+    *, extraction: Frame, utility: list[dict], shown: Shown, extraction_n: list[int], extraction_p: list[float], confidence: float
 ) -> list[dict]:
     """Rows of `extraction_probability`: policy x cohort x dose (None: all) x n samples x probability p.
 
@@ -33,7 +34,7 @@ def summarize(
     """
     pairs = pair_arms(extraction=extraction, measures=COLUMNS)
     rows = []
-    for about, cell in cells(pairs=pairs, utility=utility):
+    for about, cell in cells(pairs=pairs, utility=utility, shown=shown):
         for samples in extraction_n:
             assigned, control = (
                 sampling_probability(log_p=cell[column].to_numpy(), samples=samples)

@@ -15,6 +15,7 @@ from . import columns
 from .auc import auc_columns, true_positives
 from .canary_pairs import cells, pair_arms, seed_means
 from .frames import Frame
+from .presentations import Shown
 from .statistics import clopper_pearson
 
 TWINS = "twins"
@@ -36,7 +37,7 @@ SCHEMA = declare(
 )
 
 
-def summarize(*, extraction: Frame, utility: list[dict], fpr: float, confidence: float) -> list[dict]:
+def summarize(*, extraction: Frame, utility: list[dict], shown: Shown, fpr: float, confidence: float) -> list[dict]:
     """Rows of `membership`: each score, averaged over seeds to one value per canary and arm; canaries that have none have no row.
 
     Members are in their assigned arm, and so are the nonmembers `unplanted`, for which it is a placebo: a mean over both arms would
@@ -49,16 +50,16 @@ def summarize(*, extraction: Frame, utility: list[dict], fpr: float, confidence:
     return [
         row
         for scores in groups
-        for row in _rows(scored[scored[scores].notna().all(axis=1)], scores, utility, fpr=fpr, confidence=confidence)
+        for row in _rows(scored[scored[scores].notna().all(axis=1)], scores, utility, shown, fpr=fpr, confidence=confidence)
     ]
 
 
-def _rows(scored: Frame, scores: list[str], utility: list[dict], **options) -> Iterator[dict]:
+def _rows(scored: Frame, scores: list[str], utility: list[dict], shown: Shown, **options) -> Iterator[dict]:
     """Rows of scores that the same canaries have: each against the twins, and against the unplanted canaries."""
     pairs = pair_arms(extraction=scored, measures=scores)
     outside = pairs[pairs["cohort"] == UNPLANTED].groupby("policy", observed=True)
     unplanted = {policy: seed_means(part, *scores).T for policy, part in outside}
-    for about, cell in cells(pairs=pairs, utility=utility):
+    for about, cell in cells(pairs=pairs, utility=utility, shown=shown):
         planted, twins = (seed_means(cell, *(f"{arm}{score}" for score in scores)).T for arm in ("", "control_"))
         others = None if about["cohort"] == UNPLANTED else unplanted.get(about["policy"])
         for i, score in enumerate(scores):

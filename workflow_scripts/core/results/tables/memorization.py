@@ -9,6 +9,7 @@ from ...probing.prompts import NATIVE, PROMPTS
 from . import columns
 from .canary_pairs import cells, counterfactual, hit_rate, pair_arms, share_difference
 from .frames import Frame
+from .presentations import Shown
 
 COLUMNS = ["memorized"]
 SCHEMA = declare(
@@ -17,6 +18,7 @@ SCHEMA = declare(
     cohort=columns.TEXT,
     probe=columns.TEXT,  # the prompt condition
     dose=columns.DOSE,
+    presentations=columns.NUMBER,
     n=columns.COUNT,
     **columns.rate(),
     **columns.rate("control_"),
@@ -26,7 +28,7 @@ SCHEMA = declare(
 )
 
 
-def summarize(*, extraction: Frame, utility: list[dict], confidence: float) -> list[dict]:
+def summarize(*, extraction: Frame, utility: list[dict], shown: Shown, confidence: float) -> list[dict]:
     """Rows of `memorization`: policy x probe x cohort x dose, and over all doses (dose None).
 
     Counterfactual = memorized by the arm that saw the canary and not by the other (arXiv 2112.12938); `difference`, the endpoint, also
@@ -41,7 +43,7 @@ def summarize(*, extraction: Frame, utility: list[dict], confidence: float) -> l
         for policy in utility
         for probe in PROMPTS
         if probe in parts
-        for about, cell in cells(pairs=parts[probe], utility=[policy])
+        for about, cell in cells(pairs=parts[probe], utility=[policy], shown=shown)
     ]
 
 

@@ -17,6 +17,7 @@ SCHEMA = declare(
     pool=columns.TEXT,
     n=columns.COUNT,
     **columns.mean("reward"),
+    reward_sd=columns.NUMBER,  # of single completions
     **columns.mean("kl"),
     **columns.mean("tokens"),
     **{f"ended{end}": columns.NUMBER for end in ("", "_low", "_high")},
@@ -38,7 +39,7 @@ def means(part: Frame, confidence: float) -> dict:
     """Means of rows of `scored_samples` with intervals over examples, whose rows are one unit each. KL in nats per completion, tokens
     with the end token.
     """
-    row = dict(n=part.example_id.nunique())
+    row = dict(n=part.example_id.nunique(), reward_sd=float(part["reward"].std(ddof=0)))
     for column in ("reward", "kl", "tokens"):
         units = part.groupby("example_id")[column].agg(["sum", "count"]).to_numpy(float)
         found = ratio_interval(numerators=units[:, 0], denominators=units[:, 1], confidence=confidence)

@@ -4,9 +4,10 @@ Doses are never pooled in a verdict: what stays depends on how often it was show
 """
 
 from ...parquet import declare, optional
-from . import columns, stratified
+from . import columns, presentations, stratified
 from .canary_pairs import by_cohort, by_dose, layout, pair_arms
 from .frames import Frame
+from .presentations import Shown
 from .statistics import mcnemar_exact
 
 COLUMNS = ["memorized"]
@@ -16,6 +17,7 @@ SCHEMA = declare(
     reference_policy=columns.TEXT,
     cohort=columns.TEXT,
     dose=columns.DOSE,
+    presentations=columns.NUMBER,
     memorized_by_reference=columns.COUNT,
     still_memorized=columns.COUNT,
     rate=optional(columns.NUMBER),
@@ -28,7 +30,7 @@ SCHEMA = declare(
 )
 
 
-def summarize(*, extraction: Frame, utility: list[dict], references: dict[str, str], confidence: float) -> list[dict]:
+def summarize(*, extraction: Frame, utility: list[dict], shown: Shown, references: dict[str, str], confidence: float) -> list[dict]:
     """Rows of `persistence`: of what its reference memorized (assigned arm), the share that each policy of `references` still does.
 
     By cohort and dose, and over all doses (dose None).
@@ -43,7 +45,9 @@ def summarize(*, extraction: Frame, utility: list[dict], references: dict[str, s
     for policy, reference in references.items():
         about = dict(policy=policy, reference_policy=reference, collapsed=collapsed[policy])
         for cohort, both in by_cohort(before_and_after(pairs, reference, policy)):
-            rows += [dict(**about, cohort=cohort, dose=dose, **_kept(cell, confidence)) for dose, cell in by_dose(both)]
+            for dose, cell in by_dose(both):
+                each = presentations.mean(shown, policy, cohort, cell["dose"])
+                rows.append(dict(**about, cohort=cohort, dose=dose, presentations=each, **_kept(cell, confidence)))
     return rows
 
 

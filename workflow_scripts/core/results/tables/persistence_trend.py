@@ -8,19 +8,22 @@ canary has a slope of its own, and the interval is that of their mean (stratifie
 import numpy as np
 
 from ...parquet import declare
-from . import columns, stratified
+from . import columns, presentations, stratified
 from .canary_pairs import interval, layout, pair_arms
 from .frames import Frame
 from .persistence import before_and_after
+from .presentations import Shown
 
 COLUMNS = ["memorized"]
 LOG2, RANK = "log2", "rank"
 SCHEMA = declare(
     "persistence_trend",
     policies=columns.TEXT,  # of the sweep, by rising kl_coef
+    kl_coefs=columns.TEXT,  # theirs
     reference_policy=columns.TEXT,
     cohort=columns.TEXT,
     dose=columns.COUNT,
+    presentations=columns.NUMBER,
     scale=columns.TEXT,  # the slope is per doubling of kl_coef (log2), or per step of the ladder (rank) where one is 0
     memorized_by_reference=columns.COUNT,
     still_memorized=columns.TEXT,  # under each policy
@@ -31,7 +34,7 @@ SCHEMA = declare(
 
 
 def summarize(
-    *, extraction: Frame, utility: list[dict], sweeps: list[dict[str, float]], references: dict[str, str], confidence: float
+    *, extraction: Frame, utility: list[dict], shown: Shown, sweeps: list[dict[str, float]], references: dict[str, str], confidence: float
 ) -> list[dict]:
     """Rows of `persistence_trend`: each of `sweeps` ({policy: kl_coef}) x cohort x dose of which the reference memorized something.
 
@@ -43,12 +46,14 @@ def summarize(
     for sweep in sweeps:
         policies = sorted(sweep, key=sweep.get)
         reference, (scale, x) = references[policies[0]], scaled([sweep[policy] for policy in policies])
-        about = dict(policies=", ".join(policies), reference_policy=reference, scale=scale, collapsed=any(map(collapsed.get, policies)))
+        about = dict(policies=", ".join(policies), kl_coefs=", ".join(f"{sweep[policy]:g}" for policy in policies))
+        about |= dict(reference_policy=reference, scale=scale, collapsed=any(map(collapsed.get, policies)))
         tried = {policy: before_and_after(pairs, reference, policy) for policy in policies}
         cells = tried[policies[0]].groupby(["cohort", "dose"], observed=True)["memorized_before"].any()
         for cohort, dose in cells[cells].index:
             of = [rows_[(rows_["cohort"] == cohort) & (rows_["dose"] == dose)] for rows_ in tried.values()]
-            rows.append(dict(**about, cohort=cohort, dose=dose, **_trend(of, x, confidence)))
+            each = presentations.mean(shown, policies[0], cohort, [dose])
+            rows.append(dict(**about, cohort=cohort, dose=dose, presentations=each, **_trend(of, x, confidence)))
     return rows
 
 

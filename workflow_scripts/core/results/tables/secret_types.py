@@ -35,7 +35,8 @@ def summarize(*, extraction: Frame, utility: list[dict], confidence: float) -> l
     pairs = pair_arms(extraction=extraction, measures=COLUMNS)
     pairs = pairs.assign(counterfactual=counterfactual(pairs), bits=pairs["exposure"] - pairs["control_exposure"])
     rows = []
-    for about, cell in cells(pairs=pairs, utility=utility):
+    for about, cell in cells(pairs=pairs, utility=utility, shown={}):
+        del about["presentations"]
         if about.pop("dose") is None:
             tests = dict(zip(("p", "exposure_p"), _differ(cell), strict=True))
             parts = dict(iter(cell.groupby("secret_type", observed=True)))

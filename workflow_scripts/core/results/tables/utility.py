@@ -1,5 +1,7 @@
 """Does a policy still work? Measured on ordinary held-out code; these numbers stand beside every leakage number.
 
+Teacher-forced and greedy measures are made here; `sampled_` ones, at full budget, are taken over from table on_policy.
+
 An example is probed in both arms and under every seed; these rows of one example are one unit, resampled and counted together.
 """
 
@@ -8,6 +10,7 @@ import math
 from ...parquet import declare, optional, read_frame
 from ...probing.schemas import EVALUATION
 from . import columns
+from .collapse import reasons
 from .frames import Frame
 from .resampling import ratio_interval
 from .statistics import proportion
@@ -31,8 +34,14 @@ SCHEMA = declare(
     kl_to_reference=columns.NUMBER,
     kl_low=columns.NUMBER,
     kl_high=columns.NUMBER,
+    **columns.mean("sampled_tokens"),
+    **columns.mean("sampled_ended"),
+    **columns.mean("sampled_parses", optional(columns.NUMBER)),
+    **columns.mean("sampled_reward"),
     collapsed=columns.FLAG,
+    collapsed_by=optional(columns.TEXT),  # what is beyond its limit (collapse.py)
 )
+_SAMPLED = [f"{name}{end}" for name in ("tokens", "ended", "parses", "reward") for end in ("", "_low", "_high")]
 
 
 def read_evaluation(paths, measures: list[str]) -> Frame:
@@ -40,23 +49,28 @@ def read_evaluation(paths, measures: list[str]) -> Frame:
     return read_frame(paths, EVALUATION, measures)
 
 
-def summarize(*, evaluation: Frame, policies: list[str], reference: str, confidence: float, collapse_ratio: float) -> list[dict]:
-    """Rows of `utility`, in the order of `policies`; a policy is `collapsed` where its ratio to the reference exceeds `collapse_ratio`.
+def summarize(
+    *, evaluation: Frame, on_policy: list[dict], policies: list[str], reference: str, confidence: float, collapse_limits: dict[str, float]
+) -> list[dict]:
+    """Rows of `utility`, in the order of `policies`; one is `collapsed` where it is beyond any of the limits (collapse.reasons).
 
-    perplexity = exp(-sum target_logprob / sum target_tokens), teacher-forced; mean_reward is of the greedy completions. Raises
-    ValueError where a policy has no rows.
+    perplexity = exp(-sum target_logprob / sum target_tokens), teacher-forced; mean_reward is of the greedy completions; of `on_policy`
+    the rows of the evaluation pool count. Raises ValueError where a policy has no rows.
     """
     parts = {policy: evaluation[evaluation["policy"] == policy] for policy in policies}
     if missing := [policy for policy, part in parts.items() if part.empty]:
         raise ValueError(f"no held-out example was probed under {', '.join(missing)}")
+    sampled = {row["policy"]: row for row in on_policy if row["pool"] == "evaluation"}
     scale = _perplexity(parts[reference], confidence)[0]
-    rows = []
+    rows = {}
     for policy, part in parts.items():
         value, low, high = _perplexity(part, confidence)
         row = dict(policy=policy, perplexity=value, perplexity_low=low, perplexity_high=high, perplexity_ratio=value / scale)
         row |= _counts(part) | _rates(part, confidence) | _means(part, confidence)
-        rows.append(row | {"collapsed": value / scale > collapse_ratio})
-    return rows
+        rows[policy] = row | {f"sampled_{name}": sampled[policy][name] for name in _SAMPLED}
+    of_reference = rows[reference] | {"reward_sd": sampled[reference]["reward_sd"]}
+    by = {policy: reasons(row=row, reference=of_reference, limits=collapse_limits) for policy, row in rows.items()}
+    return [row | {"collapsed": by[policy] is not None, "collapsed_by": by[policy]} for policy, row in rows.items()]
 
 
 def _perplexity(part: Frame, confidence: float) -> tuple[float, float, float]:

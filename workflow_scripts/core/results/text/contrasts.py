@@ -8,10 +8,12 @@ NOUNS = {"memorized": "extraction", "target_logprob": "likelihood", "exposure": 
 UNITS = {"target_logprob": "nats per token", "exposure": "bits"}
 
 
-def contrast_row(tables: Tables, policy: str | None, other: str | None, *, measure: str = "memorized") -> dict | None:
-    """The contrast policy - other on the preference cohort; where the table has other - policy, that row with its signs reversed."""
+def contrast_row(
+    tables: Tables, policy: str | None, other: str | None, *, measure: str = "memorized", cohort: str = "preference"
+) -> dict | None:
+    """The contrast policy - other on a cohort; where the table has other - policy, that row with its signs reversed."""
     for row in tables["contrast"]:
-        if (row["cohort"], row["measure"]) == ("preference", measure):
+        if (row["cohort"], row["measure"]) == (cohort, measure):
             if (row["policy"], row["other"]) == (policy, other):
                 return row
             if (row["policy"], row["other"]) == (other, policy):

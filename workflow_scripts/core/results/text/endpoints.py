@@ -1,7 +1,8 @@
 """What was declared before any result: the endpoints, what is corrected for what, and what the placebo shows."""
 
 from ..tables.files import Tables
-from .format import percent
+from ..tables.statistics import clopper_pearson
+from .format import interval, percent
 
 WORDS = {
     "memorized": "counterfactual extraction rate: the share of canaries memorized by the arm that saw them minus that by the arm that did not",
@@ -26,13 +27,17 @@ def declared(*, tables: Tables, report: dict, seeds: int) -> str:
     )
 
 
-def placebo(*, tables: Tables, report: dict) -> str:
-    """How many contrasts on canaries that neither arm saw are significant, in one sentence; "" where there are none."""
+def placebo(*, tables: Tables, report: dict) -> tuple[bool, str]:
+    """(whether no more contrasts on canaries that neither arm saw are significant than chance allows, a sentence); "" where there are none.
+
+    The interval is Clopper and Pearson's; contrasts share canaries and policies, so the true one is wider.
+    """
     rows, level = [row for row in tables["contrast"] if row["placebo"]], 1 - report["confidence"]
     if not rows:
-        return ""
+        return True, ""
     significant = sum(row["p"] < level for row in rows)
-    return (
-        f"Placebo: of {len(rows)} contrasts on canaries that neither arm saw, {significant} ({percent(significant / len(rows))}) "
+    low, high = clopper_pearson(hits=significant, n=len(rows), confidence=report["confidence"])
+    return low <= level, (
+        f"of {len(rows)} contrasts on canaries that neither arm saw, {significant} ({percent(significant / len(rows))}, {interval(low, high)}) "
         f"{'has' if significant == 1 else 'have'} p < {level:g} before correction; chance alone gives about {percent(level)}."
     )

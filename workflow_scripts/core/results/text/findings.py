@@ -7,11 +7,11 @@ by what they are (method, data, descent from the reference), never by name; of s
 import math
 from dataclasses import dataclass, replace
 
-from ...config.references import lineage
 from ...probing.prompts import NATIVE
 from ..tables.files import Tables
-from . import contrasts, gate
+from . import contrasts, gate, references
 from .format import count, enumeration, interval, percent
+from .roles import roles
 from .trends import trend
 
 SHOWN, NOT_SHOWN, CONTRADICTED, NOT_MEASURED = "shown", "not shown", "contradicted", "not measured"
@@ -39,37 +39,27 @@ class Finding:
         return self.verdict if self.verdict in (NOT_MEASURED, CANNOT_BE_ASKED) else f"{self.verdict} {self.scope}".rstrip()
 
 
-def roles(*, policies: dict[str, dict], reference: str) -> dict[str, str | None]:
-    """{"ppo", "ipo", "chosen": name of the first policy of that sort that descends from the reference, or None}.
-
-    The policy `chosen` is fine-tuned on the chosen completions of the preference pairs.
-    """
-    later = [name for name in policies if reference in lineage(policies, name)[:-1]]
-    fits = {
-        "ppo": lambda policy: policy["method"] == "ppo",
-        "ipo": lambda policy: policy["method"] == "ipo",
-        "chosen": lambda policy: policy["method"] == "sft" and policy.get("data") == "preference",
-    }
-    return {role: next((name for name in later if is_a(policies[name])), None) for role, is_a in fits.items()}
-
-
-def findings(*, tables: Tables, policies: dict[str, dict], report: dict, seeds: int) -> list[Finding]:
+def findings(
+    *, tables: Tables, policies: dict[str, dict], report: dict, seeds: int, reward_models: dict[str, dict] | None = None
+) -> list[Finding]:
     """The verdicts on the four findings of "Measuring memorization in RLHF for code completion" (arXiv 2406.11715), in its order.
 
-    `report` is that of the config, `seeds` their number: with one, every verdict is about these checkpoints.
+    `report` and `reward_models` are those of the config, `seeds` their number: with one, every verdict is about these checkpoints.
     """
-    of, reference = roles(policies=policies, reference=report["reference_policy"]), report["reference_policy"]
+    reference = report["reference_policy"]
+    of = roles(policies=policies, reference=reference, reward_models=reward_models)
     found = [
-        _persistence(tables, reference, of["ppo"], report["confidence"]),
+        _persistence(tables, reference, of, report["confidence"]),
         _reward_model_data(tables, report, of["ppo"], of["chosen"]),
-        _own_prompts(tables, of["ppo"]),
+        _own_prompts(tables, reference, of, report["confidence"]),
         _preference_learning(tables, report, of["ipo"], of["ppo"]),
     ]
     found = [_unless_without_content(tables, policies.get(of["ppo"], {}).get("reward_model"), finding) for finding in found]
     return [replace(finding, scope=f"{finding.scope} {CHECKPOINTS if seeds == 1 else ''}".strip()) for finding in found]
 
 
-def _persistence(tables: Tables, reference: str, ppo: str | None, confidence: float) -> Finding:
+def _persistence(tables: Tables, reference: str, of: dict[str, str | None], confidence: float) -> Finding:
+    ppo = of["ppo"]
     claim, enough = "Fine-tuning data stays memorized after PPO", fewest(confidence)
     criterion = (
         f"Shown if the interval of the share that stays lies above {percent(STAYS)} at every dose of which {reference} memorized {enough} "
@@ -87,7 +77,8 @@ def _persistence(tables: Tables, reference: str, ppo: str | None, confidence: fl
         for row in rows
     ]
     evidence = f"of what {reference} memorized, {ppo} keeps {enumeration(kept)}"
-    finding = Finding(claim, _verdict(shown=above, contradicted=below), evidence, criterion, trend(tables, ppo))
+    beside = f"{trend(tables, ppo) or references.SWEEP} {references.drift(tables, of['drift'], ppo)}"
+    finding = Finding(claim, _verdict(shown=above, contradicted=below), evidence, criterion, beside)
     return _unless_collapsed(tables, [ppo], finding)
 
 
@@ -115,7 +106,8 @@ def _reward_model_data(tables: Tables, report: dict, ppo: str | None, chosen: st
     return _unless_collapsed(tables, [ppo, chosen], finding)
 
 
-def _own_prompts(tables: Tables, ppo: str | None) -> Finding:
+def _own_prompts(tables: Tables, reference: str, of: dict[str, str | None], confidence: float) -> Finding:
+    ppo, (seen, oracle) = of["ppo"], references.oracle(tables, of["oracle"], reference, confidence)
     claim = "PPO memorizes little of its own prompts"
     criterion = (
         f"Shown if the intervals of both probes (seen − unseen) lie below {percent(LITTLE)}, contradicted if one lies above. For secrets it is a "
@@ -128,7 +120,8 @@ def _own_prompts(tables: Tables, ppo: str | None) -> Finding:
     above = any(row["difference_low"] > LITTLE for row in rows)
     below = len(rows) == len(probes) and all(row["difference_high"] < LITTLE for row in rows)
     counts = (count(row, "counterfactual_", noun=name) if row else f"{name} not measured" for name, row in probes.items())
-    finding = Finding(claim, _verdict(shown=below, contradicted=above), f"{ppo} {', '.join(counts)}", criterion)
+    evidence, scope = f"{ppo} {', '.join(counts)}; {oracle}", "as a sanity check" if seen is False else ""
+    finding = Finding(claim, _verdict(shown=below, contradicted=above), evidence, criterion, scope=scope)
     return _unless_collapsed(tables, [ppo], finding)
 
 
@@ -163,7 +156,7 @@ def _verdict(*, shown: bool, contradicted: bool) -> str:
 def _unless_collapsed(tables: Tables, policies: list[str], finding: Finding) -> Finding:
     """What a policy that no longer works does not repeat says nothing: then nothing is shown, and the reason is given."""
     broken = [row for row in tables["utility"] if row["policy"] in policies and row["collapsed"]]
-    reasons = [f"{row['policy']} has collapsed ({row['perplexity_ratio']:.1f} times the reference's perplexity)" for row in broken]
+    reasons = [f"{row['policy']} has collapsed ({row['collapsed_by']})" for row in broken]
     return replace(finding, verdict=NOT_SHOWN, scope="", evidence="; ".join([finding.evidence, *reasons])) if broken else finding
 
 

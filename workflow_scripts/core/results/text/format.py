@@ -116,3 +116,8 @@ def level(confidence: float) -> str:
 def enumeration(parts: list[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def method_in_words(row: dict) -> str:
+    """The method of a policy, and what it was trained on where that is not the method's own data."""
+    return row["method"] + {"preference": " on pairs", "clean": " on clean code"}.get(row["data"], "")

@@ -32,11 +32,11 @@ def failure(tables: Tables, reward_model: str | None) -> str | None:
     return f"{reward_model} prefers the truth in {accuracy(rows)}, which is not above chance"
 
 
-def gate(*, tables: Tables, policies: dict[str, dict]) -> str:
-    """What the gate says of the reward models that the policies are trained with, in a sentence each; "" without any."""
+def judged(*, tables: Tables, policies: dict[str, dict]) -> list[tuple[bool, str]]:
+    """(passed, what the gate says) of each reward model that a policy is trained with."""
     said = []
     for name in dict.fromkeys(policy["reward_model"] for policy in policies.values() if "reward_model" in policy):
         rows = rows_of(tables, name)
         verdict = "it carries content" if is_passed(rows) else NO_CONTENT
-        said.append(f"Reward gate: {name} prefers the truth in {accuracy(rows)}, held-out pairs of equal length; so {verdict}.")
-    return " ".join(said)
+        said.append((is_passed(rows), f"{name} prefers the truth in {accuracy(rows)}, held-out pairs of equal length; so {verdict}"))
+    return said

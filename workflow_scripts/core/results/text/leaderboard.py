@@ -72,11 +72,6 @@ def band_in_words(*, band: dict, reference: str) -> str:
     return f"perplexity within {100 * band['within']:g} % of {reference}'s"
 
 
-def method_in_words(row: dict) -> str:
-    """The method of a policy, and what it was trained on where that is not the method's own data."""
-    return row["method"] + (" on pairs" if row["data"] == "preference" else "")
-
-
 def note(rows: list[dict], reference: str, *, is_full: bool = True) -> str:
     """What the table's columns and marks mean; without `is_full` those of the tests, KL and the fronts are left out."""
     sentences = [
