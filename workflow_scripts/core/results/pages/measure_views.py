@@ -30,7 +30,6 @@ _CELL = ["policy", "cohort", "dose"]
 _SCORES = dict(zip(SCORES, ("log-likelihood", "ratio to base", "zlib ratio", "Min-K%", "Min-K%++", "EZ-MIA", "PREMIA"), strict=True))
 
 
-
 def _arms(row: dict, difference: CellMaker, show: Callable[[float], str]) -> Cell:
     """The paired difference with its interval, over the means of the arm that saw the canaries and of the other."""
     cell = difference(row)
