@@ -35,6 +35,7 @@ TABLE_RULES = {
     "contrast": (OF_ROWS, [LEVEL, "report.reference_policy", "report.contrasts", "report.endpoints"], {"later": LATER}),
     "exposure": (OF_ROWS, [LEVEL], {}),
     "extraction_probability": (OF_ROWS, [LEVEL, "probes.extraction_n", "probes.extraction_p"], {}),
+    "sampled_attacks": (OF_ROWS, [LEVEL, "probes.sampled_attacks"], {}),
     "membership": (OF_ROWS, [LEVEL, "report.fpr"], {}),
     "recovery": (OF_ROWS, [LEVEL], {}),
     "secret_types": (OF_ROWS, [LEVEL], {}),
