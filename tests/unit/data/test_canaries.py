@@ -120,7 +120,7 @@ def test_the_secret_is_the_part_of_the_target_that_was_drawn(many):
     shapes = {
         "path": r"[\w.-]+/\w+-\w+-\d{4}/\w+",
         "key": r"\w{6}(-\w{6}){3}",
-        "contact": r"[\w.]+@[\w.-]+",
+        "contact": r"[\w.-]+@[\w.-]+",
         "body": r"([-+*] \d\d ){2}> \d\d - \d\d",
     }
     for c in many:
