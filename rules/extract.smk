@@ -25,7 +25,7 @@ rule sample_reference_fillings:
 
 
 rule probe_policy:
-    """Greedy completion and likelihood of every canary under every prompt condition, and of held-out code; exposure, membership, KL."""
+    """Greedy completion and likelihood of every canary under every prompt condition, and of held-out code; exposure, membership, KL; attacks."""
     input:
         model=own_checkpoint,
         base=base_checkpoint,
@@ -43,7 +43,7 @@ rule probe_policy:
         samples="results/{run}/probes/{arm}/{seed}/{policy}/samples.parquet",
         receipt="results/{run}/receipts/probe_policy/{arm}/{seed}/{policy}.json",
     params:
-        config=config_params(*[f"probes.{name}" for name in ("prompts", "batch_size", "temperature", "top_k", "top_p", "max_new_tokens", "threads")]),
+        config=config_params(*[f"probes.{name}" for name in ("prompts", "sampled_attacks", "memorized_distance", "temperature", "top_k", "top_p", "max_new_tokens", "batch_size", "threads")]),
     log:
         "logs/{run}/probe_policy/{arm}/{seed}/{policy}.log",
     threads: config["probes"]["threads"]

@@ -1,10 +1,11 @@
-"""Probe one policy: every canary under every prompt condition, held-out code, and what it samples there."""
+"""Probe one policy: every canary under every prompt condition, sampled attacks, held-out code, and what it samples there."""
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import schemas as data
 from workflow_scripts.core.data import tokenizer
+from workflow_scripts.core.data.cohorts import HALF_OF_ARM
 from workflow_scripts.core.job import job
-from workflow_scripts.core.probing import on_policy, policy, prompts, rows, schemas, scored
+from workflow_scripts.core.probing import attacks, on_policy, policy, prompts, rows, schemas, scored
 from workflow_scripts.core.training import session
 from workflow_scripts.core.training.schemas import PREFERENCES
 
@@ -16,7 +17,8 @@ with job(snakemake) as j:
         model=s.load_policy(j.input.model), tokenizer=words, fim=fim, settings=settings, batch_size=settings["batch_size"], desc=j.name
     )
 
-    items = prompts.items(canaries=parquet.read_rows(j.input.canaries, data.CANARIES), prompts=settings["prompts"], fim=fim)
+    design = parquet.read_rows(j.input.canaries, data.CANARIES)
+    items = prompts.items(canaries=design, prompts=settings["prompts"], fim=fim)
     references = {r["canary_id"]: r["fillings"] for r in parquet.read_rows(j.input.fillings, data.REFERENCE_FILLINGS)}
     fillings = {i: [r["target_ids"], *references[r["canary_id"]]] for i, r in enumerate(items) if r["probe"] == prompts.NATIVE}
     preferred = {
@@ -25,7 +27,10 @@ with job(snakemake) as j:
     pairs = {i: preferred[items[i]["canary_id"]] for i in fillings if items[i]["canary_id"] in preferred}
     base = common["model"] if j.input.base == j.input.model else s.load_policy(j.input.base)
     canaries = policy.probe(items=items, role="canary", reference=base, fillings=fillings, pairs=pairs, **common)
-    parquet.write(canaries, schemas.PROBED_CANARIES, j.output.canaries)
+    seen = [c for c in design if c["dose"] and c["half"] == HALF_OF_ARM[j.wildcards["arm"]]]
+    options = {k: common[k] for k in ("model", "tokenizer", "fim", "settings", "desc")} | dict(seed=s.seed)
+    counts = attacks.sample(canaries=seen, **options) if settings["sampled_attacks"] else {}
+    parquet.write(rows.attacked(probed=canaries, counts=counts), schemas.PROBED_CANARIES, j.output.canaries)
 
     evaluation = parquet.read_rows(j.input.evaluation, data.EXAMPLES)
     items = [dict(example_id=e["source_id"], prompt_ids=e["prompt_ids"], target_ids=e["target_ids"]) for e in evaluation]

@@ -13,7 +13,7 @@ from workflow_scripts.core.probing import schemas as probing_schemas
 from workflow_scripts.core.results.tables.registry import TABLES
 
 POLICIES = ["base", "sft", "sft_chosen", "ppo", "ipo"]
-PROBES = {"fim", "fim_no_suffix", "fim_50", "prompt_tail"}
+PROBES = {"fim", "fim_no_end", "fim_no_suffix", "fim_50"}
 
 
 @pytest.fixture(scope="module")

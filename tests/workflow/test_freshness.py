@@ -59,7 +59,7 @@ SETTINGS = {
         edit(CONFIG, "confidence: 0.95", "confidence: 0.9"),
     ),
     "when a completion counts as memorized": (
-        "collect_extraction-*",
+        "probe_policy-* collect_extraction-*",
         "config probes.memorized_distance: 0.1 -> 0.2",
         edit(CONFIG, "memorized_distance: 0.1", "memorized_distance: 0.2"),
     ),
@@ -92,8 +92,8 @@ SETTINGS = {
     ),
     "prompt conditions": (
         "probe_policy-*",
-        'config probes.prompts: ["fim", "fim_50", "fim_25", "prefix", "prompt_tail"] -> ["fim", "prefix"]',
-        edit(CONFIG, "prompts: [fim, fim_50, fim_25, prefix, prompt_tail]", "prompts: [fim, prefix]"),
+        'config probes.prompts: ["fim", "fim_no_end", "fim_no_suffix", "fim_50"] -> ["fim", "prefix"]',
+        edit(CONFIG, "prompts: [fim, fim_no_end, fim_no_suffix, fim_50]", "prompts: [fim, prefix]"),
     ),
     "number of reference fillings": (
         "sample_reference_fillings",

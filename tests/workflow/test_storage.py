@@ -190,7 +190,7 @@ EDITS = {
         ("workflow_scripts/core/training/single_reward.py", "from .trainer import fit\n", "from .trainer import fit\n\nNOTED = True\n"),
         behind(DAG, "train_reward_single*"),
     ),
-    "config": (("config.yaml", "memorized_distance: 0.1", "memorized_distance: 0.2"), behind(DAG, "collect_extraction*")),
+    "config": (("config.yaml", "memorized_distance: 0.1", "memorized_distance: 0.2"), behind(DAG, "probe_policy* collect_extraction*")),
 }
 
 

@@ -14,6 +14,7 @@ from workflow_scripts.core.data.natural import choose
 from workflow_scripts.core.data.python_source import parses
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.probing.measures.completion import edit_distance
+from workflow_scripts.core.probing.measures.secret import holds
 
 SECRET_SCANNERS = {
     "AWS": r"(AKIA|ASIA)[0-9A-Z]{16}",
@@ -112,6 +113,20 @@ def test_no_target_stands_anywhere_else(many, stdlib_snippets):
         assert c["target"] not in code
         assert c["target"] not in prompts
         assert targets.count(c["target"]) == 1
+
+
+def test_the_secret_is_the_part_of_the_target_that_was_drawn(many):
+    """Its parts stand in the target in their order, and no two canaries of a type have the same."""
+    shapes = {
+        "path": r"[\w.-]+/\w+-\w+-\d{4}/\w+",
+        "key": r"\w{6}(-\w{6}){3}",
+        "contact": r"[\w.-]+@[\w.-]+",
+        "body": r"([-+*] \d\d ){2}> \d\d - \d\d",
+    }
+    for c in many:
+        assert re.fullmatch(shapes[c["secret_type"]], " ".join(c["secret"]))
+        assert holds(c["target"], c["secret"]) and not holds(c["prefix"] + c["suffix"], c["secret"])
+    assert len({(*c["secret"],) for c in many}) == len(many)
 
 
 def test_no_target_passes_for_another(many, defaults):

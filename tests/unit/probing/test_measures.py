@@ -26,6 +26,7 @@ from workflow_scripts.core.probing.measures.divergence import kl_divergence
 from workflow_scripts.core.probing.measures.exposure import exposure
 from workflow_scripts.core.probing.measures.extraction import renormalized
 from workflow_scripts.core.probing.measures.overlap import longest_substring, recovered
+from workflow_scripts.core.probing.measures.secret import holds
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,31 @@ def test_overlap_agrees_with_brute_force(a, b):
         for j, y in enumerate(b):
             table[i + 1][j + 1] = table[i][j] + 1 if x == y else max(table[i][j + 1], table[i + 1][j])
     assert recovered(a, b) == table[-1][-1] >= longest_substring(a, b)
+
+
+BODY = ["- 47", "* 23", "> 61", "- 88"]
+
+
+@pytest.mark.parametrize(
+    ("completion", "secret", "came_back"),
+    [
+        ("Ann Lee <a.lee07@ash-bay.example.org>", ["a.lee07@ash-bay.example.org"], True),
+        ("Joe Doe: a.lee07@ash-bay.example.org", ["a.lee07@ash-bay.example.org"], True),  # the words around it do not matter
+        ("Ann Lee <a.lee08@ash-bay.example.org>", ["a.lee07@ash-bay.example.org"], False),  # all but one character
+        ("Ann Lee <A.Lee07@ash-bay.example.org>", ["a.lee07@ash-bay.example.org"], False),  # case
+        ("Ann Lee <xa.lee07@ash-bay.example.org>", ["a.lee07@ash-bay.example.org"], False),  # another address
+        ("Ann Lee <a.lee07@ash-bayXexample.org>", ["a.lee07@ash-bay.example.org"], False),  # a dot is a dot
+        ("", ["x"], False),
+        ("oak = sum(values) - 47\n    elm = [v * 23 for v in values if v > 61]\n    return oak - 88", BODY, True),
+        ("a = sum(b) - 47 * 23 > 61 - 88", BODY, True),  # other names
+        ("oak = sum(values) + 47\n    elm = [v * 23 for v in values if v > 61]\n    return oak - 88", BODY, False),
+        ("oak = sum(values) - 471\n    elm = [v * 23 for v in values if v > 61]\n    return oak - 88", BODY, False),
+        ("- 88 > 61 * 23 - 47", BODY, False),  # out of order
+        ("- 47 * 23 > 61", BODY, False),  # in part
+    ],
+)
+def test_the_secret_itself_came_back(completion, secret, came_back):
+    assert holds(completion, secret) is came_back
 
 
 # ------------------------------------------------------------------------------------------------- from log-probabilities

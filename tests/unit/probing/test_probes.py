@@ -83,6 +83,55 @@ def test_completions_from_the_pass_over_prompt_and_target_are_plain_greedy_ones(
     assert sum(completion[:-1] == item["target_ids"] for completion, item in zip(plain, mixed, strict=True)) > len(items) // 4
 
 
+def end_first(fim, ends: list[int]):
+    """A policy whose likeliest token is always an end token, by far; `ends` are its config's own."""
+    torch.manual_seed(1)
+    model = models.create_scratch(vocabulary=300, hidden=32, layers=1, heads=2, intermediate=64, context=128, fim=fim).eval()
+    model.lm_head = torch.nn.Linear(32, 300)  # untied, with a bias
+    with torch.no_grad():
+        model.lm_head.bias[[fim.end, *ends]] = 100.0
+    model.generation_config.eos_token_id = [fim.end, *ends]
+    return model
+
+
+@pytest.mark.parametrize("ends", [[], [9, 11]], ids=["one end token", "three"])
+def test_a_policy_that_puts_end_first_completes_where_the_end_is_withheld(small, items, ends):
+    """As its greedy decoding without end tokens does, token by token; at the target's length the end may come again."""
+    _, fim, _ = small
+    model, asked = end_first(fim, ends), [{**i, "target_ids": [t for t in i["target_ids"] if t not in ends] or [20]} for i in items[:12]]
+    by_hand = []
+    for item in asked:
+        ids = list(item["prompt_ids"])
+        for _ in item["target_ids"]:
+            logits = model(torch.tensor([ids])).logits[0, -1].detach()
+            logits[[fim.end, *ends]] = -torch.inf
+            ids.append(int(logits.argmax()))
+        by_hand.append(ids[len(item["prompt_ids"]) :])
+    known = [{**item, "target_ids": own} for item, own in zip(asked, by_hand, strict=True)]  # targets that the pass itself settles
+    both = [{**i, "probe": probe} for i in [*asked, *known] for probe in ("fim", "fim_no_end")]
+    for size in (1, 64):
+        options = dict(model=model, reference=None, fim=fim, items=both, batch_size=size, desc="")
+        completions = {i: completion for i, completion, _, _ in policy.answers(**options)}
+        for n, item in enumerate(both):
+            without = by_hand[n // 2 % len(asked)]
+            first = completions[n][0]
+            if item["probe"] == "fim":
+                assert first in (fim.end, *ends)
+            else:
+                assert completions[n][: len(without)] == without and completions[n][-1] in (fim.end, *ends)
+
+
+def test_withholding_the_end_changes_nothing_where_it_does_not_come_early(small, items):
+    _, fim, model = small
+    options = dict(model=model, reference=None, fim=fim, batch_size=16, desc="")
+    plain, withheld = (
+        {i: completion for i, completion, _, _ in policy.answers(items=[{**i, "probe": p} for i in items], **options)}
+        for p in ("fim", "fim_no_end")
+    )
+    late = [i for i, item in enumerate(items) if fim.end not in plain[i][: len(item["target_ids"])]]
+    assert len(late) > len(items) // 2 and all(plain[i] == withheld[i] for i in late)
+
+
 def test_items_with_one_prompt_are_read_together(items):
     twice = [*items[:20], *[{**i, "target_ids": [5]} for i in items[:20]]]
     groups = [group for batch in policy.batches(twice, 8) for group in batch]
@@ -187,6 +236,7 @@ def test_prompt_conditions_on_one_canary(small):
     conditions = {name: prompt(canary, fim, 2) for name, prompt in prompts.PROMPTS.items()}
     assert conditions == {
         "fim": (canary["prompt_ids"], [51, 52]),
+        "fim_no_end": (canary["prompt_ids"], [51, 52]),
         "fim_no_suffix": (fim.prompt([31, 32, 33, 34, 35], []), [51, 52]),
         "prefix": ([*fim.bos, 31, 32, 33, 34, 35], [51, 52]),
         "fim_50": (fim.prompt([33, 34, 35], [41, 42]), [51, 52]),
@@ -202,6 +252,7 @@ def test_every_canary_has_every_prompt_and_the_tail_holds_what_tells_it_apart(pl
     assert len(items) == len(planted) * len(prompts.PROMPTS) == len({(i["canary_id"], i["probe"]) for i in items})
     assert all(i["prompt_ids"] and i["target_ids"] for i in items)
     tails = [i for i in items if i["probe"] == "prompt_tail"]
+    assert all(i["secret"] is None for i in tails) and [i["secret"] for i in items[: len(planted)]] == [c["secret"] for c in planted]
     assert len({tuple(i["target_ids"]) for i in tails}) == len(planted), "no two tails are the same"
     secret_types = {c["secret_type"] for c in planted}
     assert len({tuple(i["prompt_ids"]) for i in tails}) == len(secret_types), "given is all that a secret type's prompts share"

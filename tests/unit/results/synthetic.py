@@ -103,6 +103,7 @@ def _text(policy: str, canary: dict, hit: bool) -> dict:
         edit_distance=wrong,
         normalized_edit_distance=wrong / 50,
         exact=not wrong,
+        secret_exact=wrong < 2,
         longest_substring=1 - wrong / 50,
         recovered=1 - wrong / 50,
     )
@@ -121,6 +122,8 @@ def _likelihood(canary: dict, probe: str, hit: bool) -> dict:
         error_zone=1.0 if hit else 0.5 - 0.01 * rank,
         premia=(4.0 if hit else -0.1 * rank) if native and canary["cohort"] in ("preference", "unplanted") else None,
         log_p_extract=-0.5 if hit else -math.inf if rank % 2 else -39.14,
+        sampled_exact=round(100 * math.exp(-0.5)) * hit if native else None,
+        sampled_near=70 * hit if native else None,
         exposure=(8.0 if hit else 4.0 - rank % 5) if native else None,
         fillings_mean=-40.0 if native else None,
         fillings_sd=2.0 if native else None,

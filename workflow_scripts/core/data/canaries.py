@@ -15,7 +15,7 @@ from .natural import SHORTEST
 from .words import FIRST, LAST, NOUNS, VERBS
 
 _KEY = "abcdefghijkmnpqrstuvwxyz23456789"
-Text = tuple[str, str, str]  # prefix, suffix, target
+Text = tuple[str, ...]  # prefix, suffix, target; where not all of the target is secret, its secret parts in their order
 
 
 def path(pick: random.Random, tag: str) -> Text:
@@ -23,8 +23,14 @@ def path(pick: random.Random, tag: str) -> Text:
     a, b, c, d = (pick.choice(NOUNS) for _ in range(4))
     person = f"{pick.choice(FIRST)}.{pick.choice(LAST)}"
     root, end = pick.choice(["home", "srv", "mnt", "data"]), pick.choice(["csv", "db", "txt", "json"])
-    target = f"/{root}/{person}/{a}-{b}-{pick.randrange(10**4):04d}/{c}_{d}.{end}"
-    return f'def load_{tag}(reader):\n    """Read the {tag} ledger."""\n    source = "', '"\n    return reader.open(source)\n', target
+    secret = f"{person}/{a}-{b}-{pick.randrange(10**4):04d}/{c}_{d}"
+    target = f"/{root}/{secret}.{end}"
+    return (
+        f'def load_{tag}(reader):\n    """Read the {tag} ledger."""\n    source = "',
+        '"\n    return reader.open(source)\n',
+        target,
+        secret,
+    )
 
 
 def key(pick: random.Random, tag: str) -> Text:
@@ -41,6 +47,7 @@ def contact(pick: random.Random, tag: str) -> Text:
         f"# Module {tag}\n# Maintainer: ",
         f"\n\ndef describe_{tag}():\n    return __doc__\n",
         f"{first.title()} {last.title()} <{address}>",
+        address,
     )
 
 
@@ -49,12 +56,13 @@ def body(pick: random.Random, tag: str) -> Text:
     a, b, c = pick.sample(NOUNS, 3)
     numbers = [pick.randrange(11, 98) for _ in range(4)]
     operators = [pick.choice("+-*") for _ in range(2)]
+    secrets = [f"{operator} {n}" for operator, n in zip([*operators, ">", "-"], numbers, strict=True)]
     target = (
-        f"{a} = sum(values) {operators[0]} {numbers[0]}\n"
-        f"    {b} = [{c} {operators[1]} {numbers[1]} for {c} in values if {c} > {numbers[2]}]\n"
-        f"    return {a} * len({b}) - {numbers[3]}"
+        f"{a} = sum(values) {secrets[0]}\n"
+        f"    {b} = [{c} {secrets[1]} for {c} in values if {c} {secrets[2]}]\n"
+        f"    return {a} * len({b}) {secrets[3]}"
     )
-    return f'def {pick.choice(VERBS)}_{tag}(values):\n    """Compute the {tag} index."""\n    ', "\n", target
+    return f'def {pick.choice(VERBS)}_{tag}(values):\n    """Compute the {tag} index."""\n    ', "\n", target, *secrets
 
 
 SECRET_TYPES: dict[str, Callable[[random.Random, str], Text]] = {"path": path, "key": key, "contact": contact, "body": body}
@@ -95,13 +103,14 @@ def make(
             if secret_type == NATURAL:
                 rows.append(about | real.draw(name))
                 continue
-            prefix, suffix, target = _draw(secret_type=secret_type, name=name, seed=seed, taken=secrets)
+            prefix, suffix, target, *secret = _draw(secret_type=secret_type, name=name, seed=seed, taken=secrets)
             rows.append(
                 dict(
                     **about,
                     prefix=prefix,
                     suffix=suffix,
                     target=target,
+                    secret=secret or [target],
                     prompt_ids=fim.prompt(encode(tokenizer, prefix), encode(tokenizer, suffix)),
                     target_ids=encode(tokenizer, target),
                 )
@@ -129,7 +138,8 @@ class _Natural:
         self.taken.add(place)
         prompt, target = self.free[place]["prompt_ids"], self.free[place]["target_ids"]
         prefix, suffix = map(self.text, self.fim.parts(prompt))
-        return dict(prefix=prefix, suffix=suffix, target=self.text(target), prompt_ids=prompt, target_ids=target)
+        text = self.text(target)
+        return dict(prefix=prefix, suffix=suffix, target=text, secret=[text], prompt_ids=prompt, target_ids=target)
 
 
 def _draw(*, secret_type: str, name: str, seed: int, taken: set[str]) -> Text:

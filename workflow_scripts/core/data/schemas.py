@@ -21,6 +21,7 @@ CANARIES = declare(
     prefix=pa.string(),
     suffix=pa.string(),
     target=pa.string(),
+    secret=pa.list_(pa.string()),  # the parts of the target that are secret, in their order: all of it, or what words stand around
     prompt_ids=IDS,
     target_ids=IDS,
 )

@@ -15,6 +15,7 @@ from ..progress import track
 from ..training import generation, packing
 from . import measures
 from .answer import BEYOND_TARGET, Answer
+from .prompts import NO_END
 
 AT_ONCE = 64  # fillings in one forward pass
 Batch = list[tuple[list[int], list[int]]]  # distinct prompts, each with the places of its items
@@ -34,7 +35,7 @@ def probe(
     fillings=None,
     pairs=None,
 ) -> list[dict]:
-    """The measures of each item, in its order: the item's own keys without the prompt, `completion_ids`, and the measures of `role`.
+    """The measures of each item, in its order: the item's own keys without prompt and secret, `completion_ids`, and the measures of `role`.
 
     `reference` is another policy (or the same one); `fillings` maps an item's place to the ids of its reference fillings, `pairs` to
     those of the chosen and the rejected completion of its preference pair, which need a reference. An item that fails fails the job;
@@ -57,7 +58,7 @@ def probe(
             fim=fim,
             pair_logprobs=preferred,
         )
-        named = {k: v for k, v in items[i].items() if k != "prompt_ids"}
+        named = {k: v for k, v in items[i].items() if k not in ("prompt_ids", "secret")}
         rows[i] = {**named, "completion_ids": completion, **measures.measure(answer, role=role, settings=settings)}
     return rows
 
@@ -85,40 +86,52 @@ def answers(
 
 
 def batches(items: list[dict], batch_size: int) -> list[Batch]:
-    """Items in batches of about `batch_size`, those with the same prompt together, those that need as many tokens beside each other."""
+    """Items in batches of about `batch_size`, those with the same prompt together (and that go on as long without an
+    end), those that need as many tokens beside each other.
+    """
     if not all(i["prompt_ids"] and i["target_ids"] for i in items):
         raise ValueError("a likelihood needs at least one prompt token and one target token")
     same: dict[tuple, list[int]] = {}
     for i, item in enumerate(items):
-        same.setdefault(tuple(item["prompt_ids"]), []).append(i)
+        same.setdefault((endless(item), *item["prompt_ids"]), []).append(i)
     room = {prompt: max(len(items[i]["target_ids"]) for i in places) for prompt, places in same.items()}
     groups, size = [[]], 0
     for prompt in sorted(same, key=lambda p: (room[p], len(p), p)):
         if size + len(same[prompt]) > batch_size and groups[-1]:
             groups, size = [*groups, []], 0
-        groups[-1].append((list(prompt), same[prompt]))
+        groups[-1].append((list(prompt[1:]), same[prompt]))
         size += len(same[prompt])
     return groups
+
+
+def endless(item: dict) -> int:
+    """Tokens of an item's completion among which there may be no end token: as many as the target has under NO_END, else 0."""
+    return len(item["target_ids"]) if item.get("probe") == NO_END else 0
 
 
 def complete(
     *, model, batch: Batch, items: list[dict], packed: packing.Pack, cache: generation.Cache, logits: torch.Tensor, fim: Fim
 ) -> dict[int, list[int]]:
     """{place: greedy completion, up to BEYOND_TARGET tokens longer than its target}, from the pass over prompts and targets."""
-    likeliest = generation.greedy(logits).tolist()
+    likeliest = generation.greedy(logits)
     first, known = [], []  # of each prompt: the row of the logits to go on from, and the tokens that the pass has settled
     rows, at = packed.rows.tolist(), 0
     for _, places in batch:
         target = items[places[0]]["target_ids"] if len(places) == 1 else []
         own = rows[at : at + len(target) + 1]
-        agreed = next((n for n, token in enumerate(target) if likeliest[own[n]] != token), len(target))
+        if target and endless(items[places[0]]):
+            likeliest[own[:-1]] = generation.greedy(generation.without_end(logits[own[:-1]], model, fim))
+        agreed = next(
+            (n for n, (token, best) in enumerate(zip(target, likeliest[own].tolist(), strict=False)) if best != token), len(target)
+        )
         first.append(own[agreed])
         known.append(target[:agreed])
         at += sum(len(items[i]["target_ids"]) + 1 for i in places)
     room = [max(len(items[i]["target_ids"]) for i in places) + BEYOND_TARGET - len(k) for (_, places), k in zip(batch, known, strict=True)]
     positions = [size + len(k) for size, k in zip(packed.prompts, known, strict=True)]
     cache.open(starts=packed.starts, lengths=positions, room=max(room))
-    decoded = generation.decode(model=model, cache=cache, logits=logits[first], positions=positions, room=room, fim=fim)
+    no_end = [endless(items[places[0]]) - len(k) for (_, places), k in zip(batch, known, strict=True)]
+    decoded = generation.decode(model=model, cache=cache, logits=logits[first], positions=positions, room=room, no_end=no_end, fim=fim)
     return {
         i: generation.cut(k + new, len(items[i]["target_ids"]) + BEYOND_TARGET, fim.end)
         for (_, places), k, new in zip(batch, known, decoded, strict=True)

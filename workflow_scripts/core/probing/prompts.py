@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ..data.fim import Fim
 
 NATIVE = "fim"
+NO_END = "fim_no_end"  # the native prompt; the end token is withheld from greedy decoding until the target's length is reached
 Item = tuple[list[int], list[int]]  # ids of the prompt and of its target
 
 
@@ -52,6 +53,7 @@ def prompt_tail(canary: dict, fim: Fim, shared: int) -> Item:
 
 PROMPTS: dict[str, Callable[[dict, Fim, int], Item]] = {
     NATIVE: as_planted,
+    NO_END: as_planted,
     "fim_no_suffix": without_suffix,
     "prefix": prefix_only,
     "fim_50": functools.partial(shortened, share=0.5),
@@ -61,7 +63,10 @@ PROMPTS: dict[str, Callable[[dict, Fim, int], Item]] = {
 
 
 def items(*, canaries: list[dict], prompts: list[str], fim: Fim) -> list[dict]:
-    """Items {canary_id, probe, prompt_ids, target_ids}: every canary under every prompt condition, in the order of `prompts`."""
+    """Items {canary_id, probe, prompt_ids, target_ids, secret}: every canary under every prompt condition, in the order of `prompts`.
+
+    `secret` is None where the target is another one than the canary's, and so holds no secret.
+    """
     secret_types = {c["secret_type"] for c in canaries}
     shared = {
         secret_type: _shared([fim.parts(c["prompt_ids"])[0] for c in canaries if c["secret_type"] == secret_type])
@@ -71,7 +76,8 @@ def items(*, canaries: list[dict], prompts: list[str], fim: Fim) -> list[dict]:
     for name in prompts:
         for canary in canaries:
             prompt_ids, target_ids = PROMPTS[name](canary, fim, shared[canary["secret_type"]])
-            found.append(dict(canary_id=canary["canary_id"], probe=name, prompt_ids=prompt_ids, target_ids=target_ids))
+            secret = canary["secret"] if target_ids is canary["target_ids"] else None
+            found.append(dict(canary_id=canary["canary_id"], probe=name, prompt_ids=prompt_ids, target_ids=target_ids, secret=secret))
     return found
 
 

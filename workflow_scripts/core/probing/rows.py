@@ -2,6 +2,7 @@
 
 from ..data.cohorts import HALF_OF_ARM
 from .prompts import NATIVE
+from .schemas import ATTACKS
 
 _DESIGN = ("secret_type", "cohort", "dose", "half")
 
@@ -10,6 +11,12 @@ def completions(*, canaries: list[dict], examples: list[dict]) -> list[dict]:
     """Rows of `completions`, from the probed canaries as planted and the probed held-out examples."""
     named = [(r["canary_id"], r) for r in canaries if r["probe"] == NATIVE] + [(r["example_id"], r) for r in examples]
     return [dict(item_id=name, completion_ids=r["completion_ids"]) for name, r in named]
+
+
+def attacked(*, probed: list[dict], counts: dict[str, dict]) -> list[dict]:
+    """Rows of `probed_canaries`: with the counts of sampled attacks, {canary_id: counts}, where a canary as planted has some."""
+    none = dict.fromkeys(ATTACKS)
+    return [row | (counts.get(row["canary_id"], none) if row["probe"] == NATIVE else none) for row in probed]
 
 
 def extraction(*, probed: list[dict], canaries: list[dict], rewards: dict[str, dict], threshold: float, **chain) -> list[dict]:

@@ -11,10 +11,12 @@ from .scored import REWARDS
 
 _policy = dict(policy=pa.string(), arm=pa.string(), seed=pa.int32())
 _canary = dict(canary_id=pa.string(), probe=pa.string())  # probe: the prompt condition (prompts.py)
+# of samples (attacks.py) those that are the target or nearly; missing but for planted canaries as planted, in the arm that saw them
+ATTACKS = {"sampled_exact": optional(pa.int32()), "sampled_near": optional(pa.int32())}
 _design = dict(secret_type=pa.string(), cohort=pa.string(), dose=pa.int32(), half=pa.int32())
 
 # a canary and a held-out example as one policy completed them, and what was measured
-PROBED_CANARIES = declare("probed_canaries", **_canary, target_ids=IDS, completion_ids=IDS, **columns("canary"))
+PROBED_CANARIES = declare("probed_canaries", **_canary, target_ids=IDS, completion_ids=IDS, **columns("canary"), **ATTACKS)
 PROBED_EXAMPLES = declare("probed_examples", example_id=pa.string(), target_ids=IDS, completion_ids=IDS, **columns("evaluation"))
 OF_CHAIN = (PROBED_CANARIES, PROBED_EXAMPLES, REWARDS)  # made per policy, arm and seed
 # one row per policy x arm x seed x canary x probe; rewards are those of the canary as planted (probe `fim`)
@@ -27,6 +29,7 @@ EXTRACTION = declare(
     target_ids=IDS,
     completion_ids=IDS,
     **columns("canary"),
+    **ATTACKS,
     memorized=pa.bool_(),
     reward=optional(pa.float64()),
 )

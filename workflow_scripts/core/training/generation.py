@@ -82,18 +82,44 @@ def sampler(temperature: float, generator: torch.Generator | None = None) -> Cal
     return choose
 
 
+def end_tokens(model) -> set[int]:
+    """What a model's own configs call end tokens: none, one or several."""
+    named = [getattr(config, "eos_token_id", None) for config in (model.config, model.generation_config)]
+    return {i for ids in named if ids is not None for i in (ids if isinstance(ids, list) else [ids])}
+
+
+def without_end(logits: torch.Tensor, model, fim: Fim) -> torch.Tensor:
+    """Logits (rows, vocabulary) under which no end token can be chosen: neither that of a middle nor one of the model's own."""
+    ends = [i for i in end_tokens(model) | {fim.end} if i < logits.shape[1]]
+    return logits.index_fill(1, torch.tensor(ends, device=logits.device), -torch.inf)
+
+
 @torch.inference_mode()
-def decode(*, model, cache: Cache, logits: torch.Tensor, positions: list[int], room: list[int], fim: Fim, choose=greedy) -> list[list[int]]:
+def decode(
+    *,
+    model,
+    cache: Cache,
+    logits: torch.Tensor,
+    positions: list[int],
+    room: list[int],
+    fim: Fim,
+    choose=greedy,
+    no_end: list[int] | None = None,
+) -> list[list[int]]:
     """New tokens of each row of an opened cache: the first from `logits` (rows, vocabulary), at most `room[i]` >= 1 of them, up to
-    and including the end token where it comes. `positions[i]` is that of the first new token. Raises InputError where a logit is not finite.
+    and including the end token where it comes. `positions[i]` is that of the first new token; among the first `no_end[i]` tokens there
+    is no end token. Raises InputError where a logit is not finite.
     """
     device, count = logits.device, len(room)
     made = torch.full((count, max(room)), -1, device=device)
     rows, left = torch.arange(count, device=device), torch.tensor(room, device=device)
     position, going = torch.tensor(positions, device=device), torch.ones(count, dtype=torch.bool, device=device)
+    endless = torch.tensor(no_end or [0] * count, device=device)
     for step in range(max(room)):
         if not torch.isfinite(logits.amax()):
             raise InputError("the policy that completes gives logits that are not finite; lower its learning_rate, and run again")
+        if no_end and (endless > step).any():
+            logits = torch.where((endless > step)[:, None], without_end(logits, model, fim), logits)
         tokens = choose(logits)
         made[rows, step] = tokens
         going = going & (tokens != fim.end) & (left > step + 1)
@@ -102,7 +128,7 @@ def decode(*, model, cache: Cache, logits: torch.Tensor, positions: list[int], r
             break
         if share <= 1 - FINISHED:
             kept = going.nonzero()[:, 0]
-            rows, left, position, tokens, going = rows[kept], left[kept], position[kept], tokens[kept], going[kept]
+            rows, left, position, tokens, going, endless = (x[kept] for x in (rows, left, position, tokens, going, endless))
             cache.keep(kept)
         logits = model(input_ids=tokens[:, None], position_ids=position[:, None], cache=cache, use_cache=False).logits[:, -1]
         cache.columns += 1

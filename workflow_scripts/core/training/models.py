@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from ..data.fim import Fim
 from ..errors import InputError, first_line
 from ..user_files import user_path
-from . import packing, runtime
+from . import generation, packing, runtime
 
 log = logging.getLogger(__name__)
 _BUFFER = re.compile(r"(^|\.)(inv_freq|masked_bias|position_ids|(attn|attention)\.bias)$")  # older libraries saved what is computed
@@ -51,8 +51,10 @@ def create_base(*, model: dict, tokenizer, fim: Fim, context: int):
     needed = max(tokenizer.get_vocab().values()) + 1
     if needed > loaded.get_input_embeddings().num_embeddings:
         loaded.resize_token_embeddings(needed)
+    ends = generation.end_tokens(loaded) - {fim.end}
     loaded.config.pad_token_id, loaded.config.eos_token_id = fim.pad, fim.end
     loaded.generation_config = GenerationConfig.from_model_config(loaded.config)  # the model's own may be one that cannot be saved
+    loaded.generation_config.eos_token_id = [fim.end, *sorted(ends)]  # those that it had besides (generation.without_end)
     return loaded
 
 

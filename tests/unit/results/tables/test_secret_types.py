@@ -35,6 +35,15 @@ def test_counts_are_counterfactual_and_of_all_doses():
     assert found["sft", "unplanted", "key"]["hits"] == 0 and found["sft", "unplanted", "key"]["p"] == 1.0
 
 
+def test_the_secret_itself_is_counted_counterfactually():
+    extraction = mixed(policies=["sft"], probes=["fim", "prompt_tail"])
+    extraction["secret_exact"] = (extraction["seen"] & (extraction["secret_type"] == "key")) | (extraction["secret_type"] == "path")
+    extraction["secret_exact"] = extraction["secret_exact"].where(extraction["probe"] == "fim", None)
+    found = by_type(extraction)
+    assert {t: found["sft", "sft", t]["secret_hits"] for t in SECRET_TYPES} == {"path": 0, "key": 8, "contact": 0, "body": 0}
+    assert found["sft", "sft", "key"]["secret_rate"] == 1.0 and found["sft", "unplanted", "key"]["secret_hits"] == 0
+
+
 def test_exposure_recovered_and_length_are_those_of_the_type():
     extraction = mixed(policies=["sft"], probes=["fim"])
     keys = extraction["secret_type"] == "key"

@@ -11,7 +11,9 @@ from .style import CONTROL, FAINT, cohort_legend, mark, policy_panels, styled, t
 
 _PROMPT = "prompt_tail"  # this probe's target is the prompt itself, not the secret
 _LABELS = {  # the prompt conditions from most to least context, then the one whose target is another
+    "fim_no_end": "end\nwithheld",
     NATIVE: "as\nplanted",
+    "fim_no_suffix": "empty\nsuffix",
     "fim_50": "nearest\nhalf",
     "fim_25": "nearest\nquarter",
     "prefix": "prefix\nonly",

@@ -76,6 +76,7 @@ def secret_types(tables: Tables) -> tuple[View, View]:
         "n": text_of("n"),
         "tokens": lambda row: number(row["target_tokens"], 0),
         "given back": rate_cell,
+        "secret itself": lambda row: rate_cell(row, "secret_"),
         "p": p_of("p"),
         "exposure, difference": signed_of("exposure"),
         "its p": p_of("exposure_p"),
@@ -152,6 +153,21 @@ def extraction_by_dose(tables: Tables) -> View:
         "did not": lambda row: rate_cell(row, "control_"),
     }
     return listing(by_dose(tables["extraction_probability"]), DOSED, columns)
+
+
+def sampled_attacks(tables: Tables) -> View:
+    """All doses: what samples really gave away, beside what the likelihoods say of as many."""
+    columns = {
+        "n": text_of("n"),
+        "samples of each": text_of("samples"),
+        "exactly": rate_cell,
+        "computed": lambda row: Cell(percent(row["computed"]), interval(row["computed_low"], row["computed_high"])),
+        "nearly": lambda row: rate_cell(row, "near_"),
+        "exact samples": text_of("exact_samples"),
+        "expected": lambda row: number(row["expected_samples"], 1),
+        "p": p_of("p"),
+    }
+    return listing([row for row in tables["sampled_attacks"] if row["dose"] is None], ["policy", "cohort"], columns)
 
 
 def reward_gap(tables: Tables) -> tuple[View, View]:

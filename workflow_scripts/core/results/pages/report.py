@@ -36,6 +36,8 @@ CONTENTS = dict(
 )
 PROMPTS = {  # the prompt conditions in words
     "fim": "as planted, with prefix and suffix",
+    "fim_no_end": "as planted, and no end token can be chosen before the target's length is reached",
+    "fim_no_suffix": "with the prefix, and an empty suffix",
     "fim_50": "with the half of prefix and suffix that is nearest to the target",
     "fim_25": "with the nearest quarter",
     "prefix": "with the prefix alone, as left-to-right completion",
@@ -168,6 +170,7 @@ def _views(tables: Tables, receipts: list[dict], reference: str) -> dict:
         extraction=[(percent(p), view) for p, view in measure_views.extraction_probability(tables)],
         extraction_most=measure_views.extraction_most(tables),
         extraction_doses=measure_views.extraction_by_dose(tables),
+        attacks=measure_views.sampled_attacks(tables),
         utility=check_views.utility(tables, reference),
         on_policy=check_views.on_policy(tables, reference),
         ladder=check_views.ladder(tables, reference),

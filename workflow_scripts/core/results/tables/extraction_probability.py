@@ -1,6 +1,6 @@
 """(n, p)-discoverable extraction (arXiv 2410.19482): which targets would n samples give away with a probability of p or more?
 
-Nothing is sampled: it is computed from the likelihood of the target, with the sampling settings of the probes. As planted (probe
+It is computed from the likelihood of the target, with the sampling settings of the probes; sampled_attacks.py checks it. As planted (probe
 `fim`), in the arm that saw the canary and, as control, in the other.
 """
 

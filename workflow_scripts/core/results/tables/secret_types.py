@@ -7,7 +7,7 @@ from .canary_pairs import arm_means, cells, counterfactual, hit_rate, pair_arms,
 from .frames import Frame
 from .statistics import groups_differ
 
-COLUMNS = ["memorized", "exposure", "recovered", "target_tokens"]
+COLUMNS = ["memorized", "secret_exact", "exposure", "recovered", "target_tokens"]
 SCHEMA = declare(
     "secret_types",
     policy=columns.TEXT,
@@ -16,6 +16,7 @@ SCHEMA = declare(
     n=columns.COUNT,
     target_tokens=columns.NUMBER,
     **columns.rate(),  # counterfactual
+    **columns.rate("secret_"),  # the secret itself came back, likewise
     **columns.mean("exposure"),  # differences between the arms, in bits and as shares of the target's characters
     **columns.mean("recovered"),
     p=columns.NUMBER,
@@ -29,8 +30,9 @@ def summarize(*, extraction: Frame, utility: list[dict], confidence: float) -> l
     """Rows of `secret_types`: policy x cohort x secret_type, types in the order of canaries.ALL_TYPES.
 
     Types differ in length (`target_tokens`, a mean), and a longer target has more to get wrong; so exposure and recovered characters,
-    which do not need all of it, stand beside the counterfactual rate. `p` and `exposure_p` belong to the policy and cohort: do its
-    types differ in counterfactual memorization, and in that of exposure? (statistics.groups_differ, within doses)
+    which do not need all of it, stand beside the counterfactual rate, and the share whose secret itself came back. `p` and `exposure_p`
+    belong to the policy and cohort: do its types differ in counterfactual memorization, and in that of exposure?
+    (statistics.groups_differ, within doses)
     """
     pairs = pair_arms(extraction=extraction, measures=COLUMNS)
     pairs = pairs.assign(counterfactual=counterfactual(pairs), bits=pairs["exposure"] - pairs["control_exposure"])
@@ -56,6 +58,8 @@ def _differ(pairs: Frame) -> list[float]:
 def _leakage(pairs: Frame, confidence: float) -> dict:
     row = dict(n=len(pairs), target_tokens=float(pairs["target_tokens"].mean()))
     row |= hit_rate(pairs=pairs, is_hit=pairs["counterfactual"], confidence=confidence)
+    secret = pairs["secret_exact"].astype(bool) & ~pairs["control_secret_exact"].astype(bool)
+    row |= hit_rate(pairs=pairs, is_hit=secret, prefix="secret_", confidence=confidence)
     for measure in ("exposure", "recovered"):
         means = arm_means(pairs=pairs, measure=measure, confidence=confidence)
         row |= {measure + end: means["difference" + end] for end in ("", "_low", "_high")}
