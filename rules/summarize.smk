@@ -52,7 +52,7 @@ TABLE_RULES = {
     "contrast": (OF_ROWS, [LEVEL, "report.reference_policy", "report.contrasts", "report.endpoints"], {"later": LATER}),
     "exposure": (BY_DOSE, [LEVEL], {"lineages": LINEAGES}),
     "extraction_probability": (BY_DOSE, [LEVEL, "probes.extraction_n", "probes.extraction_p"], {"lineages": LINEAGES}),
-    "sampled_attacks": (OF_ROWS, [LEVEL, "probes.sampled_attacks"], {}),
+    "sampled_attacks": (BY_DOSE, [LEVEL, "probes.sampled_attacks"], {"lineages": LINEAGES}),
     "membership": (BY_DOSE, [LEVEL, "report.fpr"], {"lineages": LINEAGES}),
     "recovery": (BY_DOSE, [LEVEL], {"lineages": LINEAGES}),
     "secret_types": (OF_ROWS, [LEVEL], {}),

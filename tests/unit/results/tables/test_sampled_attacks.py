@@ -9,7 +9,7 @@ from workflow_scripts.core.results.tables import sampled_attacks
 
 
 def summarize(extraction, samples=100):
-    options = dict(utility=synthetic.utility_rows(), sampled_attacks=samples, confidence=0.95)
+    options = dict(shown=synthetic.shown(), utility=synthetic.utility_rows(), sampled_attacks=samples, confidence=0.95)
     return {(r["policy"], r["cohort"], r["dose"]): r for r in sampled_attacks.summarize(extraction=extraction, **options)}
 
 

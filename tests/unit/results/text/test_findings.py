@@ -171,10 +171,10 @@ def test_little_is_below_a_tenth_under_both_probes(tables, secret, tail, verdict
     assert verdicts(tables)[2] == verdict
 
 
-def test_little_is_not_shown_where_a_probe_was_left_out(tables):
+def test_the_secrets_decide_where_the_prompts_were_left_out(tables):
     tables["memorization"] = [row for row in tables["memorization"] if row["probe"] != "prompt_tail"]
     finding = findings(tables)[2]
-    assert finding.verdict == NOT_SHOWN and finding.evidence == "ppo 0 of 64 secrets (0–6 %), prompts not measured; " + NO_ORACLE
+    assert finding.verdict == SHOWN and finding.evidence == "ppo 0 of 64 secrets (0–6 %), prompts not measured; " + NO_ORACLE
 
 
 def test_a_collapsed_policy_shows_nothing_and_the_reason_is_given():

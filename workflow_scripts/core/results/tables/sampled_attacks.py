@@ -12,6 +12,7 @@ from .canary_pairs import cells, hit_rate, interval, layout
 from .distributions import normal_probability
 from .extraction_probability import sampling_probability
 from .frames import Frame
+from .presentations import Shown
 
 COLUMNS = ["seen", "sampled_exact", "sampled_near", "log_p_extract"]
 SCHEMA = declare(
@@ -30,7 +31,7 @@ SCHEMA = declare(
 _TERMS = 2 * 10**7  # beyond which a sum's exact distribution takes seconds
 
 
-def summarize(*, extraction: Frame, utility: list[dict], sampled_attacks: int, confidence: float) -> list[dict]:
+def summarize(*, extraction: Frame, utility: list[dict], shown: Shown, sampled_attacks: int, confidence: float) -> list[dict]:
     """Rows of `sampled_attacks`: policy x cohort x dose (None: all); none where `sampled_attacks`, the samples of a canary, is 0.
 
     `p`: were the computed probabilities true, how often would so many samples in all, or ones as unlikely, be exact?
@@ -41,7 +42,7 @@ def summarize(*, extraction: Frame, utility: list[dict], sampled_attacks: int, c
     rows = rows.astype({name: "category" for name in ("policy", "canary_id", "secret_type", "cohort")})
     return [
         dict(**about, samples=sampled_attacks, n=len(cell), **_attacks(cell, sampled_attacks, confidence))
-        for about, cell in cells(pairs=rows, utility=utility)
+        for about, cell in cells(pairs=rows, utility=utility, shown=shown)
     ]
 
 

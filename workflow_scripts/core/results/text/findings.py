@@ -110,15 +110,15 @@ def _own_prompts(tables: Tables, reference: str, of: dict[str, str | None], conf
     ppo, (seen, oracle) = of["ppo"], references.oracle(tables, of["oracle"], reference, confidence)
     claim = "PPO memorizes little of its own prompts"
     criterion = (
-        f"Shown if the intervals of both probes (seen − unseen) lie below {percent(LITTLE)}, contradicted if one lies above. For secrets it is a "
-        "sanity check: PPO is never shown the target."
+        f"Shown if the interval (seen − unseen) lies below {percent(LITTLE)}, contradicted if above; so also that of the prompts, where "
+        "prompt_tail is among the probes. For secrets it is a sanity check: PPO is never shown the target."
     )
     probes = {"secrets": memorization_row(tables, ppo, "rl_prompt"), "prompts": memorization_row(tables, ppo, "rl_prompt", TAIL)}
     rows = [row for row in probes.values() if row]
     if not rows:
         return Finding(claim, NOT_MEASURED, _no_rows(ppo) if ppo else _absent("PPO policy"), criterion)
     above = any(row["difference_low"] > LITTLE for row in rows)
-    below = len(rows) == len(probes) and all(row["difference_high"] < LITTLE for row in rows)
+    below = all(row["difference_high"] < LITTLE for row in rows)
     counts = (count(row, "counterfactual_", noun=name) if row else f"{name} not measured" for name, row in probes.items())
     evidence, scope = f"{ppo} {', '.join(counts)}; {oracle}", "as a sanity check" if seen is False else ""
     finding = Finding(claim, _verdict(shown=below, contradicted=above), evidence, criterion, scope=scope)
