@@ -26,7 +26,7 @@ def project(tmp_path, monkeypatch) -> Path:
 
 def forget() -> None:
     """Let the modules be read again."""
-    for cached in (code.imports, code._is_file, code._parsed, content._opened):
+    for cached in (code.closure, code.imports, code._modules, content._opened):
         cached.cache_clear()
 
 

@@ -64,6 +64,16 @@ def remembered(path: Path, what: str, compute: Callable[[], str]) -> str:
     return value
 
 
+def remembered_of(data: bytes, what: str, compute: Callable[[bytes], str]) -> str:
+    """The same of content at hand, wherever it lies."""
+    key = f"{what}|{hashlib.md5(data).hexdigest()}"
+    if known := _database().first("select md5 from hashes where path = ? and signature = ''", key):
+        return known[0]
+    value = compute(data)
+    _database().first("insert or replace into hashes values (?, '', ?)", key, value)
+    return value
+
+
 def _remember(key: str, stat: os.stat_result, value: str) -> None:
     _database().first("insert or replace into hashes values (?, ?, ?)", key, _signature(stat), value)
 
@@ -124,6 +134,7 @@ class _Database:
         with self._without_damage():
             self.place.parent.mkdir(exist_ok=True)
             self.connection = sqlite3.connect(self.place, timeout=30, isolation_level=None, check_same_thread=False)
+            self.connection.execute("pragma synchronous = off")  # what a power failure takes is only computed again
             self.connection.execute("create table if not exists hashes (path text primary key, signature text, md5 text)")
             self.connection.execute("create table if not exists made (path text primary key, md5 text)")
 
