@@ -25,10 +25,10 @@ run: env
 	$(WITH_OVERLAYS) snakemake --cores all $(CONFIGFILE)
 
 test: env
-	$(USING) python -m pytest -n auto -m "not slow"
+	$(USING) python -m pytest -n auto --dist worksteal -m "not slow"
 
 test-all: env
-	$(USING) python -m pytest -n auto
+	$(USING) python -m pytest -n auto --dist worksteal
 
 bench: run
 	$(USING) python -m benchmarks
