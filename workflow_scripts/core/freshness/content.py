@@ -1,6 +1,7 @@
 """Content hashes that agree with DVC's, and atomic writes.
 
-Hashes are remembered in a small database by path, size, times and inode, so that a file is read again only after it changed.
+Hashes are remembered in a small database by path, size, times and inode, so that a file is read again only after it changed. What is
+computed of our code is remembered by its content, too, so that a clone or a copy of the project need not parse it again.
 """
 
 import contextlib
