@@ -26,10 +26,10 @@ run: env
 	$(WITH_OVERLAYS) snakemake --cores all $(CONFIGFILE)
 
 test: env
-	$(USING) python -m pytest -n auto -m "not slow"
+	$(USING) python -m pytest -n auto --dist worksteal -m "not slow"
 
 test-all: env
-	$(USING) python -m pytest -n auto
+	$(USING) python -m pytest -n auto --dist worksteal
 
 tuning: env
 	$(USING) snakemake results/tuning/tables/ladder.csv --cores all --configfile experiments/tuning.yaml

@@ -3,11 +3,13 @@
 Needs: config.yaml and overlays.  Makes: nothing.  Steps: check the config, constrain the wildcards, define helpers.
 """
 
+import gc
 import re
 import sys
 from functools import partial
 from pathlib import Path
 
+gc.freeze()  # what Snakemake has loaded stays; looking through it for garbage takes a fifth of a dry run
 sys.path.insert(0, str(workflow.basedir))  # the modules beside this Snakefile, and not another checkout's that PYTHONPATH names
 
 from workflow_scripts.core.config.design import completion_room

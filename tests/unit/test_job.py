@@ -1,5 +1,6 @@
 """What exists under its final name is whole, and a failing script leaves one line on stderr and the traceback in its log."""
 
+import gc
 import logging
 import os
 import shutil
@@ -57,6 +58,13 @@ def write(j, words: str) -> None:
     Path(j.output.model).mkdir()
     (Path(j.output.model) / "weights").write_text(words)
     Path(j.output.rows).write_text(words)
+
+
+def test_garbage_is_collected_again_in_a_job_that_imported_its_libraries_without(script):
+    gc.disable()
+    with job(script) as j:
+        assert gc.isenabled() and gc.get_freeze_count() > 1000
+        write(j, "new")
 
 
 def tree(folder: Path) -> dict[str, str]:

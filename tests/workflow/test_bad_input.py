@@ -1,4 +1,4 @@
-"""Bad input: one sentence, before the first job where that can be known, else before any training; what was computed is kept."""
+"""Bad input: one sentence, before the first job where that can be known, else before any stage that depends on it; what was computed is kept."""
 
 import os
 
@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.conftest import ROOT
+from tests.workflow import stages
 from tests.workflow.test_own_model_and_data import pretrained
 
 
@@ -89,14 +90,21 @@ def test_one_sentence_before_the_first_job(workflow, make, dry):
 
 
 @pytest.mark.parametrize("make", IN_A_JOB, ids=lambda f: f.__name__)
-def test_one_sentence_before_any_training(workflow, make):
+def test_one_sentence_and_nothing_that_follows(workflow, make):
+    """No stage that depends on the failed one starts, so none with canaries. The base model, which knows of none, may be trained beside
+    it, and is kept.
+    """
     rule, sentence = IN_A_JOB[make]
     result = workflow(overlay=make(workflow.folder))
     sentences = [line for line in result.stderr.splitlines() if line.startswith("canaryflow:") and sentence in line]
     assert result.returncode != 0 and len(sentences) == 1, result.stderr[-2000:]
     assert sentences[0].startswith(f"canaryflow: {rule}-tiny: ") and ";" in sentences[0]
     assert "Traceback" not in result.stderr
-    assert not (workflow.folder / "results" / "tiny" / "models").exists()
+    results, base = workflow.folder / "results/tiny", "train_base-0-base"
+    made = {"-".join(path.relative_to(results / "receipts").with_suffix("").parts) for path in (results / "receipts").rglob("*.json")}
+    assert not made & stages.behind(stages.dag(), rule)
+    kept = {path.relative_to(results / "models").as_posix() for path in (results / "models").glob("*/*/*")}
+    assert kept == ({"shared/0/base"} if base in made else set())
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -5,6 +5,8 @@ from collections import Counter
 
 import pytest
 
+from tests.workflow.scenarios import rows
+
 
 def jobs(result) -> Counter:
     """Jobs per rule of a dry run."""
@@ -90,8 +92,14 @@ def test_lint(workflow):
     assert "Congratulations" in result.stderr, result.stderr
 
 
-BAD = {
+BAD = {  # tests/unit/test_config.py has each of these sentences, too
     "misspelt key": ({"policies": {"ppo": {"kl_coeff": 0.1}}}, "did you mean kl_coef?"),
+    "renamed key": ({"kinds": {"sft": {"epochs": 2}}}, "config: kinds is now called methods; rename it"),
+    "renamed setting": (
+        {"policies": {"ppo": {"minibatch": 8}}},
+        "policies.ppo.minibatch is now called policies.ppo.mini_batch_size; rename",
+    ),
+    "cycle": ({"policies": {"sft": {"parent": "sft_chosen"}}}, "in a cycle"),
     "unknown key": ({"colour": 1}, "unknown key colour"),
     "wrong type": ({"corpus": {"pools": {"sft": "many"}}}, "corpus.pools.sft must be of type integer"),
     "out of range": ({"probes": {"memorized_distance": -0.1}}, "probes.memorized_distance is -0.1 but must be at least 0"),
@@ -100,20 +108,14 @@ BAD = {
         "policies.late.parent is 'nobody', which is no policy",
     ),
     "parent of the wrong method": ({"policies": {"late": {"method": "ppo", "parent": "base"}}}, "cannot start from base"),
-    "cycle": ({"policies": {"sft": {"parent": "sft_chosen"}}}, "in a cycle"),
     "path as a name": ({"policies": {"../x": {"method": "sft", "parent": "base"}}}, "is not a policy name"),
     "former key": ({"reward_model": {"parent": "sft"}}, "the key reward_model is no longer read"),
-    "renamed key": ({"kinds": {"sft": {"epochs": 2}}}, "config: kinds is now called methods; rename it"),
-    "renamed setting": (
-        {"policies": {"ppo": {"minibatch": 8}}},
-        "policies.ppo.minibatch is now called policies.ppo.mini_batch_size; rename",
-    ),
     "ensemble of one": ({"reward_models": {"all": {"type": "ensemble", "members": ["reward_model"]}}}, "is an ensemble of one"),
     "dose ladder": ({"canaries": {"doses": [1, 2, 3]}}, "does not divide"),
 }
 
 
-@pytest.mark.parametrize(("overlay", "sentence"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("overlay", "sentence"), rows(BAD, always=4))
 def test_bad_config_stops_before_any_work(workflow, overlay, sentence):
     result = workflow(overlay=overlay)
     said = [line for line in (result.stdout + result.stderr).splitlines() if sentence in line]

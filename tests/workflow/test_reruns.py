@@ -23,10 +23,6 @@ def damage(path):
 
 
 CHEAP = {
-    "confidence of the intervals": (
-        stages.OF_INTERVALS,
-        edit(CONFIG, "confidence: 0.95", "confidence: 0.9"),
-    ),
     "the template, with a time in the future": (
         "render_report",
         lambda r: (
@@ -34,10 +30,14 @@ CHEAP = {
             os.utime(r.folder / CORE / "results/pages/templates/report.html.j2", (time.time() + 9e6,) * 2),
         ),
     ),
-    "script of a figure": ("plot_shift", note(f"{SCRIPTS}/plot_shift.py")),
     "a table damaged, and all times changed": (
         "summarize_persistence",
         lambda r: (damage(f"{RESULTS}/tables/persistence.csv")(r), [p.touch() for p in (r.folder / "results").rglob("*")]),
+    ),
+    "script of a figure": ("plot_shift", note(f"{SCRIPTS}/plot_shift.py")),
+    "confidence of the intervals": (
+        stages.OF_INTERVALS,
+        edit(CONFIG, "confidence: 0.95", "confidence: 0.9"),
     ),
     "a receipt deleted": ("summarize_cost", lambda r: r.receipt("summarize_cost").unlink()),
     "a script saved with the line ends of Windows": (

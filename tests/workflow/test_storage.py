@@ -16,6 +16,7 @@ from snakemake.utils import update_config
 from tests.workflow import servers
 from tests.workflow.conftest import ROOT
 from tests.workflow.repository import Repository
+from tests.workflow.scenarios import rows
 from tests.workflow.stages import behind, dag
 from workflow_scripts.core.freshness import ledger
 from workflow_scripts.core.freshness.receipts import files
@@ -114,11 +115,17 @@ def clone(saved, tmp_path) -> Shelf:
     return saved.clone(tmp_path / "clone")
 
 
+@pytest.fixture(scope="session")
+def pulled_once(saved, once) -> Shelf:
+    """A fresh clone with all artifacts; tests must not change it."""
+    place = once("pulled", lambda place: saved.clone(place / "clone")("dvc", "pull", "--quiet"))
+    return Shelf(place / "clone", saved.home)
+
+
 @pytest.fixture
-def pulled(clone) -> Shelf:
-    """A fresh clone with all artifacts."""
-    clone("dvc", "pull", "--quiet")
-    return clone
+def pulled(pulled_once, tmp_path) -> Shelf:
+    """A copy of it."""
+    return pulled_once.fork(tmp_path / "clone")
 
 
 def test_dvc_yaml_is_up_to_date(saved, tmp_path):
@@ -185,16 +192,16 @@ def test_a_clone_without_a_pull_makes_everything(clone):
 
 
 EDITS = {
-    "script": (("workflow_scripts/train_ppo.py", INSIDE, f"NOTED = True\n{INSIDE}"), behind(DAG, "train_ppo*")),
     "module": (
         ("workflow_scripts/core/training/single_reward.py", "from .trainer import fit\n", "from .trainer import fit\n\nNOTED = True\n"),
         behind(DAG, "train_reward_single*"),
     ),
+    "script": (("workflow_scripts/train_ppo.py", INSIDE, f"NOTED = True\n{INSIDE}"), behind(DAG, "train_ppo*")),
     "config": (("config.yaml", "memorized_distance: 0.1", "memorized_distance: 0.2"), behind(DAG, "probe_policy* collect_extraction*")),
 }
 
 
-@pytest.mark.parametrize(("edit", "stale"), EDITS.values(), ids=EDITS)
+@pytest.mark.parametrize(("edit", "stale"), rows(EDITS, always=1))
 def test_a_pulled_clone_that_differs_runs_exactly_what_is_stale(pulled, edit, stale):
     pulled.edit(*edit)
     assert pulled.repository.plan() == stale
@@ -403,9 +410,6 @@ def test_a_fresh_clone_runs_and_saves(clone, tmp_path):
     assert other.repository.plan() == set()
 
 
-REMOTES = ["folder", "s3", "ssh"]
-
-
 @pytest.fixture
 def remote(request, tmp_path):
     """Options of an empty remote."""
@@ -417,7 +421,7 @@ def remote(request, tmp_path):
         yield options
 
 
-@pytest.mark.parametrize("remote", ["folder", "s3", pytest.param("ssh", marks=pytest.mark.slow)], indirect=True)
+@pytest.mark.parametrize("remote", rows({name: (name,) for name in ("s3", "ssh", "folder")}, always=1), indirect=True)
 def test_remotes_give_back_what_was_pushed(saved, remote, tmp_path):
     copy = saved.fork(tmp_path / "copy")
     copy.remote(**remote)
@@ -427,9 +431,8 @@ def test_remotes_give_back_what_was_pushed(saved, remote, tmp_path):
     assert clone.repository.plan() == set()
 
 
-@pytest.mark.parametrize("what", ["damaged", "missing"])
-@pytest.mark.parametrize("remote", [REMOTES[0], *(pytest.param(r, marks=pytest.mark.slow) for r in REMOTES[1:])], indirect=True)
-def test_restore_names_what_the_remote_has_lost(saved, remote, tmp_path, what):
+@pytest.mark.parametrize("remote", rows({name: (name,) for name in ("folder", "s3", "ssh")}, always=1), indirect=True)
+def test_restore_names_what_the_remote_has_lost(saved, remote, tmp_path):
     copy = saved.fork(tmp_path / "copy")
     copy.remote(**remote)
     copy.make("save")
@@ -439,10 +442,10 @@ def test_restore_names_what_the_remote_has_lost(saved, remote, tmp_path, what):
         "import sys; from dvc.repo import Repo; odb = Repo('.').cloud.get_remote_odb('team'); path = odb.oid_to_path(sys.argv[1]); "
         "odb.fs.remove(path); sys.argv[2:] and odb.fs.pipe_file(path, sys.argv[2].encode())"
     )
-    copy(sys.executable, "-c", put, md5, *(["damaged"] if what == "damaged" else []))
-    clone = copy.clone(tmp_path / "clone")
-    said = clone.make("restore", fails=True)
-    assert "extraction/sft.parquet" in said
+    for lost, content in {"damaged": ["damaged"], "missing": []}.items():
+        copy(sys.executable, "-c", put, md5, *content)
+        said = copy.clone(tmp_path / lost).make("restore", fails=True)
+        assert "extraction/sft.parquet" in said, lost
 
 
 def damage(path: Path) -> None:

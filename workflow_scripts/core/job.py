@@ -8,6 +8,7 @@ line that names the log with the traceback; Ctrl-C and `kill` end a job with one
 """
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -50,6 +51,8 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
     """
     from . import parquet  # here, so that parsing the Snakefile does not wait for pyarrow
 
+    gc.freeze()  # the libraries stay as long as the job (snakemake_adapter.start_lean)
+    gc.enable()
     wildcards = dict(snakemake.wildcards.items())
     name = name_of(snakemake.rule, wildcards.values())
     log_path = Path(str(snakemake.log[0])) if snakemake.log else None

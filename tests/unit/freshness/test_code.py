@@ -26,7 +26,7 @@ def project(tmp_path, monkeypatch) -> Path:
 
 def forget() -> None:
     """Let the modules be read again."""
-    for cached in (code.imports, code._is_file, code._parsed, content._opened):
+    for cached in (code.closure, code.imports, code._modules, content._opened):
         cached.cache_clear()
 
 
@@ -195,9 +195,13 @@ def test_modules_that_do_not_parse_count_by_their_bytes_and_missing_ones_are_an_
         code.digest("lib/nowhere.py")
 
 
-def test_a_digest_is_remembered_beside_the_hash_of_the_file(project, monkeypatch):
+def test_a_digest_is_remembered_beside_the_hash_of_the_file_and_for_the_same_content_elsewhere(project, monkeypatch):
     monkeypatch.setattr(content, "RACY_S", -1)
     once, path = digest_of(project, MODULE), project / "lib/module.py"
     assert content.md5(path) != once and code.digest("lib/module.py") == once
     monkeypatch.setattr(code, "_digest", None)  # a call would be a TypeError
     assert code.digest("lib/module.py") == once
+    (project / "lib/copy.py").write_bytes(path.read_bytes())
+    assert code.digest("lib/copy.py") == once
+    with pytest.raises(TypeError):
+        digest_of(project, MODULE.replace("0.5", "0.25"))

@@ -11,11 +11,13 @@ MODELS = {path.stem for path in SCRIPTS.glob("*.py") if path.stem.startswith(("t
 MODELS -= {"train_tokenizer"}
 SMALL = {path.stem for path in SCRIPTS.glob("*_*.py") if path.stem != "__init__"} - MODELS
 TABLES, FIGURES = ({name for name in SMALL if name.startswith(verb)} for verb in ("summarize_", "plot_"))
+UNTRAINED = {name for name in MODELS if not name.startswith("train_")} | {"train_ppo", "train_rloo"}  # without the library's loop
 GROUPS = {  # title: (scripts, libraries that none of them imports)
     "no model": (SMALL, "torch transformers trl datasets snakemake"),
     "tables": (TABLES, "pandas scipy statsmodels matplotlib"),
     "figures": (FIGURES, "pandas scipy statsmodels"),
     "pages": ({"render_report", "render_summary"}, "scipy statsmodels matplotlib"),
+    "no trainer": (UNTRAINED, "transformers.trainer datasets peft trl"),
     "no numbers": ({"summarize_cost", "render_summary"}, "pandas scipy matplotlib jinja2"),
 }
 CODE = """

@@ -8,8 +8,10 @@ import contextlib
 import functools
 import hashlib
 import importlib.util
+import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from . import content
@@ -34,8 +36,13 @@ def digest(file: str) -> str:
 
     Raises FileNotFoundError where there is no such module.
     """
-    path = ROOT / file
-    return content.remembered(path, "code", lambda: _digest(path.read_bytes()))
+    return _read(ROOT / file, "code", _digest)
+
+
+def _read(path: Path, what: str, compute: Callable[[bytes], str]) -> str:
+    """What `compute` makes of a module's source, for each content once, wherever it lies: also in a clone or a copy of the project."""
+    what = f"{what} of Python {sys.version_info.major}.{sys.version_info.minor}"
+    return content.remembered(path, what, lambda: content.remembered_of(path.read_bytes(), what, compute))
 
 
 def _digest(source: bytes) -> str:
@@ -49,7 +56,8 @@ def _digest(source: bytes) -> str:
     return hashlib.md5(ast.dump(tree).encode()).hexdigest()
 
 
-def closure(script: str) -> list[str]:
+@functools.cache
+def closure(script: str) -> tuple[str, ...]:
     """The modules of a script's code, relative to the repository; found by reading import statements, without running any."""
     todo, seen = [ROOT / script], set()
     while todo:
@@ -57,7 +65,7 @@ def closure(script: str) -> list[str]:
         if file not in seen and file not in _DECIDES:
             seen.add(file)
             todo += imports(file, (ROOT / script).parent)
-    return sorted(f.relative_to(ROOT).as_posix() for f in seen)
+    return tuple(sorted(f.relative_to(ROOT).as_posix() for f in seen))
 
 
 @functools.cache
@@ -66,45 +74,44 @@ def imports(file: Path, beside: Path) -> tuple[Path, ...]:
 
     A package that mentions its `__path__` finds modules by their place in it, so all that lie there count.
     """
-    modules = []
-    for node in ast.walk(_parsed(file)):
-        if isinstance(node, ast.Import):
-            names, starts = [alias.name for alias in node.names], [ROOT, beside]
-        elif isinstance(node, ast.ImportFrom):
-            names = [".".join(filter(None, (node.module, alias.name))) for alias in node.names]
-            starts = [file.parents[node.level - 1]] if node.level else [ROOT, beside]
-        else:
-            modules += sorted(file.parent.glob("*.py")) if isinstance(node, ast.Name) and node.id == "__path__" else []
-            continue
-        for name in names:
-            for start in starts:
-                modules += _modules(start, name.split("."))
+    try:
+        named = json.loads(_read(file, "imports", _imports))
+    except OSError:  # the job itself will report it
+        return ()
+    modules = sorted(file.parent.glob("*.py")) if named["looks_around"] else []
+    for level, name in named["names"]:
+        for start in [file.parents[level - 1]] if level else [ROOT, beside]:
+            modules += _modules(start, name)
     return tuple(dict.fromkeys(modules))
 
 
-def _modules(start: Path, parts: list[str]) -> list[Path]:
-    """The files that importing `parts` from `start` runs: every package on the way and the module."""
-    steps = [start.joinpath(*parts[:i]) for i in range(len(parts) + 1)]
-    return [file for step in steps for file in (step.with_suffix(".py"), step / "__init__.py") if _is_file(file)]
+def _imports(source: bytes) -> str:
+    """JSON of the names in import statements, [level, name], with level 0 for absolute ones, and whether `__path__` is mentioned."""
+    names, looks_around = [], False
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):  # the job itself will report it
+        tree = ast.Module(body=[], type_ignores=[])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [(0, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [(node.level, ".".join(filter(None, (node.module, alias.name)))) for alias in node.names]
+        looks_around |= isinstance(node, ast.Name) and node.id == "__path__"
+    return json.dumps({"names": names, "looks_around": looks_around})
 
 
 @functools.cache
-def _is_file(file: Path) -> bool:
-    return _is_ours(file) and file.is_file()
+def _modules(start: Path, name: str) -> tuple[Path, ...]:
+    """The files that importing `name` from `start` runs: every package on the way and the module."""
+    steps = [start, *(start.joinpath(*name.split(".")[:i]) for i in range(1, name.count(".") + 2))]
+    return tuple(file for step in steps for file in (step.with_suffix(".py"), step / "__init__.py") if _is_ours(file) and file.is_file())
 
 
 def _is_ours(file: Path) -> bool:
     """In the repository, and not in an environment or another hidden folder of it."""
     inside = file.relative_to(ROOT).parts if file.is_relative_to(ROOT) else (".",)
     return not any(part.startswith(".") or part == "site-packages" for part in inside)
-
-
-@functools.cache
-def _parsed(file: Path) -> ast.Module:
-    try:
-        return ast.parse(file.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):  # the job itself will report it
-        return ast.Module(body=[], type_ignores=[])
 
 
 def loaded() -> set[str]:

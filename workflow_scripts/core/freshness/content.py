@@ -1,6 +1,7 @@
 """Content hashes that agree with DVC's, and atomic writes.
 
-Hashes are remembered in a small database by path, size, times and inode, so that a file is read again only after it changed.
+Hashes are remembered in a small database by path, size, times and inode, so that a file is read again only after it changed. What is
+computed of our code is remembered by its content, too, so that a clone or a copy of the project need not parse it again.
 """
 
 import contextlib
@@ -64,6 +65,16 @@ def remembered(path: Path, what: str, compute: Callable[[], str]) -> str:
     return value
 
 
+def remembered_of(data: bytes, what: str, compute: Callable[[bytes], str]) -> str:
+    """The same of content at hand, wherever it lies."""
+    key = f"{what}|{hashlib.md5(data).hexdigest()}"
+    if known := _database().first("select md5 from hashes where path = ? and signature = ''", key):
+        return known[0]
+    value = compute(data)
+    _database().first("insert or replace into hashes values (?, '', ?)", key, value)
+    return value
+
+
 def _remember(key: str, stat: os.stat_result, value: str) -> None:
     _database().first("insert or replace into hashes values (?, ?, ?)", key, _signature(stat), value)
 
@@ -124,6 +135,7 @@ class _Database:
         with self._without_damage():
             self.place.parent.mkdir(exist_ok=True)
             self.connection = sqlite3.connect(self.place, timeout=30, isolation_level=None, check_same_thread=False)
+            self.connection.execute("pragma synchronous = off")  # what a power failure takes is only computed again
             self.connection.execute("create table if not exists hashes (path text primary key, signature text, md5 text)")
             self.connection.execute("create table if not exists made (path text primary key, md5 text)")
 

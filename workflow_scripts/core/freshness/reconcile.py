@@ -53,7 +53,7 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str], che
             _decide(workflow, plan, folder, checks)
         adapter.before_first_job(workflow, _check_before_first_job)
         adapter.skip(functools.partial(_stands, plan))
-        adapter.end_silently()
+        adapter.start_lean()
     for rule in adapter.rules_with_outputs(workflow):
         adapter.add_input(rule, receipts.HIDDEN, functools.partial(_flag, plan, rule))
     return plan

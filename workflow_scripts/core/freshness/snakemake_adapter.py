@@ -8,7 +8,7 @@ Workflow.onstart, dag.needrun_jobs(), dag_settings    a check before the first j
 snakemake.cli.get_argument_parser                     the command line, which Snakemake passes on only after the Snakefile is read
 persistence.FileBackupMixin                           old outputs stay in place while a job runs (outputflags: update), uncopied
 executors.local.Executor.cached_or_run                a job whose inputs came out the same is not run
-script.PythonScript.get_preamble                      Ctrl-C ends a job that still imports its libraries, without a traceback
+script.PythonScript.get_preamble                      what a job does before it imports its libraries
 .snakemake/locks                                      whether another run is at work
 SnakemakeApi.workflow(...)._workflow                  the parsed workflow, outside of a run
 __main__.__real_file__ and the preamble in it         the copy of a script that Snakemake runs
@@ -30,7 +30,7 @@ _NO_RUN = """archive cleanup_metadata cleanup_shadow conda_cleanup_envs conda_cr
     list_input_changes list_params_changes list_rules list_target_rules list_untracked print_compilation report rulegraph summary touch
     unlock""".split()
 _PREAMBLE_END = b"preamble end #########\n"
-_SILENT = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+_FIRST = "import gc, signal; gc.disable(); signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
 
 
 @dataclass(frozen=True)
@@ -129,12 +129,14 @@ def skip(stands: Callable[[object, dict[str, str]], bool]) -> None:
     Executor.cached_or_run = skip_or_run
 
 
-def end_silently() -> None:
-    """Let scripts end without a traceback at Ctrl-C, from their first line on; core/job.py then says more."""
+def start_lean() -> None:
+    """Let scripts, from their first line on, end without a traceback at Ctrl-C, and import their libraries without looking for garbage,
+    which takes a fifth of a model's job's start; core/job.py then says more, and looks for garbage again.
+    """
     from snakemake.script import PythonScript
 
     preamble = PythonScript.get_preamble
-    PythonScript.get_preamble = lambda script: _SILENT + preamble(script)
+    PythonScript.get_preamble = lambda script: _FIRST + preamble(script)
 
 
 def before_first_job(workflow, check: Callable[[object], None]) -> None:

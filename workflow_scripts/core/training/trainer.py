@@ -11,6 +11,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from ..progress import track
 from .session import Session
+from .trainer_checkpoints import attach
 
 log = logging.getLogger(__name__)
 TIMING = ("runtime", "per_second", "total_flos")  # in the library's log: they describe one machine, not the result
@@ -25,7 +26,7 @@ def fit(*, model, rows: list[dict], loss: Callable, session: Session) -> dict:
     trainer = PackedTrainer(model=model, rows=rows, loss=loss, session=session, args=_arguments(session))
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Progress(session.name))
-    trainer.train(**(session.checkpoints.attach(trainer) if session.checkpoints else {}))
+    trainer.train(**(attach(trainer, session.checkpoints) if session.checkpoints else {}))
     if not session.checkpoints:
         shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
     history = [{k: float(v) for k, v in row.items() if not any(t in k for t in TIMING)} for row in trainer.state.log_history]
@@ -49,7 +50,7 @@ def _arguments(session: Session) -> TrainingArguments:
         bf16=session.device == "cuda",
         remove_unused_columns=False,
         dataloader_pin_memory=False,  # rows are lists
-        save_strategy="no",  # checkpoints.Keeper asks for them
+        save_strategy="no",  # trainer_checkpoints.Keeper asks for them
         logging_steps=10,
         disable_tqdm=True,
         report_to=[],
