@@ -2,8 +2,9 @@
 # make save: store a finished run with DVC and git.   make restore: fetch the artifacts of this commit.
 # make publish RUNS="default quick": save finished runs of experiments/ and write their pages in docs/results, in one commit.
 # make compare RUNS="default mine": finished runs side by side, on one page.
+# make export: the planted training sets for trainers outside of this workflow (docs/own.md).
 # make bench: the speed of every stage, with the models of the default run.
-# Overlays: make run CONFIG=my.yaml, and so for save and restore.   All create .venv from envs/requirements.txt when it is missing or out of date.
+# Overlays: make run CONFIG=my.yaml, and so for export, save and restore.   All create .venv from envs/requirements.txt when it is missing or out of date.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -19,7 +20,7 @@ USING = PATH="$$(pwd)/$(BIN):$$PATH" $(if $(HOMELESS),$(OWN_CACHE))
 WITH_OVERLAYS = $(USING) python -m workflow_scripts.overlays
 CONFIGFILE = $(if $(CONFIG),--configfile)
 
-.PHONY: run test test-all save restore publish compare bench dvc.yaml lint env clean
+.PHONY: run test test-all save restore publish compare export bench dvc.yaml lint env clean
 
 run: env
 	$(WITH_OVERLAYS) snakemake --cores all $(CONFIGFILE)
@@ -29,6 +30,9 @@ test: env
 
 test-all: env
 	$(USING) python -m pytest -n auto
+
+export: env
+	$(WITH_OVERLAYS) snakemake export --cores all $(CONFIGFILE)
 
 bench: run
 	$(USING) python -m benchmarks
