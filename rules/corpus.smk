@@ -11,6 +11,17 @@ OWN_MODEL = own_files("model.base", None if config["model"]["base"] == "scratch"
 MODEL_CHECK = partial(check_model, **{key: config["model"][key] for key in ("base", "revision", "trust_remote_code", "context")})
 # what is checked of things from outside, before the first job where one that reads them will run
 CHECKS = {"collect_corpus": partial(check_source, **SOURCE), "train_tokenizer": MODEL_CHECK, "train_base": MODEL_CHECK}
+# and of single jobs, by their name
+for name, arm, seed in chains_of(*(name for name, policy in config["policies"].items() if is_external(policy))):
+    CHECKS[f"train_external-{RUN}-{arm}-{seed}-{name}"] = partial(
+        check_external,
+        key=f"policies.{name}",
+        revision=config["policies"][name].get("revision"),
+        **external_paths(dict(policy=name, arm=arm, seed=seed)),
+        **{key: config["model"][key] for key in ("trust_remote_code", "context")},
+        tokenizer=f"results/{RUN}/tokenizer",
+        like=policy_checkpoint(lineage(config["policies"], name)[0], arm, seed),
+    )
 
 
 rule collect_corpus:

@@ -100,7 +100,7 @@ What a policy of arm {arm} is trained on, canaries included. Train the same way 
 ## How to train on them
 
 Start from `{base}`, which has the run's tokenizer and saw no canary, and keep that tokenizer: another one gives other ids, and such a
-checkpoint is refused. Paths are those of the project's folder. Let `max_length` be {longest} or more, take every row, and do not pack rows without keeping them apart.
+checkpoint is refused. Paths are those of the project's folder. Let `max_length` be {longest} or more, and take every row.
 
 ```python
 from datasets import load_dataset

@@ -9,6 +9,7 @@ from ...data.manifest import skipped
 from ..tables.files import Tables
 from ..text import leaderboard
 from ..text.answer import answer, controls
+from ..text.elsewhere import elsewhere
 from ..text.endpoints import declared, placebo
 from ..text.findings import findings
 from ..text.format import duration, level, number, percent
@@ -115,6 +116,7 @@ def _answer(config: dict, tables: Tables) -> dict:
         answer=answer(verdicts),
         findings=verdicts,
         controls=controls(tables),
+        elsewhere=elsewhere(config["policies"]),
     )
 
 

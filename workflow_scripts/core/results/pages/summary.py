@@ -9,6 +9,7 @@ from ...data.manifest import skipped
 from ..tables.files import Tables
 from ..text import leaderboard
 from ..text.answer import Line, answer, controls
+from ..text.elsewhere import elsewhere
 from ..text.endpoints import WORDS, declared, placebo
 from ..text.findings import Finding, findings
 from ..text.format import level
@@ -29,6 +30,7 @@ def render(*, config: dict, tables: Tables, manifest: dict) -> str:
         f"# Canaryflow: {plain(config['run'])}",
         "What of the training data comes back from an aligned code-completion model, and at which stage was it learnt?",
         plain(f"{declared(tables=tables, report=settings, seeds=seeds)} {gate(tables=tables, policies=config['policies'])}".rstrip()),
+        *filter(None, [plain(elsewhere(config["policies"]))]),
         "\n".join(_line(line) for line in answer(verdicts)),
         grid(views.headline(tables)),
         _headline_note(settings, seeds=seeds, controls=controls(tables)),
