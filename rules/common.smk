@@ -11,10 +11,11 @@ from pathlib import Path
 sys.path.insert(0, str(workflow.basedir))  # the modules beside this Snakefile, and not another checkout's that PYTHONPATH names
 
 from workflow_scripts.core.config.design import completion_room
-from workflow_scripts.core.config.elsewhere import arms_of, filled, is_external, one_armed
+from workflow_scripts.core.config.elsewhere import arms_of, is_external, one_armed, places
 from workflow_scripts.core.config.files import read
 from workflow_scripts.core.config.references import lineage, memory_reference, sweeps
 from workflow_scripts.core.config.resolve import resolve
+from workflow_scripts.core.data.secrets import check_secrets
 from workflow_scripts.core.data.sources import check_source, counting_endings
 from workflow_scripts.core.data.sources.packages import versions
 from workflow_scripts.core.errors import InputError
@@ -116,9 +117,9 @@ def root_checkpoint(wildcards):
 
 def external_paths(wildcards):
     """{path, adapter_base} of a checkpoint that was trained elsewhere; an adapter that is here may name its base itself."""
-    policy, key = config["policies"][wildcards["policy"]], f"policies.{wildcards['policy']}"
-    paths = {k: filled(policy.get(k), arm=wildcards["arm"], seed=wildcards["seed"]) for k in ("path", "adapter_base")}
-    return {**paths, "adapter_base": paths["adapter_base"] or named_base(or_stop(user_path, paths["path"], f"{key}.path"))}
+    name, key = wildcards["policy"], f"policies.{wildcards['policy']}.path"
+    paths = places(config["policies"][name], arm=wildcards["arm"], seed=wildcards["seed"])
+    return {**paths, "adapter_base": paths["adapter_base"] or named_base(or_stop(user_path, paths["path"], key))}
 
 
 def external_files(wildcards):

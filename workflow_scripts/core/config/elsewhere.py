@@ -26,9 +26,9 @@ def one_armed(policies: dict[str, dict]) -> dict[str, str]:
     return {name: policy["arm"] for name, policy in policies.items() if policy.get("arm")}
 
 
-def filled(path: str | None, *, arm: str, seed) -> str | None:
-    """A path with its {arm} and {seed} filled in."""
-    return path and path.replace("{arm}", arm).replace("{seed}", str(seed))
+def places(policy: dict, *, arm: str, seed) -> dict[str, str | None]:
+    """{path, adapter_base} of one of its checkpoints."""
+    return {key: policy.get(key) and policy[key].replace("{arm}", arm).replace("{seed}", str(seed)) for key in ("path", "adapter_base")}
 
 
 def check_elsewhere(config: dict) -> None:

@@ -14,7 +14,7 @@ from ..text.endpoints import declared, placebo
 from ..text.findings import findings
 from ..text.format import duration, level, number, percent
 from ..text.gate import gate
-from . import change_views, check_views, html, leaderboard_views, measure_views, more, views
+from . import change_views, check_views, hidden, html, leaderboard_views, measure_views, more, views
 from .provenance import artifacts, corpus_counts
 
 CONTENTS = dict(
@@ -117,6 +117,7 @@ def _answer(config: dict, tables: Tables) -> dict:
         findings=verdicts,
         controls=controls(tables),
         elsewhere=elsewhere(config["policies"]),
+        own_secrets=hidden.sentence(config["canaries"]),
     )
 
 

@@ -14,7 +14,7 @@ from ..text.endpoints import WORDS, declared, placebo
 from ..text.findings import Finding, findings
 from ..text.format import level
 from ..text.gate import gate
-from . import change_views, check_views, leaderboard_views, measure_views, views
+from . import change_views, check_views, hidden, leaderboard_views, measure_views, views
 from .views import Cell, View, view
 
 _MARKUP = re.compile(r"([\\`*_\[\]|~])")
@@ -30,7 +30,7 @@ def render(*, config: dict, tables: Tables, manifest: dict) -> str:
         f"# Canaryflow: {plain(config['run'])}",
         "What of the training data comes back from an aligned code-completion model, and at which stage was it learnt?",
         plain(f"{declared(tables=tables, report=settings, seeds=seeds)} {gate(tables=tables, policies=config['policies'])}".rstrip()),
-        *filter(None, [plain(elsewhere(config["policies"]))]),
+        *filter(None, [plain(elsewhere(config["policies"])), plain(hidden.sentence(config["canaries"]))]),
         "\n".join(_line(line) for line in answer(verdicts)),
         grid(views.headline(tables)),
         _headline_note(settings, seeds=seeds, controls=controls(tables)),
