@@ -22,7 +22,7 @@ def test_default_resolves(config, defaults):
 
 
 def test_the_comments_of_the_config_name_every_source():
-    (named,) = re.findall(r"^  source: \w+ +# (.*)$", (ROOT / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    named, *_ = re.findall(r"^  source: \w+ +# (.*)$", (ROOT / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
     assert named.split(" | ") == [*SOURCES]
 
 
