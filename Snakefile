@@ -29,6 +29,7 @@ include: "rules/train.smk"
 include: "rules/extract.smk"
 include: "rules/summarize.smk"
 include: "rules/report.smk"
+include: "rules/export.smk"
 
 
 rule all:

@@ -13,15 +13,18 @@ gc.freeze()  # what Snakemake has loaded stays; looking through it for garbage t
 sys.path.insert(0, str(workflow.basedir))  # the modules beside this Snakefile, and not another checkout's that PYTHONPATH names
 
 from workflow_scripts.core.config.design import completion_room
+from workflow_scripts.core.config.elsewhere import arms_of, is_external, one_armed, places
 from workflow_scripts.core.config.files import read
 from workflow_scripts.core.config.references import lineage, memory_reference, sweeps
 from workflow_scripts.core.config.resolve import resolve
+from workflow_scripts.core.data.secrets import check_secrets
 from workflow_scripts.core.data.sources import check_source, counting_endings
 from workflow_scripts.core.data.sources.packages import versions
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.freshness.reconcile import reconcile
 from workflow_scripts.core.job import select
 from workflow_scripts.core.methods import REWARD_TYPES, learning_from
+from workflow_scripts.core.training.external_files import check_external, named_base
 from workflow_scripts.core.training.model_files import check_model
 from workflow_scripts.core.user_files import user_path
 from workflow_scripts.overlays import check_command
@@ -51,6 +54,8 @@ config = or_stop(resolve, config, f"{workflow.basedir}/rules/schemas/config.sche
 
 RUN, SEEDS, ARMS = config["run"], config["seeds"], ["A", "B"]
 POLICIES = list(config["policies"])
+ALONE = one_armed(config["policies"])  # policies with a checkpoint in one arm alone, which have no counterfactual
+PAIRED = [name for name in POLICIES if name not in ALONE]
 REFERENCE = config["report"]["reference_policy"]
 REWARDS = [name for name, r in config["reward_models"].items() if REWARD_TYPES[r["type"]].is_learnt]
 DATA, MODELS = "../envs/data.yaml", "../envs/train.yaml"  # conda environments
@@ -110,6 +115,28 @@ def own_checkpoint(wildcards):
 def base_checkpoint(wildcards):
     """Checkpoint of the base policy that the job's policy descends from."""
     return policy_checkpoint(lineage(config["policies"], wildcards.policy)[0], wildcards.arm, wildcards.seed)
+
+
+def external_paths(wildcards):
+    """{path, adapter_base} of a checkpoint that was trained elsewhere; an adapter that is here may name its base itself."""
+    name, key = wildcards["policy"], f"policies.{wildcards['policy']}.path"
+    paths = places(config["policies"][name], arm=wildcards["arm"], seed=wildcards["seed"])
+    return {**paths, "adapter_base": paths["adapter_base"] or named_base(or_stop(user_path, paths["path"], key))}
+
+
+def external_files(wildcards):
+    """Its files, for the param `own`."""
+    return {k: own_files(f"policies.{wildcards.policy}.{k}", path) for k, path in external_paths(dict(wildcards.items())).items()}
+
+
+def chains_of(*policies):
+    """(policy, arm, seed) of every checkpoint that is probed."""
+    return [(name, arm, seed) for name in policies for arm in arms_of(config["policies"][name]) for seed in SEEDS]
+
+
+def probed(file):
+    """An input function: this file of the probes of each of the policy's checkpoints."""
+    return lambda wildcards: [f"results/{RUN}/probes/{a}/{s}/{p}/{file}.parquet" for p, a, s in chains_of(wildcards.policy)]
 
 
 def parent_checkpoint(wildcards):
@@ -196,11 +223,13 @@ def receipts_of_costs():
     jobs = [*once, "sample_reference_fillings", *(f"plant_arm/{arm}" for arm in ARMS), *(f"collect_extraction/{p}" for p in POLICIES)]
     chains = [f"{arm}/{seed}" for arm in ARMS for seed in SEEDS]
     for policy, settings in config["policies"].items():
-        jobs += [f"train_{settings['method']}/{chain}/{policy}" for chain in (SEEDS if settings["method"] == "base" else chains)]
+        own = SEEDS if settings["method"] == "base" else [f"{arm}/{seed}" for _, arm, seed in chains_of(policy)]
+        jobs += [f"train_{settings['method']}/{chain}/{policy}" for chain in own]
     for chain in chains:
         jobs += [f"train_reward_{config['reward_models'][name]['type']}/{chain}/{name}" for name in REWARDS]
         jobs += [f"judge_pairs/{chain}/{name}" for name in config["reward_models"]]
-        jobs += [f"sample_preferences/{chain}", *(f"{step}/{chain}/{p}" for step in ("probe_policy", "score_rewards") for p in POLICIES)]
+        jobs.append(f"sample_preferences/{chain}")
+    jobs += [f"{step}/{arm}/{seed}/{p}" for step in ("probe_policy", "score_rewards") for p, arm, seed in chains_of(*POLICIES)]
     return [f"results/{RUN}/receipts/{job}.json" for job in [*jobs, f"probe_parity/{ARMS[0]}/{SEEDS[0]}/{REFERENCE}"]]
 
 

@@ -8,9 +8,28 @@ COLLECTED = ("source", "path", "packages", "suffix", "column", "name", "split", 
 SOURCE = {key: config["corpus"][key] for key in COLLECTED}
 OWN_CODE = own_files("corpus.path", SOURCE["path"], counting_endings(**SOURCE))
 OWN_MODEL = own_files("model.base", None if config["model"]["base"] == "scratch" else config["model"]["base"])
+OWN_SECRETS = own_files("canaries.path", config["canaries"]["path"])
+SECRETS_CHECK = partial(
+    check_secrets,
+    **{key: config["canaries"][key] for key in ("source", "path", "cohorts", "doses", "seed")},
+    reference_fillings=config["probes"]["reference_fillings"],
+    max_target_tokens=config["examples"]["max_target_tokens"],
+    model=config["model"],
+)
 MODEL_CHECK = partial(check_model, **{key: config["model"][key] for key in ("base", "revision", "trust_remote_code", "context")})
 # what is checked of things from outside, before the first job where one that reads them will run
-CHECKS = {"collect_corpus": partial(check_source, **SOURCE), "train_tokenizer": MODEL_CHECK, "train_base": MODEL_CHECK}
+CHECKS = {"collect_corpus": partial(check_source, **SOURCE), "train_tokenizer": MODEL_CHECK, "train_base": MODEL_CHECK, "plant_canaries": SECRETS_CHECK}
+# and of single jobs, by their name
+for name, arm, seed in chains_of(*(name for name, policy in config["policies"].items() if is_external(policy))):
+    CHECKS[f"train_external-{RUN}-{arm}-{seed}-{name}"] = partial(
+        check_external,
+        key=f"policies.{name}",
+        revision=config["policies"][name].get("revision"),
+        **external_paths(dict(policy=name, arm=arm, seed=seed)),
+        **{key: config["model"][key] for key in ("trust_remote_code", "context")},
+        tokenizer=f"results/{RUN}/tokenizer",
+        like=policy_checkpoint(lineage(config["policies"], name)[0], arm, seed),
+    )
 
 
 rule collect_corpus:
@@ -93,15 +112,17 @@ rule tokenize_code:
 
 
 rule plant_canaries:
-    """Draw the canaries, their doses and halves, and tokenise them once and for all."""
+    """Draw the canaries, or deal the user's, with their doses and halves, and tokenise them once and for all."""
     input:
         snippets="results/{run}/corpus/snippets.parquet",
         tokenizer="results/{run}/tokenizer",
     output:
         canaries="results/{run}/planted/canaries.parquet",
+        manifest="results/{run}/planted/canaries.json",
         receipt="results/{run}/receipts/plant_canaries.json",
     params:
-        config=config_params("canaries", "examples", "corpus.seed"),
+        config=config_params(*(f"canaries.{key}" for key in config["canaries"] if key != "show_own"), "examples", "corpus.seed"),
+        own={"secrets": OWN_SECRETS},
     log:
         "logs/{run}/plant_canaries.log",
     conda:

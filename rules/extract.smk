@@ -114,16 +114,16 @@ rule collect_extraction:
     """One row per canary x probe x arm x seed of a policy, and the same for held-out code."""
     input:
         canaries="results/{run}/planted/canaries.parquet",
-        probed_canaries=expand("results/{{run}}/probes/{arm}/{seed}/{{policy}}/canaries.parquet", arm=ARMS, seed=SEEDS),
-        probed_examples=expand("results/{{run}}/probes/{arm}/{seed}/{{policy}}/examples.parquet", arm=ARMS, seed=SEEDS),
-        rewards=expand("results/{{run}}/probes/{arm}/{seed}/{{policy}}/rewards.parquet", arm=ARMS, seed=SEEDS),
+        probed_canaries=probed("canaries"),
+        probed_examples=probed("examples"),
+        rewards=probed("rewards"),
     output:
         extraction="results/{run}/extraction/{policy}.parquet",
         evaluation="results/{run}/evaluation/{policy}.parquet",
         receipt="results/{run}/receipts/collect_extraction/{policy}.json",
     params:
         config=config_params("probes.memorized_distance"),
-        chains=[[arm, seed] for arm in ARMS for seed in SEEDS],
+        chains=lambda wildcards: [[arm, seed] for _, arm, seed in chains_of(wildcards.policy)],
     log:
         "logs/{run}/collect_extraction/{policy}.log",
     conda:

@@ -15,7 +15,7 @@ TABLE_FIGURES = {
     "strength": (["leaderboard", "on_policy"], ["report.reference_policy"]),
 }
 FIGURES = ["workflow", "shift", *TABLE_FIGURES]
-DRAWN = ("method", "type", "parent", "data", "reward_model", "members")  # of policies and reward models, what the workflow figure shows
+DRAWN = ("method", "type", "parent", "data", "arm", "reward_model", "members")  # of policies and reward models, what the workflow figure shows
 # settings that reach a page only through policies and reward_models, or not at all
 UNSEEN = ("training", "methods", "reward_types", "rerun_on_version_of", "checkpoint_percent")
 SHOWN = [key for key in config if key not in UNSEEN]
@@ -65,7 +65,7 @@ for figure, (tables, settings) in TABLE_FIGURES.items():
 rule plot_shift:
     """What each policy after the reference did to each canary: forgotten, or closer to verbatim."""
     input:
-        extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
+        extraction=EXTRACTION,
         utility="results/{run}/tables/utility.parquet",
     output:
         **figure_files("shift"),

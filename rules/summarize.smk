@@ -5,16 +5,16 @@ Steps: utility, which flags collapsed policies; memorization with the headline; 
 """
 
 # each policy with the earlier one whose memorized canaries it may keep; and the policies behind the reference
-REFERENCES = {p: of for p in POLICIES if (of := memory_reference(config["policies"], p, REFERENCE))}
+REFERENCES = {p: of for p in PAIRED if (of := memory_reference(config["policies"], p, REFERENCE))}
 LATER = [policy for policy, of in REFERENCES.items() if of == REFERENCE]
 # policies that differ in kl_coef alone, with their coefficients
 SWEEPS = [sweep for sweep in sweeps(config["policies"], "kl_coef") if all(policy in REFERENCES for policy in sweep)]
 # the policies that the leaderboard lists, with what it shows of their training
-ALIGNED = {name: {k: p[k] for k in ("method", "data") if k in p} for name, p in config["policies"].items() if p["method"] != "base"}
+ALIGNED = {name: {k: p[k] for k in ("method", "data") if k in p} for name, p in config["policies"].items() if name in PAIRED and p["method"] != "base"}
 JUDGED = [[reward, arm, seed] for reward in config["reward_models"] for arm in ARMS for seed in SEEDS]
 # policies that differ in their learning rate alone, of which the rule of docs/tuning.md chooses one
 LADDERS = sweeps(config["policies"], "learning_rate")
-EXTRACTION = expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES)
+EXTRACTION = expand("results/{{run}}/extraction/{policy}.parquet", policy=PAIRED)
 OF_ROWS = {"extraction": EXTRACTION, "utility": "results/{run}/tables/utility.parquet"}
 BY_DOSE = {**OF_ROWS, "audit": "results/{run}/tables/audit.parquet"}
 # each policy and reward model with all that it descends from, an ensemble with its members
@@ -37,9 +37,9 @@ TABLE_RULES = {
         {"policies": POLICIES},
     ),
     "on_policy": (
-        {"samples": [f"results/{{run}}/probes/{a}/{s}/{p}/scored_samples.parquet" for p in POLICIES for a in ARMS for s in SEEDS]},
+        {"samples": [f"results/{{run}}/probes/{a}/{s}/{p}/scored_samples.parquet" for p, a, s in chains_of(*POLICIES)]},
         [LEVEL],
-        {"policies": POLICIES},
+        {"sampled_by": [policy for policy, _, _ in chains_of(*POLICIES)]},
     ),
     "ladder": (
         {"samples": [f"results/{{run}}/probes/{ARMS[0]}/{SEEDS[0]}/{policy}/scored_samples.parquet" for rungs in LADDERS for policy in rungs]},
@@ -87,6 +87,9 @@ TABLE_RULES = {
     ),
     "parity": ({"completions": [f"results/{{run}}/probes/{ARMS[0]}/{SEEDS[0]}/{REFERENCE}/parity.parquet"]}, [LEVEL], {"policies": [REFERENCE]}),
 }
+if ALONE:  # what can be said of policies that have one arm alone
+    OF_ALONE = {**OF_ROWS, "extraction": expand("results/{{run}}/extraction/{policy}.parquet", policy=ALONE)}
+    TABLE_RULES["one_arm"] = (OF_ALONE, [LEVEL], {})
 TABLES = ["memorization", *TABLE_RULES, "cost"]
 
 

@@ -1,7 +1,7 @@
 """Every policy and reward model, really trained. A rule per method, written once for all methods that learn from the same thing.
 
 Needs: results/{run}/planted, tokenizer.  Makes: results/{run}/models, preferences.
-Steps: base (no canaries, shared by the arms), methods that learn from examples, preference pairs, reward models, methods that learn from
+Steps: base (no canaries, shared by the arms), checkpoints trained elsewhere, methods that learn from examples, preference pairs, reward models, methods that learn from
 pairs, methods that learn from rewards. Which methods learn from what is said in workflow_scripts/core/methods.py.
 Training has priority over probing: the long chains decide when a run ends, short jobs fill the gaps.
 In the loops a script is named by `{params...}`: Snakemake evaluates it when the job runs, after the loop has ended.
@@ -30,6 +30,31 @@ rule train_base:
         MODELS
     script:
         "../workflow_scripts/train_base.py"
+
+
+rule train_external:
+    """A checkpoint that was trained elsewhere, checked, as one of this run; an adapter is merged into its base."""
+    input:
+        base=base_checkpoint,
+        tokenizer="results/{run}/tokenizer",
+    output:
+        model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
+        receipt="results/{run}/receipts/train_external/{arm}/{seed}/{policy}.json",
+    params:
+        config=config_params("policies.{policy}", "model.trust_remote_code"),
+        own=external_files,
+        paths=external_paths,
+    log:
+        "logs/{run}/train_external/{arm}/{seed}/{policy}.log",
+    benchmark:
+        "results/{run}/benchmarks/train_external/{arm}/{seed}/{policy}.tsv"
+    threads: policy_threads
+    wildcard_constraints:
+        policy=policies_of(*learning_from("elsewhere")),
+    conda:
+        MODELS
+    script:
+        "../workflow_scripts/train_external.py"
 
 
 for method in learning_from("examples"):

@@ -16,7 +16,7 @@ with job(snakemake) as j:
         figures={name: Path(path).read_bytes() for name, path in zip(j.params.figures, j.input.figures, strict=True)},
         manifest=read_json(j.input.manifest),
         versions=read_json(j.input.versions),
-        explorer=explorer.read(**canaries, policies=j.config["policies"]),
+        explorer=explorer.read(**canaries, policies=j.config["policies"], show_own=j.config["canaries"]["show_own"]),
         receipts=[receipt for path in j.input.receipts if (receipt := receipts.read(path))],
         commit=provenance.git_state(code.ROOT),
     )

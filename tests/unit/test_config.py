@@ -24,7 +24,7 @@ def test_default_resolves(config, defaults):
 
 
 def test_the_comments_of_the_config_name_every_source():
-    (named,) = re.findall(r"^  source: \w+ +# (.*)$", (ROOT / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    named, *_ = re.findall(r"^  source: \w+ +# (.*)$", (ROOT / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
     assert named.split(" | ") == [*SOURCES]
 
 
@@ -422,8 +422,10 @@ def test_every_setting_of_a_method_is_needed_there_or_in_training(method, defaul
             resolve(defaults, SCHEMA)
         own |= before[0]
         training |= before[1]
-    update_config(defaults, more(method) if method != "base" else {"policies": {"more": {"method": "base"}}})
+    place = {"path": "trained/{arm}"} if method == "external" else {}
+    update_config(defaults, more(method, **place) if method != "base" else {"policies": {"more": {"method": "base"}}})
     expected = {**{k: v for k, v in training.items() if k in schema_of(METHODS[method].settings)["properties"]}, **own, "method": method}
+    expected |= place
     assert resolve(defaults, SCHEMA)["policies"]["more"] == expected | ({"parent": "sft"} if method != "base" else {})
 
 

@@ -18,6 +18,7 @@ ENTRIES = {**METHODS, **REWARD_TYPES}
 SETTINGS = [value for _, value in inspect.getmembers(methods, inspect.isclass) if dataclasses.is_dataclass(value)]
 SETTINGS = [settings for settings in SETTINGS if settings not in (methods.Method, methods.RewardType)]
 SIZES = ("hidden", "layers", "heads", "intermediate")
+OPTIONAL = {"Base": {*SIZES}, "External": {"path", "arm", "adapter_base", "revision"}}  # of a policy: there is no default that fits all
 LIMITS = {
     # (settings, field): its schema
     ("Ppo", "episodes"): {"type": "integer", "minimum": 1},
@@ -39,6 +40,8 @@ LIMITS = {
     ("Single", "seed"): {"type": "integer", "minimum": 0, "maximum": 2147483647},
     ("Smoothed", "epochs"): {"type": "number", "exclusiveMinimum": 1},
     ("Smoothed", "smoothing"): {"type": "number", "minimum": 0, "maximum": 1},
+    ("External", "path"): {"type": "string"},
+    ("External", "arm"): {"enum": ["A", "B"]},
     ("Ensemble", "aggregate"): {"enum": ["mean", "worst", "uncertainty"]},
     ("Ensemble", "uncertainty_coef"): {"type": "number", "minimum": 0},
 }
@@ -58,7 +61,7 @@ def test_settings_are_pure_data(settings):
     assert own == set(), "no methods: what is computed from settings belongs to the code that uses them"
     defaults = {field.name for field in dataclasses.fields(settings) if field.default is not dataclasses.MISSING}
     defaults |= {field.name for field in dataclasses.fields(settings) if field.default_factory is not dataclasses.MISSING}
-    assert defaults == ({*SIZES} if settings is methods.Base else set()), "defaults are in config.yaml, where people see them"
+    assert defaults == OPTIONAL.get(settings.__name__, set()), "defaults are in config.yaml, where people see them"
     assert all(field.kw_only for field in dataclasses.fields(settings))
 
 
@@ -78,13 +81,13 @@ def test_every_method_but_base_starts_from_earlier_methods_or_itself():
 
 
 def test_every_method_learns_from_one_thing():
-    sources = ("blocks", "examples", "pairs", "rewards", "samples")
+    sources = ("blocks", "examples", "pairs", "rewards", "samples", "elsewhere")
     assert sorted(name for source in sources for name in learning_from(source)) == sorted(METHODS)
     assert learning_from(*sources) == list(METHODS) and learning_from() == []
     for name in METHODS:
         samples = name in learning_from("rewards", "samples")
         assert issubclass(METHODS[name].settings, methods.Sampling) == samples, name
-        assert issubclass(METHODS[name].settings, methods.Training) == (name not in learning_from("rewards")), name
+        assert issubclass(METHODS[name].settings, methods.Training) == (name not in learning_from("rewards", "elsewhere")), name
 
 
 def test_pick_takes_the_fields_that_there_are():
@@ -109,7 +112,7 @@ def test_schema_has_the_declared_limits(settings, field):
 def test_schema_has_every_field_and_needs_all_but_sizes(settings):
     names = [field.name for field in dataclasses.fields(settings)]
     assert list(properties(settings)) == names
-    assert schema_of(settings)["required"] == [name for name in names if settings is not methods.Base or name not in SIZES]
+    assert schema_of(settings)["required"] == [name for name in names if name not in OPTIONAL.get(settings.__name__, ())]
 
 
 @pytest.mark.parametrize("name", ENTRIES)

@@ -148,17 +148,31 @@ class IterativeDpo(Ranked):
     beta: Positive
 
 
+@dataclass(frozen=True, kw_only=True)
+class External:
+    """A checkpoint that was trained elsewhere: `path` is a folder, a hub id, or the folder of an adapter, which `adapter_base` belongs to.
+
+    Paths may hold {arm} and {seed}; where `path` has no {arm}, `arm` says whose data the one checkpoint was trained on.
+    """
+
+    path: str | None = None
+    arm: Literal["A", "B"] | None = None
+    adapter_base: str | None = None
+    revision: str | None = None
+    threads: Count
+
+
 @dataclass(frozen=True)
 class Method:
     """One way of training a policy.
 
     `learns_from` decides the shape of its rule: "blocks" of raw code, "examples", preference "pairs", "rewards" of its own samples
-    rollout by rollout, or its parent's "samples", ranked once. `parents` are the methods that it may start from.
+    rollout by rollout, its parent's "samples", ranked once, or something "elsewhere". `parents` are the methods that it may start from.
     """
 
     name: str
     label: str
-    learns_from: Literal["blocks", "examples", "pairs", "rewards", "samples"]
+    learns_from: Literal["blocks", "examples", "pairs", "rewards", "samples", "elsewhere"]
     parents: tuple[str, ...]
     settings: type
 
@@ -179,6 +193,7 @@ METHODS = {
         Method("iterative_dpo", "DPO on own samples", "samples", (*FINE_TUNED, "iterative_dpo"), IterativeDpo),
     )
 }
+METHODS["external"] = Method("external", "trained elsewhere", "elsewhere", (*METHODS, "external"), External)
 
 
 @dataclass(frozen=True, kw_only=True)

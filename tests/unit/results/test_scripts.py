@@ -89,6 +89,7 @@ def run(script: str, files, folder: Path, monkeypatch, config=synthetic.SETTINGS
         sweeps=synthetic.SWEEPS,
         aligned=synthetic.ALIGNED,
         methods={policy: settings["method"] for policy, settings in synthetic.POLICIES.items()},
+        sampled_by=[policy for policy in synthetic.POLICIES for _ in CHAINS],
         chains=[("reward_model", *chain) for chain in CHAINS],
         policies=["sft"] if script == "parity" else list(synthetic.POLICIES),
         lineages=synthetic.LINEAGES,

@@ -20,7 +20,10 @@ def check_design(config: dict) -> None:
 
 
 def _check_cohorts(canaries: dict) -> None:
-    """The dose ladder divides every planted cohort into equal halves."""
+    """The dose ladder divides every planted cohort into equal halves; own secrets have a file."""
+    if (canaries["source"] == "generated") != (canaries["path"] is None):
+        what = "needs canaries.path; name the file" if canaries["path"] is None else "reads no canaries.path; set it to file or mixed"
+        raise InputError(f"config: canaries.source {canaries['source']} {what}")
     for cohort, size in canaries["cohorts"].items():
         cells = 2 if cohort == "unplanted" else 2 * len(canaries["doses"])
         if size % cells:

@@ -5,6 +5,7 @@ from ..errors import InputError
 from ..methods import METHODS, REWARD_TYPES, schema_of
 from . import names, schema
 from .design import check_design
+from .elsewhere import check_elsewhere
 from .former import refuse_former
 from .references import check_policies, check_reward_models, lineage
 
@@ -24,6 +25,7 @@ def resolve(config: dict, schema_path) -> dict:
     check_policies({**config, "policies": policies})
     reward_models = _merged(config, "reward_models", noun="reward model", key="type", defaults="reward_types", registry=REWARD_TYPES)
     check_reward_models(reward_models, policies, judge=config["report"]["reward_model"])
+    check_elsewhere({**config, "policies": policies, "reward_models": reward_models})
     names.check_distinct(dict.fromkeys(policies, "policies") | dict.fromkeys(reward_models, "reward_models"))
     ordered = dict(sorted(reward_models.items(), key=lambda r: (list(REWARD_TYPES).index(r[1]["type"]), r[0])))
     corpus = {**config["corpus"], "split_by": config["corpus"]["split_by"] or SOURCES[config["corpus"]["source"]].split_by}

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..errors import InputError
+from . import secrets
 from .fim import Fim, decode, encode
 from .natural import SHORTEST
 from .words import FIRST, LAST, NOUNS, VERBS
@@ -83,27 +84,46 @@ def assign(*, size: int, doses: list[int], secret_types: list[str]) -> list[tupl
 
 
 def make(
-    *, cohorts: dict[str, int], doses: list[int], secret_types: list[str], seed: int, tokenizer, fim: Fim, natural: list[dict] = ()
+    *,
+    cohorts: dict[str, int],
+    doses: list[int],
+    secret_types: list[str],
+    seed: int,
+    tokenizer,
+    fim: Fim,
+    natural: list[dict] = (),
+    own: dict[secrets.Cell, list] | None = None,
+    max_prompt_tokens: int = 0,
+    max_target_tokens: int = 0,
 ) -> list[dict]:
     """All canaries of a run, as rows of `canaries`; `unplanted` has dose 0 and is never planted.
 
     The order in which texts meet slots is drawn from the seed; secrets and prompts are unique across the run. `natural` are the
-    examples of the pool of that name. Raises InputError where they are too few.
+    examples of the pool of that name. Raises InputError where they are too few. `own` (secrets.deal) takes the places of as many generated
+    ones in each cohort and dose; the two limits are theirs.
     """
-    rows, secrets = [], set()
+    rows, taken = [], set()
     real = _Natural(natural, seed=seed, tokenizer=tokenizer, fim=fim)
     for cohort, size in cohorts.items():
         slots = assign(size=size, doses=[0] if cohort == "unplanted" else doses, secret_types=secret_types)
+        slots = _with_own(slots, cohort, own or {})
         numbers = {secret_type: 0 for secret_type in secret_types}
         random.Random(f"{seed}/{cohort}").shuffle(slots)
         for secret_type, dose, half in slots:
+            if isinstance(secret_type, secrets.Secret):
+                about = dict(canary_id=secret_type.canary_id(cohort), secret_type=secret_type.secret_type)
+                limits = dict(max_prompt_tokens=max_prompt_tokens, max_target_tokens=max_target_tokens)
+                rows.append(
+                    about | dict(cohort=cohort, dose=dose, half=half) | secrets.row(secret_type, tokenizer=tokenizer, fim=fim, **limits)
+                )
+                continue
             name = f"{cohort}-{secret_type}-{numbers[secret_type]:04d}"
             numbers[secret_type] += 1
             about = dict(canary_id=name, secret_type=secret_type, cohort=cohort, dose=dose, half=half)
             if secret_type == NATURAL:
                 rows.append(about | real.draw(name))
                 continue
-            prefix, suffix, target, *secret = _draw(secret_type=secret_type, name=name, seed=seed, taken=secrets)
+            prefix, suffix, target, *secret = _draw(secret_type=secret_type, name=name, seed=seed, taken=taken)
             rows.append(
                 dict(
                     **about,
@@ -115,7 +135,19 @@ def make(
                     target_ids=encode(tokenizer, target),
                 )
             )
+    if own:
+        secrets.check_prompts(rows)
     return rows
+
+
+def _with_own(slots: list[tuple], cohort: str, own: dict[secrets.Cell, list]) -> list[tuple]:
+    """The slots, of which the first ones of each dose and half are taken by own secrets, in place of a type."""
+    for (of, dose), pairs in own.items():
+        for half in (1, 2) if of == cohort else ():
+            places = [i for i, slot in enumerate(slots) if slot[1:] == (dose, half)]
+            for i, pair in zip(places, pairs, strict=False):
+                slots[i] = (pair[half - 1], dose, half)
+    return slots
 
 
 class _Natural:

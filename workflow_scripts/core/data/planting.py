@@ -26,15 +26,20 @@ def example(
     """A snippet as a FIM example (row of `examples`).
 
     The hole is drawn from the seed and the snippet's id. A middle longer than `max_target_tokens` is cut there, and what would
-    follow it is dropped; a long prompt keeps what is nearest to the hole, at least two thirds of it prefix where there is so much.
+    follow it is dropped.
     """
     pick = random.Random(f"{seed}/{snippet['snippet_id']}")
     head, middle, tail = (encode(tokenizer, part) for part in cut(snippet["text"], generator=pick, max_lines=max_target_lines))
     tail = [] if len(middle) > max_target_tokens else tail
+    head, tail = shortened(head, tail, fim=fim, max_prompt_tokens=max_prompt_tokens)
+    return dict(source="snippet", source_id=snippet["snippet_id"], prompt_ids=fim.prompt(head, tail), target_ids=middle[:max_target_tokens])
+
+
+def shortened(head: list[int], tail: list[int], *, fim: Fim, max_prompt_tokens: int) -> tuple[list[int], list[int]]:
+    """What of prefix and suffix (ids) fits into a prompt: what is nearest to the hole, at least two thirds of it prefix where there is so much."""
     space = max_prompt_tokens - len(fim.bos) - 3
     tail = tail[: max(space // 3, space - len(head))]
-    head = head[max(0, len(head) - (space - len(tail))) :]
-    return dict(source="snippet", source_id=snippet["snippet_id"], prompt_ids=fim.prompt(head, tail), target_ids=middle[:max_target_tokens])
+    return head[max(0, len(head) - (space - len(tail))) :], tail
 
 
 def plant(*, examples: Sequence[dict], canaries: list[dict], cohort: str, arm: str, seed: int) -> Iterator[dict]:

@@ -33,7 +33,7 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str], che
     """Give every rule its hidden input; the Snakefile's last line. Returns the plan.
 
     In the main process this says on stderr why each stale job is stale, and raises InputError where something that is needed was not
-    pulled, or where one of the `checks` does, which are called for the rules of which a job will run. In the process of a single job
+    pulled, or where one of the `checks` does, which are called for the rules, or the jobs by name, that will run. In the process of a single job
     (also on a cluster) it only names the flag that is there, writes nothing and returns None.
     """
     plan, folder = None, Path(receipts_folder)
@@ -77,7 +77,8 @@ def _decide(workflow, plan: Plan, folder: Path, checks: dict[str, Callable[[], N
     _explain(jobs)
     if adapter.runs_jobs():
         _ask_for_lost_sources(jobs)
-        for check in {checks[job.rule]: None for job in jobs if job.rule in checks and (job.outdated or _is_forced(job))}:
+        needed = [checks.get(job.name) or checks.get(job.rule) for job in jobs if job.outdated or _is_forced(job)]
+        for check in filter(None, dict.fromkeys(needed)):
             check(reach=not adapter.is_dry_run())
     _ask_for_what_was_not_pulled(plan, targets, jobs)
 

@@ -3,10 +3,12 @@
 Of the weights only headers are read; whether they are finite shows when they are loaded (models.create_base).
 """
 
+import contextlib
 import json
 import os
 import struct
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..data.tokenizer import load_pretrained
@@ -22,7 +24,9 @@ _REACH = 10  # seconds to wait for the hub
 _REMEDY = "give the folder of a causal LM with safetensors weights and tokenizer, a hub id, or `scratch`"
 
 
-def check_model(*, base: str, revision: str | None, trust_remote_code: bool, context: int, reach: bool = True) -> None:
+def check_model(
+    *, base: str, revision: str | None, trust_remote_code: bool, context: int, reach: bool = True, needs_tokenizer: bool = True
+) -> None:
     """Raise InputError where the model is not there, or cannot be used: a file is missing or damaged, or holds another kind of model.
 
     Without `reach`, as in a dry run, the hub is not asked for a model of its own.
@@ -33,9 +37,10 @@ def check_model(*, base: str, revision: str | None, trust_remote_code: bool, con
         return
     folder = user_path(base, "model.base")
     if is_folder(folder):
-        _check_folder(folder, trust_remote_code)
-        if not (trust_remote_code and _code(_json(folder / "config.json"))):
-            _check_loading(base=base, revision=revision, trust_remote_code=trust_remote_code, context=context)
+        _check_folder(folder, trust_remote_code, needs_tokenizer)
+        if not (trust_remote_code and _code(read_json(folder / "config.json"))):
+            source = dict(base=base, revision=revision, trust_remote_code=trust_remote_code)
+            _check_loading(**source, context=context, has_tokenizer=bool(tokenizer_files(folder)))
     elif is_here(folder):
         raise InputError(f"model.base: {base} is a file; {_REMEDY}")
     elif folder.is_absolute() or base.startswith((".", "~")) or base.count("/") > 1:
@@ -44,27 +49,43 @@ def check_model(*, base: str, revision: str | None, trust_remote_code: bool, con
         _check_hub(base, revision)
 
 
-def _check_folder(folder: Path, trust_remote_code: bool) -> None:
+@contextlib.contextmanager
+def speaking_of(key: str) -> Iterator[None]:
+    """Let errors within, which speak of `model.base`, speak of another setting that names a model."""
+    try:
+        yield
+    except InputError as e:
+        said = str(e).replace("model.base", key).replace(", a hub id, or `scratch`", ", or a hub id").replace(", or `scratch`", "")
+        raise InputError(said.replace("model.revision", f"{key.rpartition('.')[0]}.revision")) from e
+
+
+def tokenizer_files(folder: Path) -> list[str]:
+    """The files in a model's folder of which any one makes a tokenizer."""
+    return [name for name in _TOKENIZERS if (folder / name).is_file()]
+
+
+def _check_folder(folder: Path, trust_remote_code: bool, needs_tokenizer: bool) -> None:
     if (folder / "adapter_config.json").exists():
         raise InputError(f"model.base: {folder} holds a LoRA adapter; merge it into its base model with peft and give that")
-    files = _weights(folder)
-    _check_config(_json(folder / "config.json"), folder, trust_remote_code)
+    files = weight_files(folder)
+    _check_config(read_json(folder / "config.json"), folder, trust_remote_code)
     for file in files:
-        _check_header(file)
-    names = [name for name in _TOKENIZERS if (folder / name).is_file()]
-    if not names:
+        check_header(file)
+    names = tokenizer_files(folder)
+    if needs_tokenizer and not names:
         raise InputError(f"model.base: {folder} holds no tokenizer (none of {', '.join(_TOKENIZERS)}); save the model's tokenizer into it")
     for name in names:
         _check_pointer(folder / name)
         if name == "tokenizer.json":
-            _json(folder / name)
+            read_json(folder / name)
 
 
-def _weights(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold the weights of a model. Raises InputError where one is missing, or they are of another kind."""
     if (folder / _SINGLE).is_file():
         return [folder / _SINGLE]
     if (folder / _INDEX).is_file():
-        places = _json(folder / _INDEX).get("weight_map")
+        places = read_json(folder / _INDEX).get("weight_map")
         if not isinstance(places, dict) or not places:
             raise InputError(f"model.base: {folder / _INDEX} names no weights; fetch it again")
         shards = sorted({str(name) for name in places.values()})
@@ -120,8 +141,8 @@ def _code(config: dict) -> dict[str, str]:
     return {str(key): str(value).rpartition(".")[0] for key, value in names if key in ("AutoConfig", "AutoModelForCausalLM")}
 
 
-def _check_loading(*, context: int, **source) -> None:
-    """Load the tokenizer, and the model without its weights: every one of them must have its place."""
+def _check_loading(*, context: int, has_tokenizer: bool, **source) -> None:
+    """Load the tokenizer where there is one, and the model without its weights: every one of them must have its place."""
     from transformers.utils import logging
 
     from . import models  # here, so that parsing the Snakefile does not wait for torch
@@ -129,12 +150,14 @@ def _check_loading(*, context: int, **source) -> None:
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     with warnings.catch_warnings(action="ignore"):
-        _, limit = load_pretrained(**source)
+        limit = load_pretrained(**source)[1] if has_tokenizer else None
         models.load_pretrained(**source, context=min(context, limit or context), device="meta")
 
 
-def _check_header(file: Path) -> None:
-    """A safetensors file is 8 bytes of length, a header in JSON that says where each tensor lies, and the tensors."""
+def check_header(file: Path) -> None:
+    """Raise InputError where a file is no whole safetensors file: 8 bytes of length, a header in JSON that says where each tensor lies, and
+    the tensors.
+    """
     remedy = "fetch it again"
     _check_pointer(file)
     try:
@@ -163,7 +186,8 @@ def _check_pointer(file: Path) -> None:
             raise InputError(f"model.base: {file} is a Git LFS pointer, not the file itself; run `git lfs pull` in {file.parent}")
 
 
-def _json(file: Path) -> dict:
+def read_json(file: Path) -> dict:
+    """The object in a JSON file; InputError where there is none."""
     try:
         _check_pointer(file)
         value = json.loads(file.read_text(encoding="utf-8"))

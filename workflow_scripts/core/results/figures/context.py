@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from ...data.cohorts import PLANTED
 from ...probing.prompts import NATIVE
+from ..tables.memorization import measured
 from ..text.format import percent
 from .style import CONTROL, FAINT, cohort_legend, mark, policy_panels, styled, title
 
@@ -27,7 +28,7 @@ def plot(*, memorization: list[dict], utility: list[dict]) -> Figure:
     rows = [row for row in memorization if row["dose"] is None and row["cohort"] in PLANTED]
     present = {row["probe"] for row in rows}
     probes = [probe for probe in _LABELS if probe in present] + sorted(present - set(_LABELS))
-    figure, panels = policy_panels(utility=utility, width=3.3, height=2.6, label="memorized", ticks=(0, 0.5, 1))
+    figure, panels = policy_panels(utility=measured(utility, memorization), width=3.3, height=2.6, label="memorized", ticks=(0, 0.5, 1))
     for axes, policy in panels:
         _panel(axes, [row for row in rows if row["policy"] == policy["policy"]], probes)
     first = panels[0][0]

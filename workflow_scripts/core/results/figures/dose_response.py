@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from ...data.cohorts import PLANTED
 from ...probing.prompts import NATIVE
+from ..tables.memorization import measured
 from ..text.format import percent
 from .style import CONTROL, cohort_legend, mark, policy_panels, styled, title
 
@@ -17,7 +18,7 @@ def plot(*, memorization: list[dict], utility: list[dict]) -> Figure:
     """One panel per policy: memorized rate of the assigned canaries by dose, a line per planted cohort, and the controls in grey."""
     rows = [row for row in memorization if row["probe"] == NATIVE and row["dose"] and row["cohort"] in PLANTED]
     doses = sorted({row["dose"] for row in rows})
-    figure, panels = policy_panels(utility=utility, width=3.1, height=2.5, label="memorized", ticks=(0, 0.5, 1))
+    figure, panels = policy_panels(utility=measured(utility, memorization), width=3.1, height=2.5, label="memorized", ticks=(0, 0.5, 1))
     for axes, policy in panels:
         own = [row for row in rows if row["policy"] == policy["policy"]]
         _controls(axes, own, doses)

@@ -7,7 +7,7 @@ from matplotlib.patches import Rectangle
 
 from ...data.cohorts import COHORTS
 from ..cohorts import LOOKS
-from ..tables.memorization import overall
+from ..tables.memorization import measured, overall
 from ..text.format import rate_and_count
 from .style import INK, MUTED, styled, title
 
@@ -20,6 +20,7 @@ def plot(*, memorization: list[dict], utility: list[dict]) -> Figure:
     """Heat map policy x cohort of the counterfactual rate over all doses; the last column is utility, and collapsed rows are hatched."""
     cells = {(row["policy"], row["cohort"]): row for row in overall(memorization)}
     cohorts = [cohort for cohort in COHORTS if any(cohort == present for _, present in cells)]
+    utility = measured(utility, memorization)
     figure, axes = _canvas(rows=len(utility), columns=len(cohorts) + 1)
     for column, cohort in enumerate(cohorts):
         _head(axes, column, cohort, LOOKS[cohort].planted)

@@ -17,6 +17,7 @@ from ...data.schemas import CANARIES
 from ...parquet import read_frame, read_rows
 from ...probing.prompts import PROMPTS
 from ...probing.schemas import EXTRACTION
+from . import hidden
 
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")  # a byte that the vocabulary has no piece for, as SentencePiece names it
@@ -47,7 +48,7 @@ def pieces(folder) -> Pieces:
         byte = _BYTE.fullmatch(name)
         return bytes([int(byte[1], 16)]).decode("utf-8", errors="replace") if byte else name.replace("▁", " ")
 
-    return lambda ids, text: [piece(int(token)) for token in ids]
+    return lambda ids, text: [text] if text in hidden.WORDS else [piece(int(token)) for token in ids]
 
 
 class _Places(dict):
@@ -58,11 +59,16 @@ class _Places(dict):
         return self[key]
 
 
-def read(*, extraction, canaries, tokenizer, policies: dict[str, dict]) -> dict:
-    """The explorer's data, from the files of probe rows and of the canaries and the tokenizer's folder; `policies` is the resolved map."""
+def read(*, extraction, canaries, tokenizer, policies: dict[str, dict], show_own: bool) -> dict:
+    """The explorer's data, from the files of probe rows and of the canaries and the tokenizer's folder; `policies` is the resolved map.
+
+    Texts of own secrets are left out but for `show_own`.
+    """
+    rows = read_frame(extraction, EXTRACTION, COLUMNS)
+    planted = read_rows(canaries, CANARIES)
     return data(
-        extraction=read_frame(extraction, EXTRACTION, COLUMNS),
-        canaries=read_rows(canaries, CANARIES),
+        extraction=rows if show_own else hidden.rows(rows, planted),
+        canaries=planted if show_own else hidden.canaries(planted),
         pieces=pieces(tokenizer),
         policies=list(policies),
         shared=[name for name, policy in policies.items() if policy["method"] == "base"],

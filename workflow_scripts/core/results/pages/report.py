@@ -11,11 +11,12 @@ from ..tables.strengths import strengths
 from ..text import leaderboard
 from ..text.answer import answer, controls
 from ..text.asked import asked
+from ..text.elsewhere import elsewhere
 from ..text.endpoints import declared
 from ..text.findings import findings
 from ..text.format import duration, level, number, percent
 from ..text.references import SWEEP
-from . import change_views, check_views, html, leaderboard_views, measure_views, more, views
+from . import change_views, check_views, hidden, html, leaderboard_views, measure_views, more, views
 from .provenance import artifacts, corpus_counts
 
 CONTENTS = dict(
@@ -119,6 +120,8 @@ def _answer(config: dict, tables: Tables) -> dict:
         answer=answer(verdicts),
         findings=verdicts,
         controls=controls(tables),
+        elsewhere=elsewhere(config["policies"]),
+        own_secrets=hidden.sentence(config["canaries"]),
     )
 
 

@@ -10,10 +10,11 @@ from ..tables.files import Tables
 from ..text import leaderboard
 from ..text.answer import Line, answer, controls
 from ..text.asked import asked
+from ..text.elsewhere import elsewhere
 from ..text.endpoints import WORDS, declared
 from ..text.findings import Finding, findings
 from ..text.format import level
-from . import change_views, check_views, leaderboard_views, measure_views, views
+from . import change_views, check_views, hidden, leaderboard_views, measure_views, views
 from .views import Cell, View, view
 
 _MARKUP = re.compile(r"([\\`*_\[\]|~])")
@@ -32,6 +33,7 @@ def render(*, config: dict, tables: Tables, manifest: dict) -> str:
         "## What can be asked of this run",
         "\n".join(_line(line) for line in asked(tables=tables, policies=policies, report=settings)),
         plain(declared(tables=tables, report=settings, seeds=seeds)),
+        *filter(None, [plain(elsewhere(config["policies"])), plain(hidden.sentence(config["canaries"]))]),
         "## The answer",
         "\n".join(_line(line) for line in answer(verdicts)),
         grid(views.headline(tables)),

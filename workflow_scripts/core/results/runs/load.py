@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from ... import parquet
+from ...config.elsewhere import one_armed
 from ...data.schemas import CANARIES
 from ...errors import InputError
 from ...freshness import ledger, receipts
@@ -31,8 +32,8 @@ class Run:
 
     @property
     def policies(self) -> dict[str, dict]:
-        """The policies that a canary was planted for: all but the base ones."""
-        return {name: policy for name, policy in self.config["policies"].items() if policy["method"] != "base"}
+        """The policies that a canary was planted for, in both arms: all but the base ones."""
+        return {name: policy for name, policy in _paired(self.config).items() if policy["method"] != "base"}
 
     def leaderboard(self, report: dict) -> list[dict]:
         """The rows of `leaderboard` of this run relative to its own reference, with the band and confidence of `report`."""
@@ -50,9 +51,7 @@ class Run:
 def read(folder: Path) -> Run:
     """The run in a folder; raises InputError where it is no run, or part of it is not on this machine."""
     config = _config(folder)
-    extraction, evaluation = (
-        [folder / rows / f"{policy}.parquet" for policy in config["policies"]] for rows in ("extraction", "evaluation")
-    )
+    extraction, evaluation = ([folder / rows / f"{policy}.parquet" for policy in _paired(config)] for rows in ("extraction", "evaluation"))
     canaries = folder / "planted" / "canaries.parquet"
     sampled = folder / "tables" / "on_policy.parquet"
     _check_present([canaries, sampled, *extraction, *evaluation], folder.name)
@@ -67,12 +66,18 @@ def read(folder: Path) -> Run:
         utility=utility.summarize(
             evaluation=evaluation_rows,
             on_policy=files.read(sampled, on_policy.SCHEMA),
-            policies=list(config["policies"]),
+            policies=list(_paired(config)),
             reference=report["reference_policy"],
             confidence=report["confidence"],
             collapse_limits=report["collapse_limits"],
         ),
     )
+
+
+def _paired(config: dict) -> dict[str, dict]:
+    """The policies that have both arms: of the others no two runs can be compared canary by canary."""
+    alone = one_armed(config["policies"])
+    return {name: policy for name, policy in config["policies"].items() if name not in alone}
 
 
 def _config(folder: Path) -> dict:

@@ -58,3 +58,9 @@ def _rates(pairs: Frame, confidence: float) -> dict:
 def overall(rows: list[dict]) -> list[dict]:
     """Of the rows of `memorization` those over all doses, of canaries as planted."""
     return [row for row in rows if row["dose"] is None and row["probe"] == NATIVE]
+
+
+def measured(utility: list[dict], rows: list[dict]) -> list[dict]:
+    """The rows of `utility` of the policies that `rows` of `memorization` has: all but those with one arm alone."""
+    present = {row["policy"] for row in rows}
+    return [used for used in utility if used["policy"] in present]

@@ -23,11 +23,10 @@ SCHEMA = declare(
     exposure_p=columns.NUMBER,
     collapsed=columns.FLAG,
 )
-_ORDER = list(ALL_TYPES)
 
 
 def summarize(*, extraction: Frame, utility: list[dict], confidence: float) -> list[dict]:
-    """Rows of `secret_types`: policy x cohort x secret_type, types in the order of canaries.ALL_TYPES.
+    """Rows of `secret_types`: policy x cohort x secret_type, types in the order of canaries.ALL_TYPES, then own ones by name.
 
     Types differ in length (`target_tokens`, a mean), and a longer target has more to get wrong; so exposure and recovered characters,
     which do not need all of it, stand beside the counterfactual rate, and the share whose secret itself came back. `p` and `exposure_p`
@@ -42,10 +41,12 @@ def summarize(*, extraction: Frame, utility: list[dict], confidence: float) -> l
         if about.pop("dose") is None:
             tests = dict(zip(("p", "exposure_p"), _differ(cell), strict=True))
             parts = dict(iter(cell.groupby("secret_type", observed=True)))
-            rows += [
-                {**about, "secret_type": name, **_leakage(parts[name], confidence), **tests} for name in sorted(parts, key=_ORDER.index)
-            ]
+            rows += [{**about, "secret_type": name, **_leakage(parts[name], confidence), **tests} for name in sorted(parts, key=_place)]
     return rows
+
+
+def _place(secret_type: str) -> tuple[int, str]:
+    return (ALL_TYPES.index(secret_type) if secret_type in ALL_TYPES else len(ALL_TYPES)), secret_type
 
 
 def _differ(pairs: Frame) -> list[float]:

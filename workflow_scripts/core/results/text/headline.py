@@ -1,7 +1,7 @@
 """The table to read first, as text: how much of each cohort every policy gives back, beside its utility."""
 
 from ...data.cohorts import COHORTS
-from ..tables.memorization import overall
+from ..tables.memorization import measured, overall
 from .format import number, rate_and_count
 
 
@@ -13,5 +13,5 @@ def headline(*, memorization: list[dict], utility: list[dict]) -> list[dict]:
         {"policy": row["policy"] + (" (collapsed)" if row["collapsed"] else "")}
         | {cohort: texts[row["policy"], cohort] for cohort in cohorts}
         | {"held-out perplexity": f"{number(row['perplexity'], 1)} (× {number(row['perplexity_ratio'])})"}
-        for row in utility
+        for row in measured(utility, memorization)
     ]

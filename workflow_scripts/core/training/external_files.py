@@ -1,0 +1,145 @@
+"""Before any work: whether a checkpoint that was trained elsewhere can be probed like one of this run.
+
+It is checked like `model.base` (model_files.py); its weights are read, so that none is NaN; and its vocabulary is compared with the run's,
+as far as that is made yet: the job compares it again.
+"""
+
+from pathlib import Path
+
+from ..data.fim import encode
+from ..errors import InputError, first_line
+from ..user_files import is_folder, is_here, user_path
+from .model_files import check_header, check_model, read_json, speaking_of, tokenizer_files, weight_files
+
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+_SAMPLE = 'def area_2(width, *, height=1.5):\n\treturn f"{width * height:.3f} m²"  # ≈ naïve\n\n    return None\n'
+_FROM_BASE = "train from {} and keep its tokenizer"
+
+
+def check_external(
+    *,
+    key: str,
+    path: str,
+    adapter_base: str | None,
+    revision: str | None,
+    trust_remote_code: bool,
+    context: int,
+    tokenizer: str,
+    like: str,
+    reach: bool = True,
+) -> None:
+    """Raise InputError, which names the config's `key`, where the checkpoint is not there or cannot be used, or has another vocabulary.
+
+    `tokenizer` is the folder of the run's, `like` that of the run's base policy; either may not be made yet. `context` is in tokens.
+    """
+    options = dict(trust_remote_code=trust_remote_code, context=context, reach=reach, needs_tokenizer=False)
+    folder, base = user_path(path, f"{key}.path"), path
+    if is_adapter(folder):
+        check_adapter_files(folder, adapter_base, key)
+        base = adapter_base
+        if _is_made_later(base, like):
+            return
+        with speaking_of(f"{key}.adapter_base"):
+            check_model(base=base, revision=None, **options)
+    else:
+        with speaking_of(f"{key}.path"):
+            check_model(base=path, revision=revision, **options)
+        if adapter_base and is_folder(folder):
+            raise InputError(f"{key}.adapter_base is given, and {path} is no adapter (it has no {ADAPTER_CONFIG}); leave it out")
+    if not is_folder(whole := user_path(base, key)):
+        return  # of the hub, which the job asks
+    if is_adapter(folder):
+        _check_adapter(folder, base=base, context=context, trust_remote_code=trust_remote_code, key=key)
+    for place in dict.fromkeys((folder, whole)):
+        check_finite(place, f"{key}.path")
+        if is_folder(Path(tokenizer)):
+            check_tokenizer(place, None, tokenizer, like, f"{key}.path")
+    if (Path(like) / "config.json").is_file():
+        check_vocabulary(read_json(whole / "config.json").get("vocab_size"), like, f"{key}.path", path)
+
+
+def _is_made_later(base: str, like: str) -> bool:
+    """Whether a base model is this run's own base policy, which a job makes first."""
+    return Path(base).resolve() == Path(like).resolve() and not is_folder(Path(base))
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter of peft's instead of a model."""
+    return is_here(folder / ADAPTER_CONFIG)
+
+
+def adapter_weights(folder: Path) -> Path:
+    """The weights of an adapter; raises InputError where there are none as safetensors."""
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        raise InputError(f"model.base: {folder} holds an adapter without {ADAPTER_WEIGHTS}; save it again with peft's save_pretrained")
+    return folder / ADAPTER_WEIGHTS
+
+
+def named_base(folder: Path) -> str | None:
+    """The model that the adapter in a folder says it belongs to; None where it says nothing, or is none."""
+    try:
+        base = read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path") if is_adapter(folder) else None
+    except InputError:
+        return None
+    return base if isinstance(base, str) and base else None
+
+
+def check_adapter_files(folder: Path, adapter_base: str | None, key: str) -> None:
+    """Raise InputError where the config or the weights of an adapter are not whole, or nothing names the model that it belongs to."""
+    with speaking_of(f"{key}.path"):
+        read_json(folder / ADAPTER_CONFIG)
+        check_header(adapter_weights(folder))
+    if not adapter_base:
+        raise InputError(f"{key}.path: the adapter in {folder} names no base model; name it with {key}.adapter_base")
+
+
+def _check_adapter(folder: Path, *, key: str, **base) -> None:
+    """Give each weight of the adapter its place in its base, which is loaded without weights."""
+    from . import external  # here, so that parsing the Snakefile does not wait for torch
+
+    with speaking_of(f"{key}.adapter_base"):
+        model = external.load_model(revision=None, device="meta", **base)
+    external.adapted(model, folder, f"{key}.path")
+
+
+def check_finite(folder: Path, key: str) -> None:
+    """Raise InputError at the first weight of a folder that is NaN or infinite; one tensor is in memory at a time."""
+    import torch
+    from safetensors import safe_open
+
+    with speaking_of(key):
+        files = [adapter_weights(folder)] if is_adapter(folder) else weight_files(folder)
+    for file in files:
+        with safe_open(file, framework="pt") as saved:
+            for name in saved.keys():  # noqa: SIM118  it is no mapping
+                if not torch.isfinite(saved.get_tensor(name)).all():
+                    raise InputError(
+                        f"{key}: the weight {name} in {file} is not finite; save the checkpoint again, or train with a lower rate"
+                    )
+
+
+def check_tokenizer(path, revision: str | None, tokenizer: str, like: str, key: str) -> bool:
+    """Whether there is a tokenizer beside a checkpoint (folder or hub id). Raises InputError where it gives other ids than the run's."""
+    from transformers import AutoTokenizer
+
+    folder = user_path(str(path), key)
+    if is_folder(folder) and not tokenizer_files(folder):
+        return False
+    own = AutoTokenizer.from_pretrained(tokenizer)
+    try:
+        theirs = AutoTokenizer.from_pretrained(folder if is_folder(folder) else path, revision=revision)
+    except Exception as e:  # the library raises many errors for the same cause
+        raise InputError(f"{key}: the tokenizer of {path} could not be loaded ({first_line(e, 120)}); {_FROM_BASE.format(like)}") from e
+    ids, other = own.get_vocab(), theirs.get_vocab()
+    wrong = next((token for token, i in sorted(ids.items(), key=lambda item: item[1]) if other.get(token) != i), None)
+    if wrong is not None or encode(own, _SAMPLE) != encode(theirs, _SAMPLE):
+        what = "cuts code in another way" if wrong is None else f"has {wrong!r} as {other.get(wrong)}, not as {ids[wrong]}"
+        raise InputError(f"{key}: the tokenizer of {path} is not the run's (it {what}); {_FROM_BASE.format(like)}")
+    return True
+
+
+def check_vocabulary(size: int | None, like: str, key: str, path: str) -> None:
+    """Raise InputError where a checkpoint has not as many embeddings as the run's base policy in the folder `like`."""
+    own = read_json(Path(like) / "config.json").get("vocab_size")
+    if size != own:
+        raise InputError(f"{key}: {path} has a vocabulary of {size} tokens, and the run's models one of {own}; {_FROM_BASE.format(like)}")
