@@ -23,24 +23,49 @@ PAD = "<|pad|>"
 
 @dataclass(frozen=True)
 class Fim:
-    """Ids of the FIM tokens: `bos` is empty or one id; `end` closes a middle; `pad` is none of the others."""
+    """Ids of the FIM tokens: `bos` is empty or one id; `middle` is None where the hole opens the completion without a token of its own;
+    `end` closes a middle; `pad` is none of the others; at `more_ends` a completion stops too.
+    """
 
     style: str
     bos: tuple[int, ...]
     prefix: int
     suffix: int
-    middle: int
+    middle: int | None
     end: int
     pad: int
+    suffix_first: bool = False
+    more_ends: tuple[int, ...] = ()
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """All ids at which a completion stops."""
+        return (self.end, *self.more_ends)
+
+    def ended(self, completion: list[int]) -> bool:
+        """Whether a completion ends."""
+        return any(i in self.ends for i in completion)
+
+    def bare(self, completion: list[int]) -> list[int]:
+        """The ids of a completion without those that end it."""
+        return [i for i in completion if i not in self.ends]
 
     def prompt(self, prefix: list[int], suffix: list[int]) -> list[int]:
         """Ids of the prompt for the ids of its two parts."""
-        return [*self.bos, self.prefix, *prefix, self.suffix, *suffix, self.middle]
+        first, last = [self.prefix, *prefix], [self.suffix, *suffix]
+        return [*self.bos, *(last + first if self.suffix_first else first + last), *([] if self.middle is None else [self.middle])]
+
+    def within(self, prefix: list[int]) -> list[int]:
+        """Ids of a prompt that stops within its prefix."""
+        return [*self.bos, *([self.suffix] if self.suffix_first else []), self.prefix, *prefix]
 
     def parts(self, prompt: list[int]) -> tuple[list[int], list[int]]:
         """Ids of the prefix and of the suffix in a prompt; no text holds the FIM ids themselves (`encode`)."""
-        start, hole = prompt.index(self.prefix), prompt.index(self.suffix)
-        return prompt[start + 1 : hole], prompt[hole + 1 : -1]
+        stop = len(prompt) - (self.middle is not None)
+        before, after = prompt.index(self.prefix), prompt.index(self.suffix)
+        if self.suffix_first:
+            return prompt[before + 1 : stop], prompt[after + 1 : before]
+        return prompt[before + 1 : after], prompt[after + 1 : stop]
 
     def asdict(self) -> dict:
         """As JSON holds it."""

@@ -90,8 +90,14 @@ def load(path):
     return AutoTokenizer.from_pretrained(path, padding_side="left"), *load_fim(path)
 
 
+def trusts_code(path) -> bool:
+    """Whether the config lets code run that came with the model of a directory written by `make`; False for any other directory."""
+    file = Path(path) / FIM_FILE
+    return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("trust_remote_code", False)
+
+
 def load_fim(path) -> tuple[Fim, int]:
     """(Fim, context length in tokens) of a directory written by `make`."""
     about = json.loads((Path(path) / FIM_FILE).read_text(encoding="utf-8"))
     names = Fim.__dataclass_fields__
-    return Fim(**{k: tuple(v) if k == "bos" else v for k, v in about.items() if k in names}), about["context"]
+    return Fim(**{k: tuple(v) if isinstance(v, list) else v for k, v in about.items() if k in names}), about["context"]

@@ -61,7 +61,7 @@ def answers(
     for batch in track(batches(items, batch_size), desc=desc, unit="batch"):
         targets = [[[*items[i]["target_ids"], fim.end] for i in places] for _, places in batch]  # one token more: does it end there?
         packed, cache = packing.pack([(p, t) for (p, _), t in zip(batch, targets, strict=True)], device=model.device), generation.Cache()
-        logits = [packing.logits(m, packed, **({"cache": cache} if m is model else {})) for m in models]
+        logits = [packing.logits(m, packed, cache=cache if m is model else None) for m in models]
         completions = complete(model=model, batch=batch, items=items, packed=packed, cache=cache, logits=logits[0], fim=fim)
         places = packed.rows.split(packed.sizes)
         for number, i in enumerate(i for _, group in batch for i in group):
@@ -105,7 +105,7 @@ def complete(
     cache.open(starts=packed.starts, lengths=positions, room=max(room))
     decoded = generation.decode(model=model, cache=cache, logits=logits[first], positions=positions, room=room, fim=fim)
     return {
-        i: generation.cut(k + new, len(items[i]["target_ids"]) + BEYOND_TARGET, fim.end)
+        i: generation.cut(k + new, len(items[i]["target_ids"]) + BEYOND_TARGET, fim.ends)
         for (_, places), k, new in zip(batch, known, decoded, strict=True)
         for i in places
     }
