@@ -159,5 +159,12 @@ if __name__ == "__main__":
     transformers.utils.logging.set_verbosity(transformers.utils.logging.CRITICAL)
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)
-    for kind in sys.argv[1:] or sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
-        print(f"{kind}\t{outcome(kind)}", flush=True)
+    kinds = sys.argv[1:] or sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    rows = []
+    for kind in kinds:
+        rows.append(f"| `{kind}` | {outcome(kind)} |")
+        print(rows[-1], flush=True)
+    if not sys.argv[1:]:
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        table = ["| model_type | rows |", "|---|---|", *rows, ""]
+        PAGE.write_text(before + BEGIN + "\n".join(table) + END + rest.partition(END)[2], encoding="utf-8")
