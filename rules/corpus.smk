@@ -80,7 +80,7 @@ rule train_tokenizer:
         tokenizer=directory("results/{run}/tokenizer"),
         receipt="results/{run}/receipts/train_tokenizer.json",
     params:
-        config=config_params(*(f"model.{key}" for key in ("base", "revision", "trust_remote_code", "vocabulary", "context"))),
+        config=config_params(*(f"model.{key}" for key in ("base", "revision", "trust_remote_code", "fim", "vocabulary", "context"))),
         own={"model": OWN_MODEL},
     log:
         "logs/{run}/train_tokenizer.log",

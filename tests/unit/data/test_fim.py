@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import AddedToken, PreTrainedTokenizerFast
 
-from workflow_scripts.core.data.fim import ADDED, PAD, STYLES, cut, detect, encode, prepare
+from workflow_scripts.core.data.fim import ADDED, PAD, STYLES, SUFFIX_FIRST, cut, decode, detect, encode, prepare
 from workflow_scripts.core.errors import InputError
 
 FAMILIES = {
@@ -18,6 +18,12 @@ FAMILIES = {
     "codegemma": dict(bos="<bos>", eos="<eos>", pad="<pad>", pad_after="<pad>"),
     "deepseek-coder": dict(bos="<｜begin▁of▁sentence｜>", eos="<｜end▁of▁sentence｜>", pad="<｜end▁of▁sentence｜>", pad_after=PAD),
     "codellama": dict(bos="<s>", eos="</s>", pad=None, pad_after=PAD),
+    "granite": dict(bos=None, eos="<|end_of_text|>", pad="<|end_of_text|>", pad_after=PAD),
+    "granite-4": dict(bos=None, eos="<|end_of_text|>", pad="<|pad|>", pad_after=PAD),
+    "santacoder": dict(bos=None, eos="<|endoftext|>", pad=None, pad_after=PAD),
+    "seed-coder": dict(bos="<[begin▁of▁sentence]>", eos="<[end▁of▁sentence]>", pad="<[PAD▁TOKEN]>", pad_after="<[PAD▁TOKEN]>"),
+    "codestral": dict(bos="<s>", eos="</s>", pad=None, pad_after=PAD),
+    "codegeex4": dict(bos=None, eos="<|endoftext|>", pad="<|endoftext|>", pad_after=PAD),
 }
 
 
@@ -44,21 +50,52 @@ def test_the_families_cover_every_style():
 @pytest.mark.parametrize("style", FAMILIES)
 def test_families_are_told_apart_and_use_their_own_tokens(style):
     tokens = FAMILIES[style]
-    tokenizer = small_tokenizer(extra=STYLES[style], **{k: tokens[k] for k in ("bos", "eos", "pad")})
+    tokenizer = small_tokenizer(extra=[t for t in STYLES[style] if t], **{k: tokens[k] for k in ("bos", "eos", "pad")})
     assert detect(tokenizer) == style
     size = len(tokenizer)
     fim = prepare(tokenizer)
     assert fim.style == style
-    assert tokenizer.convert_ids_to_tokens([fim.prefix, fim.suffix, fim.middle, fim.end, fim.pad]) == [*STYLES[style], tokens["pad_after"]]
+    names = [tokenizer.convert_ids_to_tokens(i) if i is not None else None for i in (fim.prefix, fim.suffix, fim.middle, fim.end, fim.pad)]
+    assert names == [*STYLES[style], tokens["pad_after"]] and fim.suffix_first == (style in SUFFIX_FIRST)
     assert tokenizer.convert_ids_to_tokens(list(fim.bos)) == ([tokens["bos"]] if tokens["bos"] else [])
     assert (tokenizer.eos_token_id, tokenizer.pad_token_id) == (fim.end, fim.pad)
-    assert len(tokenizer) - size == (tokens["pad_after"] == PAD)
+    assert len(tokenizer) - size == (tokens["pad_after"] == PAD != tokens["pad"])
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_family_with_a_token_missing_is_not_detected(style):
-    for missing in STYLES[style]:
-        assert detect(small_tokenizer(extra=[t for t in STYLES[style] if t != missing])) != style
+    own = [t for t in STYLES[style] if t]
+    for missing in own:
+        assert detect(small_tokenizer(extra=[t for t in own if t != missing])) != style
+
+
+def test_a_family_that_only_its_name_tells():
+    tokenizer = small_tokenizer(extra=STYLES["starcoder"])
+    assert detect(tokenizer, "starcoder2-3b") == "starcoder" and detect(tokenizer, "Mellum-4b-base") == "mellum"
+    fim = prepare(tokenizer, name="Mellum-4b-base")
+    assert fim.prompt([7, 8], [9]) == [fim.suffix, 9, fim.prefix, 7, 8, fim.middle] and fim.parts(fim.prompt([7, 8], [9])) == ([7, 8], [9])
+    assert fim.within([7]) == [fim.suffix, fim.prefix, 7]
+
+
+def test_tokens_of_the_settings_come_first():
+    tokenizer = small_tokenizer(extra=(*STYLES["starcoder"], "<pre>", "<suf>", "<stop>"), eos="</s>")
+    fim = prepare(tokenizer, settings=dict(prefix="<pre>", suffix="<suf>", middle=None, order="suffix_first", ends=["<stop>"]), ends=[7])
+    assert fim.style == "settings" and fim.middle is None and tokenizer.convert_ids_to_tokens(fim.end) == "</s>"
+    assert fim.prompt([7], [8, 9]) == [fim.suffix, 8, 9, fim.prefix, 7] and fim.parts(fim.prompt([7], [8, 9])) == ([7], [8, 9])
+    assert set(fim.ends) == {fim.end, 7, tokenizer.convert_tokens_to_ids("<stop>")}
+    assert fim.ended([5, 7]) and not fim.ended([5]) and fim.bare([5, fim.end]) == [5]
+    with pytest.raises(InputError, match="model.fim.middle: the tokenizer has no token '<mid>'; correct it"):
+        prepare(small_tokenizer(eos="</s>", extra=["<pre>", "<suf>"]), settings=dict(prefix="<pre>", suffix="<suf>", middle="<mid>"))
+
+
+def test_control_tokens_that_are_not_marked_as_special_are_text_all_the_same():
+    tokenizer = small_tokenizer(eos="<|endoftext|>")
+    plain = [AddedToken(t, special=False, normalized=False) for t in (*STYLES["qwen-coder"][:3], "<|fim_pad|>", "<td>", "    ")]
+    tokenizer.add_tokens(plain)
+    fim = prepare(tokenizer)
+    text = 'x = "<|fim_prefix|><|fim_pad|>"\n    <td>'
+    ids, known = encode(tokenizer, text), tokenizer.convert_tokens_to_ids(["<|fim_prefix|>", "<|fim_pad|>", "<td>", "    "])
+    assert fim.style == "qwen-coder" and not {*known[:2]} & {*ids} and {*known[2:]} <= {*ids} and decode(tokenizer, ids) == text
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import LlamaConfig, LlamaForCausalLM
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tests.unit.data.test_fim import small_tokenizer
-from workflow_scripts.core.data.fim import STYLES, encode
+from workflow_scripts.core.data.fim import STYLES, decode, encode
 from workflow_scripts.core.data.tokenizer import FIM_FILE, load, load_fim, make, train_bpe
 from workflow_scripts.core.errors import InputError
 
@@ -53,6 +54,48 @@ def test_local_model_round_trip(tmp_path, limit, context, extra, style, added):
     assert words.pad_token_id == fim.pad != fim.end == words.eos_token_id
     assert words(TEXTS[0]).input_ids == [*fim.bos, *encode(words, TEXTS[0])]
     assert load_fim(tmp_path / "run") == (fim, context)
+
+
+def llama_2(**more) -> PreTrainedTokenizerFast:
+    """A tokenizer as Llama 2 and CodeLlama have it: it puts a space before every text."""
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256)), "▁", *"abcdefhiomrntux=/", "▁x", "▁/"]
+    words = Tokenizer(models.BPE({p: i for i, p in enumerate(pieces)}, [("▁", "x"), ("▁", "/")], unk_token="<unk>", byte_fallback=True))
+    words.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    parts = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    words.decoder = decoders.Sequence(parts)
+    return PreTrainedTokenizerFast(tokenizer_object=words, bos_token="<s>", eos_token="</s>", unk_token="<unk>", **more)
+
+
+def metaspace() -> PreTrainedTokenizerFast:
+    """The same by a later library's pre-tokenizer."""
+    made = llama_2()
+    words = made.backend_tokenizer
+    words.normalizer, words.pre_tokenizer = normalizers.NFC(), pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    return made
+
+
+@pytest.mark.parametrize("made", [llama_2, metaspace])
+def test_no_part_gains_a_space(tmp_path, made):
+    tokenizer = made()
+    assert decode(tokenizer, encode(tokenizer, "x=") + encode(tokenizer, "/home")) != "x=/home"
+    shape = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, max_position_embeddings=64)
+    LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **shape)).save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    make(model={**SCRATCH, "base": str(tmp_path / "base")}, texts=[], path=tmp_path / "run")
+    words, fim, _ = load(tmp_path / "run")
+    parts = ["x=", "/home", " x", "\n    return a\n", "<s>", '"<|fim_prefix|>"']
+    assert decode(words, [i for part in parts for i in encode(words, part)]) == "".join(parts)
+    assert fim.end == words.eos_token_id == tokenizer.eos_token_id
+
+
+def test_a_tokenizer_that_cannot_spell_code_is_refused(tmp_path):
+    words = Tokenizer(models.WordLevel({"<unk>": 0, "</s>": 1, "def": 2, "return": 3}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    shape = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, max_position_embeddings=64)
+    LlamaForCausalLM(LlamaConfig(vocab_size=4, **shape)).save_pretrained(tmp_path)
+    PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", unk_token="<unk>").save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="the ids of 'x=' spell '<unk>'; give another model"):
+        make(model={**SCRATCH, "base": str(tmp_path)}, texts=[], path=tmp_path / "run")
 
 
 @pytest.mark.parametrize("base", ["some-org/no-such-model", "no/such/folder", "void"])

@@ -310,21 +310,6 @@ BAD = {
         "fetch or save",
     ),
     "a body without a head": (another(lambda: LlamaModel(LlamaConfig(**SHAPE))), "lacks 1 of its weights, first lm_head.weight", "save"),
-    "attention that cannot be exchanged": (
-        another(lambda: CodeGenForCausalLM(CodeGenConfig(vocab_size=SIZE, n_embd=32, n_layer=1, n_head=4, rotary_dim=4))),
-        "the attention of CodeGenForCausalLM cannot be exchanged",
-        "give a model such as",
-    ),
-    "capped scores": (
-        another(lambda: Gemma2ForCausalLM(Gemma2Config(**SHAPE, num_key_value_heads=2, head_dim=8))),
-        "caps its attention scores",
-        "give a model such as",
-    ),
-    "a short window": (
-        another(lambda: MistralForCausalLM(MistralConfig(**SHAPE, num_key_value_heads=2, sliding_window=32))),
-        "attends to 32 tokens at most, fewer than model.context 48",
-        "lower it to 32",
-    ),
     # tokenizers
     "no tokenizer": (gone("tokenizer.json", "tokenizer_config.json"), "holds no tokenizer (none of", "save the model's tokenizer"),
     "settings of a tokenizer alone": (gone("tokenizer.json"), "holds no tokenizer (none of", "save the model's tokenizer"),
@@ -379,6 +364,13 @@ GOOD = {
     ),
     "a body whose head is tied": another(lambda: GPT2Model(GPT2Config(**OLD))),
     "another family": another(lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE, num_key_value_heads=1, tie_word_embeddings=False))),
+    "attention that cannot be exchanged": another(lambda: CodeGenForCausalLM(CodeGenConfig(**OLD | dict(n_embd=32), rotary_dim=4))),
+    "capped scores": another(lambda: Gemma2ForCausalLM(Gemma2Config(**SHAPE, num_key_value_heads=2, head_dim=8))),
+    "a short window": another(lambda: MistralForCausalLM(MistralConfig(**SHAPE, num_key_value_heads=2, sliding_window=32))),
+    "several chat templates": settings(
+        "tokenizer_config.json", chat_template=[dict(name=n, template="x") for n in ("default", "tool_use")]
+    ),
+    "settings of sampling": content("generation_config.json", b'{"temperature": 0.6, "top_p": 0.9, "eos_token_id": [256, 7]}'),
     "more embeddings than tokens": another(lambda: LlamaForCausalLM(LlamaConfig(**SHAPE | {"vocab_size": 320}))),
     "a head that is not used": weights(lambda w: w.update({"v_head.summary.weight": torch.ones(1, 16)})),
     "tokens added to the tokenizer": lambda f: named(words(extra_special_tokens=["<more>", "<most>"]))(f),

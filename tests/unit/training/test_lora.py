@@ -5,6 +5,7 @@ import copy
 import torch
 
 from tests.unit.small import session
+from tests.unit.training.architectures import tiny
 from workflow_scripts.core.methods import Lora, Sft
 from workflow_scripts.core.training import lora, models, packing, sft
 
@@ -60,3 +61,20 @@ def test_training_learns_the_targets_and_counts_what_it_trained(small):
     size, inner, layers = model.config.hidden_size, model.config.intermediate_size, model.config.num_hidden_layers
     assert record["trained"] == layers * 8 * (4 * 2 * size + 3 * (size + inner)), "rank times inputs and outputs of each linear layer"
     assert record["steps"] == 240 and record["tokens"] == 16 * 4 * 60
+
+
+def test_a_model_of_fused_experts_is_adapted_but_for_them_and_merged():
+    model = tiny("mixtral")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    lora.adapted(model, r=2, alpha=4.0)
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert trained and not any("experts" in name for name in trained)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.1 * p.requires_grad)
+    expected = model(torch.tensor([[5, 6, 7]])).logits
+    after = lora.merged(model).state_dict()
+    assert after.keys() == before.keys() and not torch.equal(
+        after["model.layers.0.self_attn.q_proj.weight"], before["model.layers.0.self_attn.q_proj.weight"]
+    )
+    assert torch.allclose(model(torch.tensor([[5, 6, 7]])).logits, expected, atol=1e-4)

@@ -66,13 +66,16 @@ def test_pickled_weights_are_refused_in_one_sentence(pretrained, tmp_path):
         models.create_base(model=settings, tokenizer=tokenizer, fim=fim, context=context)
 
 
-def test_a_window_shorter_than_the_context_is_refused_before_training(pretrained, tmp_path):
+def test_a_window_shorter_than_the_context_is_read_in_padded_rows_and_said(pretrained, tmp_path):
     settings = {**SETTINGS, "base": str(pretrained)}
     make(model=settings, texts=[], path=tmp_path / "tokenizer")
     tokenizer, fim, _ = load(tmp_path / "tokenizer")
     torch.manual_seed(0)
     small = dict(vocab_size=257, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2)
     Starcoder2ForCausalLM(Starcoder2Config(**small, sliding_window=32)).save_pretrained(pretrained)
-    with pytest.raises(InputError, match=r"attends to 32 tokens at most, fewer than model.context 48; lower it to 32"):
-        models.create_base(model=settings, tokenizer=tokenizer, fim=fim, context=48)
-    models.create_base(model=settings, tokenizer=tokenizer, fim=fim, context=32)
+    model = models.create_base(model=settings, tokenizer=tokenizer, fim=fim, context=48)
+    models.save(model=model, tokenizer_path=tmp_path / "tokenizer", path=tmp_path / "out", meta={})
+    because = "a layer attends to 32 tokens, fewer than the context of 48"
+    assert json.loads((tmp_path / "out/meta.json").read_text())["padded_because"] == because
+    assert models.load_policy(tmp_path / "out").padded_because == because
+    assert models.create_base(model=settings, tokenizer=tokenizer, fim=fim, context=32).padded_because is None

@@ -3,10 +3,6 @@
 import pytest
 import torch
 from transformers import (
-    CodeGenConfig,
-    CodeGenForCausalLM,
-    Gemma2Config,
-    Gemma2ForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     GPTNeoXConfig,
@@ -20,7 +16,6 @@ from transformers import (
 )
 
 from tests.unit.small import logprobs
-from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.training import generation, models, packing
 
 NEW = dict(vocab_size=250, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
@@ -120,15 +115,13 @@ def test_what_packed_attention_cannot_do_is_refused_and_never_ignored(both):
         ours(rows, attention_mask=torch.tensor([[0, 1, 1], [1, 1, 1]]))
     with pytest.raises(NotImplementedError, match="does not continue the library's cache"):
         ours(rows[:, :1], past_key_values=ours(rows, use_cache=True).past_key_values)
-    with pytest.raises(InputError, match="Gemma2ForCausalLM caps its attention scores, .*; give a model such as"):
-        models.packed(Gemma2ForCausalLM(Gemma2Config(**NEW, num_key_value_heads=2, head_dim=8)))
     with pytest.raises(NotImplementedError, match="caps no scores"):
         packing.refuse(longest=9, softcap=50.0)
     with pytest.raises(NotImplementedError, match="no window shorter"):
         packing.refuse(longest=9, sliding_window=8)
-    packing.refuse(longest=8, sliding_window=8)
-
-
-def test_an_architecture_without_exchangeable_attention_is_named():
-    with pytest.raises(InputError, match="attention of CodeGenForCausalLM cannot be exchanged .*; give a model such as Llama"):
-        models.packed(CodeGenForCausalLM(CodeGenConfig(vocab_size=60, n_embd=32, n_layer=1, n_head=4, rotary_dim=4)))
+    packing.refuse(longest=8, sliding_window=8, is_causal=True, position_ids=rows, s_aux=None)
+    for name in ("s_aux", "sinks", "position_bias", "block_indices", "of_a_later_library"):
+        with pytest.raises(NotImplementedError, match=f"does not know {name};"):
+            packing.refuse(longest=9, **{name: rows})
+    with pytest.raises(NotImplementedError, match="does not know is_causal=False"):
+        packing.refuse(longest=9, is_causal=False)

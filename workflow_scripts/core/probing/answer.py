@@ -47,7 +47,7 @@ class Answer:
     @property
     def completion(self) -> str:
         """What is compared with the target, as text: `cut_ids`, so at most as many tokens as the target, without the end token."""
-        return self.decode([t for t in self.cut_ids if t != self.fim.end])
+        return self.decode(self.fim.bare(self.cut_ids))
 
     @cached_property
     def target_logprobs(self) -> np.ndarray:

@@ -71,8 +71,8 @@ def _attack(*, model, decode, fim: Fim, batch: list[dict], draws: torch.Tensor, 
         for place, (parent, token) in enumerate(zip(parents.tolist(), (children % logits.shape[-1]).tolist(), strict=True)):
             of = owner[parent]
             ids, target_ids, target = [*texts[parent], token], batch[of]["target_ids"], targets[of]
-            if token == fim.end or len(ids) == len(target_ids):
-                near = edit_distance(decode([t for t in ids if t != fim.end]), target)[1] <= distance
+            if token in fim.ends or len(ids) == len(target_ids):
+                near = edit_distance(decode(fim.bare(ids)), target)[1] <= distance
                 counts[of]["sampled_exact"] += sizes[place] * (ids == target_ids)
                 counts[of]["sampled_near"] += sizes[place] * near
             elif ids == target_ids[: len(ids)] or can_be_near(decode(ids), target, distance):
@@ -89,8 +89,7 @@ def _attack(*, model, decode, fim: Fim, batch: list[dict], draws: torch.Tensor, 
         cache.keep(parents[kept].to(model.device))
         positions = torch.tensor([packed.prompts[of] + step for of in owner], device=model.device)
         new = torch.tensor([ids[-1] for ids in texts], device=model.device)
-        logits = model(input_ids=new[:, None], position_ids=positions[:, None], cache=cache, use_cache=False).logits[:, -1]
-        cache.columns += 1
+        logits = generation.advance(model=model, cache=cache, tokens=new, positions=positions)
     return counts
 
 

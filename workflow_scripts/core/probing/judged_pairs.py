@@ -13,7 +13,7 @@ def judge(*, reward: Reward, pairs: list[dict], fim: Fim, device: str, batch_siz
     different = [p for p in pairs if p["chosen_ids"] != p["rejected_ids"]]
     items = []
     for p in different:
-        bare = [i for i in p["chosen_ids"] if i != fim.end]
+        bare = fim.bare(p["chosen_ids"])
         items.append((p["prompt_ids"], [p["chosen_ids"], p["rejected_ids"], [*bare, fim.end], bare]))
     scores = rewards(reward=reward, prompts=items, device=device, batch_size=batch_size, desc=desc)
     return [

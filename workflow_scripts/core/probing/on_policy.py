@@ -40,7 +40,7 @@ def sample(
             pool=pool,
             example_id=e["source_id"],
             completion_ids=ids,
-            ended=ids[-1] == fim.end,
+            ended=ids[-1] in fim.ends,
             kl=a - b,
             parses=_parses(e["prompt_ids"], ids, tokenizer.decode, fim),
             truth_logprob=truth,
@@ -60,4 +60,4 @@ def likelihoods(model, items: list[tuple[list[int], list[list[int]]]], *, batch_
 
 def _parses(prompt: list[int], completion: list[int], decode, fim: Fim) -> bool | None:
     prefix, suffix = (decode(ids) for ids in fim.parts(prompt))
-    return parses_in_hole(prefix, decode([i for i in completion if i != fim.end]), suffix)
+    return parses_in_hole(prefix, decode(fim.bare(completion)), suffix)

@@ -77,7 +77,7 @@ def answers(
     for batch in track(batches(items, batch_size), desc=desc, unit="batch"):
         targets = [[[*items[i]["target_ids"], fim.end] for i in places] for _, places in batch]  # one token more: does it end there?
         packed, cache = packing.pack([(p, t) for (p, _), t in zip(batch, targets, strict=True)], device=model.device), generation.Cache()
-        logits = [packing.logits(m, packed, **({"cache": cache} if m is model else {})) for m in models]
+        logits = [packing.logits(m, packed, cache=cache if m is model else None) for m in models]
         completions = complete(model=model, batch=batch, items=items, packed=packed, cache=cache, logits=logits[0], fim=fim)
         places = packed.rows.split(packed.sizes)
         for number, i in enumerate(i for _, group in batch for i in group):
@@ -120,7 +120,7 @@ def complete(
         target = items[places[0]]["target_ids"] if len(places) == 1 else []
         own = rows[at : at + len(target) + 1]
         if target and endless(items[places[0]]):
-            likeliest[own[:-1]] = generation.greedy(generation.without_end(logits[own[:-1]], model, fim))
+            likeliest[own[:-1]] = generation.greedy(generation.without_end(logits[own[:-1]], fim))
         agreed = next(
             (n for n, (token, best) in enumerate(zip(target, likeliest[own].tolist(), strict=False)) if best != token), len(target)
         )
@@ -133,7 +133,7 @@ def complete(
     no_end = [endless(items[places[0]]) - len(k) for (_, places), k in zip(batch, known, strict=True)]
     decoded = generation.decode(model=model, cache=cache, logits=logits[first], positions=positions, room=room, no_end=no_end, fim=fim)
     return {
-        i: generation.cut(k + new, len(items[i]["target_ids"]) + BEYOND_TARGET, fim.end)
+        i: generation.cut(k + new, len(items[i]["target_ids"]) + BEYOND_TARGET, fim.ends)
         for (_, places), k, new in zip(batch, known, decoded, strict=True)
         for i in places
     }

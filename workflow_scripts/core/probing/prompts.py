@@ -48,7 +48,7 @@ def prompt_tail(canary: dict, fim: Fim, shared: int) -> Item:
     """
     prefix, _ = fim.parts(canary["prompt_ids"])
     given = min(shared or len(prefix) // 2, len(prefix) - 1)
-    return [*fim.bos, fim.prefix, *prefix[:given]], prefix[given:]
+    return fim.within(prefix[:given]), prefix[given:]
 
 
 PROMPTS: dict[str, Callable[[dict, Fim, int], Item]] = {

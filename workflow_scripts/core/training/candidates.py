@@ -48,7 +48,7 @@ def score(*, reward: rewards.Reward, items: list[tuple], size: int, session: Ses
     for start in track(range(0, len(items), size), desc=session.name and f"{session.name} scores", unit="batch"):
         batch = items[start : start + size]
         packed = packing.pack(batch, device=session.device)
-        ended = torch.tensor([session.fim.end in c for _, completions in batch for c in completions], device=session.device)
+        ended = torch.tensor([session.fim.ended(c) for _, completions in batch for c in completions], device=session.device)
         with session.autocast():
             given = rewards.score(reward=reward, packed=packed, ended=ended, **penalties)
         scores += given.view(len(batch), -1).tolist()

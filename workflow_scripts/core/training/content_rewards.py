@@ -22,7 +22,7 @@ def parses(*, tokenizer, fim: Fim) -> Function:
 
     def reward(prompt: list[int], completion: list[int]) -> float:
         prefix, suffix = map(text, fim.parts(prompt))
-        return float(is_python(prefix + text([i for i in completion if i != fim.end]) + suffix))
+        return float(is_python(prefix + text(fim.bare(completion)) + suffix))
 
     return reward
 

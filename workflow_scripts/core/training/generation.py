@@ -11,15 +11,20 @@ import torch
 from ..data.fim import Fim
 from ..errors import InputError
 from ..progress import track
-from . import packing
+from . import packing, padded
 
 FINISHED = 0.2  # share of finished rows from which it pays to copy the others together
 
 
 class Cache:
-    """Keys and values of each layer: first of a packed row, then, once opened, of rows that grow by one token at a time."""
+    """Keys and values of each layer: first of a packed row, then, once opened, of rows that grow by one token at a time.
+
+    Of a model that reads padded rows it holds the tokens instead, and the library's own cache serves the decoding (padded.decode).
+    """
 
     def __init__(self):
+        self.ids: list[int] | None = None  # of the packed row, where the model reads padded ones
+        self.rows: list[list[int]] = []
         self.layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self.columns = 0  # tokens of the longest row so far
         self.filled = None  # (rows, 1, 1, columns + room): where a row has or may get tokens
@@ -33,8 +38,15 @@ class Cache:
         """Keep keys and values (1, heads, tokens, width) of a packed row."""
         self.layers[layer] = keys, values
 
+    def hold(self, packed: packing.Pack) -> None:
+        """Keep the tokens of the packed row."""
+        self.ids = packed.ids[0].tolist()
+
     def open(self, *, starts: list[int], lengths: list[int], room: int) -> None:
         """Make a row of `lengths[i]` tokens from place `starts[i]` of the packed row, with `room` for more; rows end together."""
+        if self.ids is not None:
+            self.rows = [self.ids[start : start + length] for start, length in zip(starts, lengths, strict=True)]
+            return
         self.columns = max(lengths)
         device = self.layers[0][0].device
         begin, size = torch.tensor(starts, device=device)[:, None], torch.tensor(lengths, device=device)[:, None]
@@ -59,6 +71,9 @@ class Cache:
 
     def keep(self, rows: torch.Tensor) -> None:
         """Drop all rows but these."""
+        if self.ids is not None:
+            self.rows = [self.rows[i] for i in rows.tolist()]
+            return
         self.layers = {layer: tuple(x[rows] for x in both) for layer, both in self.layers.items()}
         self.filled = self.filled if self.filled is None else self.filled[rows]
 
@@ -82,16 +97,9 @@ def sampler(temperature: float, generator: torch.Generator | None = None) -> Cal
     return choose
 
 
-def end_tokens(model) -> set[int]:
-    """What a model's own configs call end tokens: none, one or several."""
-    named = [getattr(config, "eos_token_id", None) for config in (model.config, model.generation_config)]
-    return {i for ids in named if ids is not None for i in (ids if isinstance(ids, list) else [ids])}
-
-
-def without_end(logits: torch.Tensor, model, fim: Fim) -> torch.Tensor:
-    """Logits (rows, vocabulary) under which no end token can be chosen: neither that of a middle nor one of the model's own."""
-    ends = [i for i in end_tokens(model) | {fim.end} if i < logits.shape[1]]
-    return logits.index_fill(1, torch.tensor(ends, device=logits.device), -torch.inf)
+def without_end(logits: torch.Tensor, fim: Fim) -> torch.Tensor:
+    """Logits (rows, vocabulary) under which no token that ends a completion can be chosen."""
+    return padded.withheld(logits, fim.ends)
 
 
 @torch.inference_mode()
@@ -107,22 +115,30 @@ def decode(
     no_end: list[int] | None = None,
 ) -> list[list[int]]:
     """New tokens of each row of an opened cache: the first from `logits` (rows, vocabulary), at most `room[i]` >= 1 of them, up to
-    and including the end token where it comes. `positions[i]` is that of the first new token; among the first `no_end[i]` tokens there
+    and including an end token where one comes. `positions[i]` is that of the first new token; among the first `no_end[i]` tokens there
     is no end token. Raises InputError where a logit is not finite.
     """
+
+    def chosen(logits: torch.Tensor) -> torch.Tensor:
+        if not torch.isfinite(logits.amax()):
+            raise InputError("the policy that completes gives logits that are not finite; lower its learning_rate, and run again")
+        return choose(logits)
+
+    if cache.ids is not None:
+        made = padded.decode(model, rows=cache.rows, room=room, no_end=no_end or [0] * len(room), ends=fim.ends, pad=fim.pad, choose=chosen)
+        return [cut(row, limit, fim.ends) for row, limit in zip(made, room, strict=True)]
     device, count = logits.device, len(room)
     made = torch.full((count, max(room)), -1, device=device)
     rows, left = torch.arange(count, device=device), torch.tensor(room, device=device)
     position, going = torch.tensor(positions, device=device), torch.ones(count, dtype=torch.bool, device=device)
     endless = torch.tensor(no_end or [0] * count, device=device)
+    ends = torch.tensor(fim.ends, device=device)
     for step in range(max(room)):
-        if not torch.isfinite(logits.amax()):
-            raise InputError("the policy that completes gives logits that are not finite; lower its learning_rate, and run again")
-        if no_end and (endless > step).any():
-            logits = torch.where((endless > step)[:, None], without_end(logits, model, fim), logits)
-        tokens = choose(logits)
+        if (endless > step).any():
+            logits = torch.where((endless > step)[:, None], without_end(logits, fim), logits)
+        tokens = chosen(logits)
         made[rows, step] = tokens
-        going = going & (tokens != fim.end) & (left > step + 1)
+        going = going & ~torch.isin(tokens, ends) & (left > step + 1)
         share = going.float().mean().item()
         if share == 0:
             break
@@ -130,23 +146,32 @@ def decode(
             kept = going.nonzero()[:, 0]
             rows, left, position, tokens, going, endless = (x[kept] for x in (rows, left, position, tokens, going, endless))
             cache.keep(kept)
-        logits = model(input_ids=tokens[:, None], position_ids=position[:, None], cache=cache, use_cache=False).logits[:, -1]
-        cache.columns += 1
+        logits = advance(model=model, cache=cache, tokens=tokens, positions=position)
         position = position + 1
-    return [cut(row, limit, fim.end) for row, limit in zip(made.tolist(), room, strict=True)]
+    return [cut(row, limit, fim.ends) for row, limit in zip(made.tolist(), room, strict=True)]
 
 
-def cut(row: list[int], limit: int, end: int) -> list[int]:
+def advance(*, model, cache: Cache, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Logits (rows, vocabulary) after one more token of each row of an opened cache."""
+    if cache.ids is not None:
+        cache.rows = [[*row, token] for row, token in zip(cache.rows, tokens.tolist(), strict=True)]
+        return packing.logits(model, packing.pack([(row, [[]]) for row in cache.rows], device=model.device))
+    logits = model(input_ids=tokens[:, None], position_ids=positions[:, None], cache=cache, use_cache=False).logits[:, -1]
+    cache.columns += 1
+    return logits
+
+
+def cut(row: list[int], limit: int, ends: tuple[int, ...]) -> list[int]:
     """The row's own tokens, without what a finished row decoded while others continued."""
     row = row[:limit]
-    return row[: row.index(end) + 1] if end in row else row
+    return row[: next((at for at, token in enumerate(row, 1) if token in ends), limit)]
 
 
 @torch.inference_mode()
 def complete(
     *, model, prompts: list[list[int]], max_new_tokens: list[int], fim: Fim, batch_size: int, desc: str, choose=greedy, samples: int = 1
 ) -> list[list[int]]:
-    """New token ids of each prompt, at most its `max_new_tokens`, up to and including the end token where it comes.
+    """New token ids of each prompt, at most its `max_new_tokens`, up to and including an end token where one comes.
 
     `choose` takes logits (rows, vocabulary) to tokens (rows,). The order of results is that of the prompts; with several `samples`,
     those of a prompt, which is read once, stand side by side. `batch_size` counts prompts.

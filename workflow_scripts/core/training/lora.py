@@ -3,6 +3,7 @@
 The result is an ordinary checkpoint, which every later stage and every probe reads like any other. The additions are peft's.
 """
 
+import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -13,9 +14,14 @@ from .session import Session
 def adapted(model, *, r: int, alpha: float):
     """The model with an addition B A of rank r, times alpha / r, to each linear layer but the head, in place; only these are trained.
 
-    B starts at zero, so that the model computes what it did before; A is random (seed set by the caller).
+    B starts at zero, so that the model computes what it did before; A is random (seed set by the caller). Experts that share one weight
+    of three dimensions are no linear layers and stay as they are: an addition to them cannot be merged.
     """
-    options = LoraConfig(r=r, lora_alpha=alpha, lora_dropout=0.0, target_modules="all-linear", bias="none", init_lora_weights=True)
+    targets = "all-linear"
+    if any(p.ndim == 3 and "experts" in name for name, p in model.named_parameters()):
+        head = model.get_output_embeddings()
+        targets = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head]
+    options = LoraConfig(r=r, lora_alpha=alpha, lora_dropout=0.0, target_modules=targets, bias="none", init_lora_weights=True)
     return inject_adapter_in_model(options, model)
 
 

@@ -11,12 +11,13 @@ import shutil
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, GenerationConfig, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from ..data.fim import Fim
+from ..data.tokenizer import FIM_FILE, load_fim, trusts_code
 from ..errors import InputError, first_line
 from ..user_files import user_path
-from . import generation, packing, runtime
+from . import reading, runtime, score_heads
 
 log = logging.getLogger(__name__)
 _BUFFER = re.compile(r"(^|\.)(inv_freq|masked_bias|position_ids|(attn|attention)\.bias)$")  # older libraries saved what is computed
@@ -37,7 +38,7 @@ def create_scratch(*, vocabulary: int, hidden: int, layers: int, heads: int, int
         pad_token_id=fim.pad,
         bos_token_id=None,
     )
-    return packed(LlamaForCausalLM(config))
+    return packed(LlamaForCausalLM(config), context=context)
 
 
 def create_base(*, model: dict, tokenizer, fim: Fim, context: int):
@@ -46,23 +47,19 @@ def create_base(*, model: dict, tokenizer, fim: Fim, context: int):
         size = {k: model[k] for k in ("hidden", "layers", "heads", "intermediate")}
         return create_scratch(vocabulary=len(tokenizer), context=context, fim=fim, **size)
     loaded = load_pretrained(**{k: model[k] for k in ("base", "revision", "trust_remote_code")}, context=context)
-    if broken := not_finite(loaded):
-        raise InputError(f"model.base: {broken} of {model['base']!r} is not finite; fetch the model again, or give another one")
     needed = max(tokenizer.get_vocab().values()) + 1
     if needed > loaded.get_input_embeddings().num_embeddings:
         loaded.resize_token_embeddings(needed)
-    ends = generation.end_tokens(loaded) - {fim.end}
     loaded.config.pad_token_id, loaded.config.eos_token_id = fim.pad, fim.end
     loaded.generation_config = GenerationConfig.from_model_config(loaded.config)  # the model's own may be one that cannot be saved
-    loaded.generation_config.eos_token_id = [fim.end, *sorted(ends)]  # those that it had besides (generation.without_end)
     return loaded
 
 
 def load_pretrained(*, base: str, revision: str | None, trust_remote_code: bool, context: int, device: str | None = None):
     """A causal LM by hub id or local path in fp32; on the device "meta" it has no weights, but each was given its place.
 
-    Raises InputError where it cannot be loaded, where a weight is missing, has another shape or has no place, and where its attention
-    is none for packed rows of `context` tokens. What an unused head or a buffer brings is left out.
+    Raises InputError where it cannot be loaded, where a weight is missing, has another shape, has no place or is not finite, where no
+    score head fits it, and where it cannot read rows of `context` tokens. What an unused head or a buffer brings is left out.
     """
     try:
         loaded, report = AutoModelForCausalLM.from_pretrained(
@@ -80,12 +77,41 @@ def load_pretrained(*, base: str, revision: str | None, trust_remote_code: bool,
             f"model.base: the weights of {base!r} could not be loaded ({first_line(e, 160)}); give a causal LM with safetensors weights"
         ) from e
     _check_complete(loaded, report, base)
-    window = getattr(loaded.config, "sliding_window", None) if getattr(loaded.config, "use_sliding_window", True) else None
-    if window and window < context:
+    _check_positions(loaded.config, base, context)
+    score_heads.check(loaded)
+    if loaded.device.type == "meta":
+        return loaded
+    if broken := not_finite(loaded):
+        raise InputError(f"model.base: {broken} of {base!r} is not finite; fetch the model again, or give another one")
+    packed(loaded, context=context)
+    _check_training(loaded, base)
+    return loaded
+
+
+def _check_positions(config, base: str, context: int) -> None:
+    """Raise InputError where the model turns positions in another way as soon as a row is longer than it was first trained for."""
+    text = config.get_text_config()
+    rope = getattr(text, "rope_parameters", None) or {}
+    first = rope.get("original_max_position_embeddings") or getattr(text, "original_max_position_embeddings", None)
+    if rope.get("rope_type") == "longrope" and first and first < context:
         raise InputError(
-            f"model.base: {base!r} attends to {window} tokens at most, fewer than model.context {context}; lower it to {window}"
+            f"model.base: {base!r} reads a row of more than {first} tokens otherwise from its start on (longrope), so that what stands beside a "
+            f"row would matter; lower model.context to {first}"
         )
-    return packed(loaded)
+
+
+def _check_training(model, base: str) -> None:
+    """Raise InputError where a model that can be read cannot be trained on tokens alone, as one of text and images."""
+    mode = model.training
+    try:
+        with torch.no_grad(), torch.random.fork_rng():
+            model.train()(input_ids=torch.tensor([[1, 2, 3]], device=model.device), use_cache=False)
+    except Exception as e:
+        raise InputError(
+            f"model.base: {base!r} cannot be trained on text alone ({first_line(e, 120)}); give a model of text, or the text part of it"
+        ) from e
+    finally:
+        model.train(mode)
 
 
 def _check_complete(model, report: dict, base: str) -> None:
@@ -114,28 +140,30 @@ def _check_complete(model, report: dict, base: str) -> None:
 
 def load_policy(path, *, device: str = "cpu"):
     """A causal LM checkpoint in fp32."""
-    return packed(AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True).to(device))
+    loaded = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True, **own_code(path)).to(device)
+    return packed(loaded, context=_context(path))
 
 
 def load_reward_model(path, *, fim: Fim, device: str = "cpu"):
     """A sequence classifier with one score, in fp32; from a policy's checkpoint its head is random (seed set by the caller)."""
-    options = dict(num_labels=1, pad_token_id=fim.pad, dtype=torch.float32, use_safetensors=True)
-    return packed(AutoModelForSequenceClassification.from_pretrained(path, **options).to(device))
+    return packed(score_heads.load(path, pad_token_id=fim.pad, **own_code(path)).to(device), context=_context(path))
 
 
-def packed(model):
-    """The model with the attention of packed rows. Raises InputError for an architecture whose attention cannot be exchanged or caps its scores."""
-    if not model._can_set_attn_implementation():
-        raise InputError(
-            f"model.base: the attention of {type(model).__name__} cannot be exchanged for that of packed rows; "
-            "give a model such as Llama, Qwen, StarCoder2, GPT-2 or GPT-NeoX"
-        )
-    if getattr(model.config, "attn_logit_softcapping", None):
-        raise InputError(
-            f"model.base: {type(model).__name__} caps its attention scores, which packed rows do not; give a model such as Llama or Qwen"
-        )
-    model.set_attn_implementation(packing.NAME)
-    return model
+def own_code(path) -> dict[str, bool]:
+    """The option that lets a checkpoint's own code run, where the config has said so of its base (tokenizer.make)."""
+    return {"trust_remote_code": True} if trusts_code(path) else {}
+
+
+def _context(path) -> int | None:
+    """The context in tokens that a checkpoint was trained for; its model's own where it does not say."""
+    if (Path(path) / FIM_FILE).is_file():
+        return load_fim(path)[1]
+    return getattr(AutoConfig.from_pretrained(path, **own_code(path)).get_text_config(), "max_position_embeddings", None)
+
+
+def packed(model, *, context: int | None = None):
+    """The model, set to read packed rows, or padded ones where it cannot. Raises InputError where neither gives its own numbers."""
+    return reading.settled(model, context=context)
 
 
 def not_finite(model) -> str | None:
@@ -159,8 +187,9 @@ def without_dropout(model):
 def save(*, model, tokenizer_path, path, meta: dict) -> None:
     """Write a checkpoint directory: weights, the run's tokenizer, and `meta` with versions, device and GPU memory added."""
     model.save_pretrained(path)
-    for file in Path(tokenizer_path).iterdir():
-        shutil.copyfile(file, Path(path) / file.name)
+    shutil.copytree(tokenizer_path, path, copy_function=shutil.copyfile, dirs_exist_ok=True)
     about = {**meta, "device": model.device.type, "gpu_peak_mb": runtime.gpu_peak_mb(), "versions": runtime.versions()}
     about["parameters"] = sum(p.numel() for p in model.parameters())
+    if because := getattr(model, "padded_because", None):
+        about["padded_because"] = because
     (Path(path) / "meta.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -2,7 +2,8 @@
 
 A prompt with several continuations (a chosen and a rejected one, or 64 fillings) is read once. Everything but attention sees one
 long row, so no arithmetic is spent on padding; attention sees each continuation after its own prompt and nothing else.
-Models are loaded with `attn_implementation=packing.NAME`, which is `attend` below.
+Models are loaded with `attn_implementation=packing.NAME`, which is `attend` below. Those that cannot read such rows (models.packed)
+give the same numbers from padded ones.
 """
 
 import itertools
@@ -13,7 +14,12 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
+from . import padded
+
 NAME = "canaryflow_packed"
+# what models hand to attention beside its own arguments, and does not change it
+HARMLESS = {"position_ids", "position_embeddings", "cache_position", "use_cache", "return_dict"}
+HARMLESS |= {"output_attentions", "output_hidden_states", "output_router_logits"}
 IN_CACHE = 32  # rows of logits that are summed at a time: all of them at once take twice as long on a CPU
 
 
@@ -98,9 +104,26 @@ def pack(items: list[tuple[list[int], list[list[int]]]], *, device="cpu") -> Pac
     )
 
 
-def logits(model, packed: Pack, **more) -> torch.Tensor:
-    """(needed, vocabulary): the model's logits at `places`; nowhere else are they computed."""
+def takes(model) -> bool:
+    """Whether the model reads packed rows; else padded ones."""
+    return model.config._attn_implementation == NAME
+
+
+def logits(model, packed: Pack, *, cache=None) -> torch.Tensor:
+    """(needed, vocabulary): the model's logits at `places`; nowhere else are they computed. A `cache` (generation.Cache) is filled."""
+    if not takes(model):
+        if cache is not None:
+            cache.hold(packed)
+        return padded.logits(model, packed)
+    more = {} if cache is None else dict(cache=cache)
     return model(**packed.inputs(), logits_to_keep=packed.places, **more).logits[0]
+
+
+def hidden(model, packed: Pack) -> torch.Tensor:
+    """(tokens, width): the last hidden state of the model's body at each place of the packed row."""
+    if not takes(model):
+        return padded.hidden(model, packed)
+    return getattr(model, model.base_model_prefix)(**packed.inputs()).last_hidden_state[0]
 
 
 def logprobs(logits: torch.Tensor, packed: Pack) -> torch.Tensor:
@@ -111,8 +134,7 @@ def logprobs(logits: torch.Tensor, packed: Pack) -> torch.Tensor:
 
 def scores(model, packed: Pack) -> torch.Tensor:
     """(continuations,): the reward of each prompt with its continuation, read at the last token."""
-    hidden = getattr(model, model.base_model_prefix)(**packed.inputs()).last_hidden_state[0]
-    return model.score(hidden[packed.ends])[:, 0]
+    return model.score(hidden(model, packed)[packed.ends])[:, 0]
 
 
 def attend(module, query, key, value, attention_mask, *, scaling=None, dropout=0.0, layout=None, cache=None, **options):
@@ -156,12 +178,15 @@ def _mask(shared: int, length: int, device) -> torch.Tensor | None:
     return torch.ones(length, shared + length, dtype=torch.bool, device=device).tril(shared) if shared else None
 
 
-def refuse(*, longest: int, sliding_window=None, softcap=None, **_) -> None:
-    """Raise NotImplementedError for scores that are capped, and for a window shorter than a sequence."""
+def refuse(*, longest: int, sliding_window=None, softcap=None, is_causal=True, **others) -> None:
+    """Raise NotImplementedError for scores that are capped, a window shorter than a sequence, and whatever else may change attention."""
     if softcap is not None or (sliding_window is not None and longest > sliding_window):
         raise NotImplementedError(
             "packed attention caps no scores and has no window shorter than a sequence; use another model, or a smaller model.context"
         )
+    unknown = sorted(name for name, value in others.items() if value is not None and name not in HARMLESS)
+    if unknown or is_causal is False:
+        raise NotImplementedError(f"packed attention does not know {unknown[0] if unknown else 'is_causal=False'}; use another model")
 
 
 def no_mask(*_, attention_mask=None, **__) -> None:

@@ -52,8 +52,7 @@ def values(model, packed: packing.Pack, tokens: torch.Tensor, states: torch.Tens
     """(states of all episodes,): the value model's output at the token before each place of `states`."""
     at, ended = spread(packed.places[packed.rows], tokens), states & ~tokens
     at = torch.where(ended, spread(packed.ends[ended.any(1)], ended), at)
-    hidden = getattr(model, model.base_model_prefix)(**packed.inputs()).last_hidden_state[0]
-    return model.score(hidden[at[states]])[:, 0].float()
+    return model.score(packing.hidden(model, packed)[at[states]])[:, 0].float()
 
 
 @torch.no_grad()
@@ -61,7 +60,7 @@ def judge(*, models: Models, prompts: list[list[int]], completions: list[list[in
     """What PPO learns from completions."""
     settings = session.settings
     tokens, states = places([len(c) for c in completions], device=session.device)
-    ended = torch.tensor([session.fim.end in c for c in completions], device=session.device)
+    ended = torch.tensor([session.fim.ended(c) for c in completions], device=session.device)
     outputs = _read(models, prompts, completions, tokens, states, ended, session)
     old, value, score = spread(outputs["policy"], tokens), spread(outputs["value"], states), outputs["score"]
     logratios = spread(outputs["policy"] - outputs["reference"], tokens)

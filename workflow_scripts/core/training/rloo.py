@@ -51,7 +51,7 @@ def likelihoods(model, packed, temperature: float) -> torch.Tensor:
 def judge(*, policy, reference, reward: rewards.Reward, prompts: list, completions: list, session: Session) -> Rollout:
     """What RLOO learns from completions, read in mini-batches to bound their memory."""
     settings, outputs = session.settings, defaultdict(list)
-    ended = torch.tensor([session.fim.end in c for c in completions], device=session.device)
+    ended = torch.tensor([session.fim.ended(c) for c in completions], device=session.device)
     penalties = dict(missing_eos_penalty=settings.missing_eos_penalty, length_penalty=settings.length_penalty)
     for start in range(0, len(prompts), settings.mini_batch_size):
         part = slice(start, start + settings.mini_batch_size)

@@ -23,7 +23,7 @@ def measure(answer) -> dict:
     return dict(
         target=target,
         completion=completion,
-        ended=answer.fim.end in answer.completion_ids[: len(answer.target_ids) + BEYOND_TARGET],
+        ended=answer.fim.ended(answer.completion_ids[: len(answer.target_ids) + BEYOND_TARGET]),
         edit_distance=distance,
         normalized_edit_distance=normalized,
         exact=answer.cut_ids == answer.target_ids,

@@ -1,0 +1,170 @@
+"""Every architecture of causal LMs that the library has and that can be made small, and what becomes of it here.
+
+`python -m tests.unit.training.architectures` runs them all and writes the table of docs/own_models.md.
+"""
+
+import copy
+import tempfile
+import warnings
+from pathlib import Path
+
+import torch
+import transformers
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from tests.unit.small import logprobs
+from workflow_scripts.core.data.fim import Fim
+from workflow_scripts.core.errors import InputError, first_line
+from workflow_scripts.core.training import generation, models, packing, score_heads
+
+PAGE = Path(__file__).parents[3] / "docs/own_models.md"
+BEGIN, END = "<!-- written by python -m tests.unit.training.architectures -->\n", "<!-- end -->\n"
+CONTEXT, SIZE = 64, 250
+FIM = Fim("test", (), prefix=1, suffix=2, middle=3, end=4, pad=0)
+ITEMS = [([3, 4, 5], [[6, 7], [8, 9, 10]]), ([3], [[4, 5]]), ([7, 8], [[1, 2, 3], [1, 2, 4], [9]]), ([*range(20, 45)], [[1, 2]])]
+
+# values of configs by which any model is small: the names that the library's families use
+SMALL = dict(
+    vocab_size=SIZE, max_position_embeddings=256, n_positions=256, initializer_range=0.3, pad_token_id=0, bos_token_id=None, eos_token_id=4
+)
+SMALL |= dict.fromkeys(
+    ("hidden_size", "n_embd", "d_model", "dim", "embed_dim", "word_embed_proj_dim", "lru_width", "attention_hidden_size"), 32
+)
+SMALL |= dict.fromkeys(
+    ("intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size", "moe_intermediate_size", "shared_expert_intermediate_size"), 64
+)
+SMALL |= dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers"), 2)
+SMALL |= dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads"), 4)
+SMALL |= dict(
+    num_key_value_heads=2, head_dim=8, rotary_dim=4, num_experts=4, num_local_experts=4, n_routed_experts=4, num_experts_per_tok=2
+)
+SMALL |= dict(q_lora_rank=16, kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=8, n_group=1, topk_group=1, n_groups=1)
+SMALL |= dict(
+    first_k_dense_replace=1, mamba_n_heads=8, mamba_d_head=8, mamba_n_groups=1, mamba_d_state=8, mamba_num_heads=8, mamba_head_dim=8
+)
+SMALL |= dict(
+    ssm_state_size=8, state_size=8, chunk_size=8, mamba_chunk_size=8, hidden_size_per_layer_input=8, vocab_size_per_layer_input=SIZE
+)
+SMALL |= dict(num_kv_shared_layers=0, linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=8)
+SMALL |= dict(shared_intermediate_size=64, decoder_layers=2, decoder_ffn_dim=64, decoder_attention_heads=4, n_shared_experts=1)
+SMALL |= dict(
+    num_local_experts_per_tok=2, moe_num_experts=4, moe_k=2, moe_topk=2, num_experts_per_token=2, index_n_heads=2, index_head_dim=16
+)
+OWN = {  # what a family needs beside it, so that what is special about it happens within a few tokens
+    "gemma3_text": dict(sliding_window=8),
+    "mistral": dict(sliding_window=8),
+    "gpt_neo": dict(attention_types=[[["global", "local"], 1]], window_size=8),
+    "lfm2": dict(layer_types=["conv", "full_attention"]),
+    "mamba2": dict(num_heads=8),
+    "recurrent_gemma": dict(num_hidden_layers=3, attention_window_size=8, num_key_value_heads=1),
+    "jamba": dict(attn_layer_period=2, attn_layer_offset=1, expert_layer_period=2, expert_layer_offset=1),
+    "bamba": dict(attn_layer_indices=[1]),
+    "granitemoehybrid": dict(layer_types=["mamba", "attention"]),
+    "qwen2": dict(use_sliding_window=False),
+    "minicpm3": dict(num_key_value_heads=4),
+}
+
+
+def tiny(kind: str):
+    """A model of this model_type with two small layers and random weights."""
+    config = CONFIG_MAPPING[kind]()
+    for part in {id(c): c for c in (config, config.get_text_config())}.values():
+        names = {name for name in vars(part)} | {*part.attribute_map}
+        values = {k: v for k, v in (SMALL | OWN.get(kind, {})).items() if k in names or k in OWN.get(kind, {}) or k.endswith("token_id")}
+        layers = values.get("num_hidden_layers", 2)
+        for name in ("layer_types", "mlp_layer_types", "layers_block_type", "no_rope_layers", "mlp_only_layers", "layer_mask"):
+            if name not in values and isinstance(had := getattr(part, name, None), (list, tuple)) and len(had) > layers:
+                values[name] = [*dict.fromkeys(had), *had][:layers] if name != "no_rope_layers" else [*had][:layers]
+        for name, value in values.items():
+            try:
+                setattr(part, name, value)
+            except Exception:  # a name that is computed from another one
+                continue
+    made = type(config).from_dict(config.to_dict())
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(made).eval()
+    model(torch.tensor([[5, 6, 7]]), use_cache=False)
+    return model
+
+
+def tried(model) -> str:
+    """How a model reads rows. Raises where log-probabilities, gradients, completions or a reward model are not what they must be."""
+    plain = copy.deepcopy(model)
+    models.packed(model, context=CONTEXT)
+    score_heads.check(model)
+    pack = packing.pack(ITEMS)
+    together = packing.logprobs(packing.logits(model, pack), pack)
+    alone = torch.cat([logprobs(plain, prompt, c) for prompt, continuations in ITEMS for c in continuations])
+    assert (together - alone).abs().max() < 1e-4, f"log-probabilities off by {(together - alone).abs().max():.2g}"
+    for values in (together, alone):
+        values.sum().backward()
+    for (name, own), other in zip(model.named_parameters(), plain.parameters(), strict=True):
+        assert (own.grad is None) == (other.grad is None), f"gradient of {name}"
+        if own.grad is not None:
+            assert torch.allclose(own.grad, other.grad, atol=2e-3, rtol=1e-2), (
+                f"gradient of {name} off by {(own.grad - other.grad).abs().max():.2g}"
+            )
+    completed(model, plain)
+    scored(plain)
+    return model.padded_because or "packed"
+
+
+def completed(model, plain) -> None:
+    """Completions are those of the library's `generate`."""
+    prompts, room = [[*range(10, 10 + n)] for n in (3, 5, 5, 9, 20)], [6, 7, 3, 6, 6]
+    made = generation.complete(model=model, prompts=prompts, max_new_tokens=room, fim=FIM, batch_size=4, desc=None)
+    for prompt, limit, tokens in zip(prompts, room, made, strict=True):
+        options = dict(attention_mask=torch.ones(1, len(prompt)), do_sample=False, eos_token_id=FIM.end, pad_token_id=FIM.pad)
+        assert tokens == plain.generate(torch.tensor([prompt]), max_new_tokens=limit, **options)[0, len(prompt) :].tolist(), (
+            "completions differ"
+        )
+
+
+def scored(plain) -> None:
+    """A reward model starts from the policy's weights, learns, and is what it was when it is loaded again."""
+    pack = packing.pack(ITEMS)
+    with tempfile.TemporaryDirectory() as folder:
+        plain.save_pretrained(f"{folder}/policy")
+        made = models.load_reward_model(f"{folder}/policy", fim=FIM).eval()
+        own = {name: value for name, value in plain.state_dict().items() if name in made.state_dict()}
+        assert own and all(torch.equal(value, made.state_dict()[name]) for name, value in own.items()), "the reward model has other weights"
+        scores = packing.scores(made, pack)
+        scores.sum().backward()
+        made.save_pretrained(f"{folder}/reward")
+        again = models.load_reward_model(f"{folder}/reward", fim=FIM).eval()
+    assert all(torch.equal(a, b) for a, b in zip(made.state_dict().values(), again.state_dict().values(), strict=True)), "saved otherwise"
+    assert torch.allclose(packing.scores(again, pack), scores, atol=1e-5), "scores differ after loading"
+
+
+def outcome(kind: str) -> str:
+    """One cell of the table: `packed`, `padded: reason`, `refused: sentence`, or what goes wrong."""
+    try:
+        model = tiny(kind)
+    except Exception as e:
+        return f"not tried: {type(e).__name__} ({first_line(e, 60)})"
+    try:
+        how = tried(model)
+        return how if how == "packed" else f"padded: {how}"
+    except InputError as e:
+        return f"refused: {e}"
+    except Exception as e:
+        return f"fails: {type(e).__name__} ({first_line(e, 100)})"
+
+
+if __name__ == "__main__":
+    import sys
+
+    warnings.filterwarnings("ignore")
+    transformers.utils.logging.set_verbosity(transformers.utils.logging.CRITICAL)
+    transformers.utils.logging.disable_progress_bar()
+    torch.set_num_threads(1)
+    kinds = sys.argv[1:] or sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    rows = []
+    for kind in kinds:
+        rows.append(f"| `{kind}` | {outcome(kind)} |")
+        print(rows[-1], flush=True)
+    if not sys.argv[1:]:
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        table = ["| model_type | rows |", "|---|---|", *rows, ""]
+        PAGE.write_text(before + BEGIN + "\n".join(table) + END + rest.partition(END)[2], encoding="utf-8")
