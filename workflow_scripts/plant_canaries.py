@@ -7,5 +7,5 @@ from workflow_scripts.core.job import job
 with job(snakemake) as j:
     words, fim, context = tokenizer.load(j.input.tokenizer)
     examples = natural.read(j.input.snippets, tokenizer=words, fim=fim, config=j.config)
-    rows = canaries.make(tokenizer=words, fim=fim, natural=examples, **j.config["canaries"])
+    rows = canaries.make(tokenizer=words, fim=fim, natural=examples, language=j.config["corpus.language"], **j.config["canaries"])
     parquet.write(planting.checked(rows, context=context), schemas.CANARIES, j.output.canaries)

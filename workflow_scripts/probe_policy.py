@@ -8,7 +8,7 @@ from workflow_scripts.core.probing import on_policy, policy, prompts, rows, sche
 from workflow_scripts.core.training import session
 
 with job(snakemake) as j:
-    settings = {path.removeprefix("probes."): value for path, value in j.config.items()}
+    settings = {path.rpartition(".")[2]: value for path, value in j.config.items()}
     s = session.start_without_training(j, threads=settings["threads"])
     words, fim, _ = tokenizer.load(j.input.tokenizer)
     common = dict(

@@ -8,7 +8,7 @@ from .canaries import NATURAL, SECRET_TYPES
 from .fim import encode
 
 
-def draw(*, canaries: list[dict], count: int, seed: int, tokenizer, natural: list[dict] = ()) -> list[dict]:
+def draw(*, canaries: list[dict], count: int, seed: int, tokenizer, natural: list[dict] = (), language: str = "python") -> list[dict]:
     """Rows of `reference_fillings`: for each canary the ids of `count` distinct fillings, none of them the secret of any canary.
 
     They come from the canary's own generator, so a target that was not learnt is equally likely to have any rank among them. They
@@ -20,7 +20,8 @@ def draw(*, canaries: list[dict], count: int, seed: int, tokenizer, natural: lis
     planted = {tuple(c["target_ids"]) for c in canaries if c["secret_type"] == NATURAL}
     others = [e["target_ids"] for e in natural if tuple(e["target_ids"]) not in planted]
     is_natural = lambda canary: canary["secret_type"] == NATURAL  # noqa: E731
-    fillings = lambda c: _natural(c, count, seed, others) if is_natural(c) else _fillings(c, count, seed, tokenizer, secrets)  # noqa: E731
+    options = dict(tokenizer=tokenizer, secrets=secrets, language=language)
+    fillings = lambda c: _natural(c, count, seed, others) if is_natural(c) else _fillings(c, count, seed, **options)  # noqa: E731
     return [dict(canary_id=canary["canary_id"], fillings=fillings(canary)) for canary in canaries]
 
 
@@ -34,10 +35,9 @@ def _natural(canary: dict, count: int, seed: int, others: list[list[int]]) -> li
     return [others[i] for i in order[:count]]
 
 
-def _fillings(canary: dict, count: int, seed: int, tokenizer, secrets: set[str]) -> list[list[int]]:
-    texts = (
-        SECRET_TYPES[canary["secret_type"]](random.Random(f"{seed}/{canary['canary_id']}/reference/{i}"), "")[2] for i in itertools.count()
-    )
+def _fillings(canary: dict, count: int, seed: int, *, tokenizer, secrets: set[str], language: str) -> list[list[int]]:
+    picks = (random.Random(f"{seed}/{canary['canary_id']}/reference/{i}") for i in itertools.count())
+    texts = (SECRET_TYPES[canary["secret_type"]](pick, "", language)[2] for pick in picks)
     distinct: dict[str, None] = {}
     for text in itertools.islice(texts, 100 * count):
         if text not in secrets:
