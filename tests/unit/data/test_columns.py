@@ -68,6 +68,7 @@ def test_files_of_a_data_set(tmp_path, monkeypatch):
     assert collected("huggingface", tmp_path / "set", data_files="data/ada/*.parquet", streaming=True)[0] == ["ada = 1"]
     assert "has no folder data/perl; name a folder in it" in refusal("huggingface", tmp_path / "set", data_dir="data/perl")
     assert "fits *.json; correct the pattern" in refusal("huggingface", tmp_path / "set", data_files=["data/ada/*", "*.json"])
+    assert "a.parquet is a parquet file; set corpus.source to parquet" in refusal("huggingface", tmp_path / "set/data/ada/a.parquet")
     datasets.Dataset.from_dict({"text": ["x"]}).save_to_disk(tmp_path / "saved")
     assert "was written by save_to_disk" in refusal("huggingface", tmp_path / "saved", data_dir="data")
 
@@ -107,6 +108,7 @@ def test_code_that_another_setting_reads(tmp_path):
 @pytest.mark.parametrize(
     ("corpus", "sentence"),
     [
+        (dict(suffix=""), "config: corpus.suffix: '' should be non-empty"),
         (dict(language="perl"), "config: corpus.language is 'perl'"),
         (dict(language="go"), "config: corpus.source python_packages holds python alone, and corpus.language is go; set corpus.source to"),
         (dict(licence_column="l"), "config: corpus.licence_column is set, and corpus.source python_packages has no columns; leave it out"),

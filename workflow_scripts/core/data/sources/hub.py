@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import InputError, first_line
-from ...user_files import is_folder, is_here
+from ...user_files import is_folder, is_here, kind_of
 from .documents import Columns, Document, Skipped, columns
 from .shards import check_columns
 
@@ -16,6 +16,10 @@ _SAVED = ("dataset_dict.json", "state.json")  # marks of a folder written by `sa
 def check(*, path: Path, data_dir: str | None = None, data_files: str | list[str] | None = None, **_) -> None:
     """Raise InputError where a path is meant and nothing is there. What the hub has shows when it is read."""
     text = str(path)
+    if is_here(path) and not is_folder(path):
+        kind = kind_of(path)
+        source = "parquet" if kind == "parquet" else "jsonl"
+        raise InputError(f"corpus.path: {text} is a {kind} file; set corpus.source to {source}, or name the folder that holds it")
     if is_folder(path):
         if (data_dir or data_files) and _is_saved(path):
             key = "data_dir" if data_dir else "data_files"
