@@ -29,7 +29,9 @@ with job(snakemake) as j:
     parquet.write(rows.completions(canaries=canaries, examples=examples), scored.COMPLETIONS, j.output.completions)
 
     pools = {"evaluation": evaluation, "validation": parquet.read_rows(j.input.validation, data.EXAMPLES)}
-    options = {k: common[k] for k in ("model", "tokenizer", "fim", "batch_size", "desc")} | dict(reference=reference, seed=s.seed)
+    options = {k: common[k] for k in ("model", "tokenizer", "fim", "batch_size", "desc")} | dict(
+        reference=reference, seed=s.seed, language=settings["language"]
+    )
     room = settings["max_new_tokens"]
     samples = [row for pool, of in pools.items() for row in on_policy.sample(examples=of, pool=pool, max_new_tokens=room, **options)]
     parquet.write(samples, scored.SAMPLES, j.output.samples)
