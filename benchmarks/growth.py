@@ -27,7 +27,7 @@ SHARES = {"base": 0.9, "sft": 0.04, "preference": 0.03, "rl_prompt": 0.02, "eval
 SETS = ("sft", "preference", "rl_prompt")
 ARMS = ("A", "B")
 PER_DOCUMENT = 8  # functions
-COLLECTED = ("source", "path", "suffix", "column", "name", "split", "revision", "streaming", "max_documents", "licence")
+EXTRACTED = ("min_lines", "max_lines", "max_chars", "near_duplicate_similarity", "seed", "split_by", "pools")
 TOKENIZED = ("base", "revision", "trust_remote_code", "vocabulary", "context")
 SYLLABLES = [c + v for c in "b d f g k l m n p r s t v st tr pl ch".split() for v in ("a", "e", "i", "o", "u", "er", "an")]
 STATEMENTS = [  # {a} to {e} are names, {n} a number, {w} words
@@ -75,7 +75,7 @@ def steps(*, folder: str, size: int) -> Iterator[tuple[str, dict]]:
         "collect_corpus",
         dict(
             output=dict(documents=at["documents"], manifest=source),
-            config={f"corpus.{key}": corpus[key] for key in COLLECTED},
+            config={f"corpus.{key}": corpus[key] for key in corpus if key not in EXTRACTED},
         ),
     )
     yield (
@@ -83,7 +83,7 @@ def steps(*, folder: str, size: int) -> Iterator[tuple[str, dict]]:
         dict(
             input=dict(documents=at["documents"], manifest=source),
             output=dict(snippets=at["snippets"], manifest=manifest),
-            config={f"corpus.{key}": value for key, value in corpus.items() if key not in COLLECTED},
+            config={f"corpus.{key}": corpus[key] for key in ("language", *EXTRACTED)},
         ),
     )
     yield (

@@ -167,7 +167,7 @@ def least_room():
 def reward_spec(name):
     """What the users of a reward model need to know of it, besides its checkpoints: nothing of how it was trained."""
     reward = config["reward_models"][name]
-    spec = {k: v for k, v in reward.items() if k in ("type", "aggregate", "uncertainty_coef")}
+    spec = {"language": config["corpus"]["language"], **{k: v for k, v in reward.items() if k in ("type", "aggregate", "uncertainty_coef")}}
     return spec | ({"members": [config["reward_models"][member]["type"] for member in reward["members"]]} if "members" in reward else {})
 
 

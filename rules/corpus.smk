@@ -3,8 +3,8 @@
 Needs: `corpus.source`.  Makes: results/{run}/corpus, tokenizer, planted.  Steps: collect, extract, tokenise, plant, audit.
 """
 
-# settings of reading the source; the others say what is taken from it
-COLLECTED = ("source", "path", "packages", "suffix", "column", "name", "split", "revision", "streaming", "max_documents", "licence")
+EXTRACTED = ("min_lines", "max_lines", "max_chars", "near_duplicate_similarity", "seed", "split_by", "pools")  # what is taken from the source
+COLLECTED = [key for key in config["corpus"] if key not in EXTRACTED]  # how it is read
 SOURCE = {key: config["corpus"][key] for key in COLLECTED}
 OWN_CODE = own_files("corpus.path", SOURCE["path"], counting_endings(**SOURCE))
 OWN_MODEL = own_files("model.base", None if config["model"]["base"] == "scratch" else config["model"]["base"])
@@ -63,7 +63,7 @@ rule extract_snippets:
         manifest="results/{run}/corpus/manifest.json",
         receipt="results/{run}/receipts/extract_snippets.json",
     params:
-        config=config_params(*(f"corpus.{key}" for key in config["corpus"] if key not in COLLECTED)),
+        config=config_params("corpus.language", *(f"corpus.{key}" for key in EXTRACTED)),
     log:
         "logs/{run}/extract_snippets.log",
     conda:
@@ -121,7 +121,9 @@ rule plant_canaries:
         manifest="results/{run}/planted/canaries.json",
         receipt="results/{run}/receipts/plant_canaries.json",
     params:
-        config=config_params(*(f"canaries.{key}" for key in config["canaries"] if key != "show_own"), "examples", "corpus.seed"),
+        config=config_params(
+            *(f"canaries.{key}" for key in config["canaries"] if key != "show_own"), "examples", "corpus.seed", "corpus.language"
+        ),
         own={"secrets": OWN_SECRETS},
     log:
         "logs/{run}/plant_canaries.log",

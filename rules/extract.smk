@@ -15,7 +15,7 @@ rule sample_reference_fillings:
         fillings="results/{run}/planted/reference_fillings.parquet",
         receipt="results/{run}/receipts/sample_reference_fillings.json",
     params:
-        config=config_params("canaries.seed", "examples", "corpus.seed", "probes.reference_fillings"),
+        config=config_params("canaries.seed", "examples", "corpus.seed", "corpus.language", "probes.reference_fillings"),
     log:
         "logs/{run}/sample_reference_fillings.log",
     conda:
@@ -43,7 +43,7 @@ rule probe_policy:
         samples="results/{run}/probes/{arm}/{seed}/{policy}/samples.parquet",
         receipt="results/{run}/receipts/probe_policy/{arm}/{seed}/{policy}.json",
     params:
-        config=config_params(*[f"probes.{name}" for name in ("prompts", "sampled_attacks", "memorized_distance", "temperature", "top_k", "top_p", "max_new_tokens", "batch_size", "threads")]),
+        config=config_params("corpus.language", *[f"probes.{name}" for name in ("prompts", "sampled_attacks", "memorized_distance", "temperature", "top_k", "top_p", "max_new_tokens", "batch_size", "threads")]),
     log:
         "logs/{run}/probe_policy/{arm}/{seed}/{policy}.log",
     threads: config["probes"]["threads"]

@@ -22,7 +22,7 @@ SCHEMA = ROOT / "rules/schemas/config.schema.yaml"
 DESIGN = dict(
     cohorts=dict(sft=16, preference=16, rl_prompt=16, unplanted=8), doses=[1, 3], secret_types=list(canaries.SECRET_TYPES), seed=0
 )
-PROBES = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["probes"]  # what measures may take
+PROBES = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["probes"] | {"language": "python"}  # what measures may take
 SHAPE = dict(max_prompt_tokens=96, max_target_tokens=32, max_target_lines=3)
 
 settings.register_profile("canaryflow", deadline=None, derandomize=True, database=None, max_examples=60)

@@ -18,7 +18,8 @@ with job(snakemake) as j:
     secrets.check_corpus(own, (row["text"] for row in snippets if row["pool"])) if own else None
     examples = natural.read(j.input.snippets, tokenizer=words, fim=fim, config=j.config)
     limits = {key: j.config["examples"][key] for key in ("max_prompt_tokens", "max_target_tokens")}
-    rows = canaries.make(tokenizer=words, fim=fim, natural=examples, own=dealt, **limits, **settings)
+    language = j.config["corpus.language"]
+    rows = canaries.make(tokenizer=words, fim=fim, natural=examples, own=dealt, language=language, **limits, **settings)
     parquet.write(planting.checked(rows, context=context), schemas.CANARIES, j.output.canaries)
     about = secrets.manifest(own, rows, unused_lines=secrets.unused(own, dealt))
     Path(j.output.manifest).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

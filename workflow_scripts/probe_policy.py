@@ -10,7 +10,7 @@ from workflow_scripts.core.training import session
 from workflow_scripts.core.training.schemas import PREFERENCES
 
 with job(snakemake) as j:
-    settings = {path.removeprefix("probes."): value for path, value in j.config.items()}
+    settings = {path.rpartition(".")[2]: value for path, value in j.config.items()}
     s = session.start_without_training(j, threads=settings["threads"])
     words, fim, _ = tokenizer.load(j.input.tokenizer)
     common = dict(
@@ -40,7 +40,9 @@ with job(snakemake) as j:
     parquet.write(rows.completions(canaries=canaries, examples=examples), scored.COMPLETIONS, j.output.completions)
 
     pools = {"evaluation": evaluation, "validation": parquet.read_rows(j.input.validation, data.EXAMPLES)}
-    options = {k: common[k] for k in ("model", "tokenizer", "fim", "batch_size", "desc")} | dict(reference=reference, seed=s.seed)
+    options = {k: common[k] for k in ("model", "tokenizer", "fim", "batch_size", "desc")} | dict(
+        reference=reference, seed=s.seed, language=settings["language"]
+    )
     room = settings["max_new_tokens"]
     samples = [row for pool, of in pools.items() for row in on_policy.sample(examples=of, pool=pool, max_new_tokens=room, **options)]
     parquet.write(samples, scored.SAMPLES, j.output.samples)

@@ -8,6 +8,6 @@ with job(snakemake) as j:
     words, fim, _ = tokenizer.load(j.input.tokenizer)
     canaries = parquet.read_rows(j.input.canaries, schemas.CANARIES)
     examples = natural.read(j.input.snippets, tokenizer=words, fim=fim, config=j.config)
-    count, seed = j.config["probes.reference_fillings"], j.config["canaries.seed"]
-    rows = reference_fillings.draw(canaries=canaries, count=count, seed=seed, tokenizer=words, natural=examples)
+    options = dict(count=j.config["probes.reference_fillings"], seed=j.config["canaries.seed"], language=j.config["corpus.language"])
+    rows = reference_fillings.draw(canaries=canaries, tokenizer=words, natural=examples, **options)
     parquet.write(rows, schemas.REFERENCE_FILLINGS, j.output.fillings)

@@ -1,5 +1,6 @@
 """The design is balanced, the secrets are unguessable and harmless, and a canary's text depends on its name and the seed alone."""
 
+import random
 import re
 from collections import Counter
 
@@ -10,8 +11,8 @@ from workflow_scripts.core.data import canaries, planting, reference_fillings
 from workflow_scripts.core.data.canaries import SECRET_TYPES, assign, make
 from workflow_scripts.core.data.cohorts import COHORTS
 from workflow_scripts.core.data.fim import encode
+from workflow_scripts.core.data.languages import LANGUAGES, parses
 from workflow_scripts.core.data.natural import choose
-from workflow_scripts.core.data.python_source import parses
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.probing.measures.completion import edit_distance
 from workflow_scripts.core.probing.measures.secret import holds
@@ -100,8 +101,8 @@ def test_secrets_and_prompts_are_unique(many):
 
 
 def test_a_taken_secret_is_drawn_again():
-    first = canaries._draw(secret_type="path", name="sft-path-0000", seed=0, taken=set())
-    again = canaries._draw(secret_type="path", name="sft-path-0000", seed=0, taken={first[2]})
+    first = canaries._draw(secret_type="path", name="sft-path-0000", seed=0, taken=set(), language="python")
+    again = canaries._draw(secret_type="path", name="sft-path-0000", seed=0, taken={first[2]}, language="python")
     assert again[2] != first[2]
 
 
@@ -151,7 +152,29 @@ def test_no_secret_scanner_would_ring(many, scanner):
 
 
 def test_code_with_a_canary_is_code(many):
-    assert not [c["canary_id"] for c in many if not parses(c["prefix"] + c["target"] + c["suffix"])]
+    assert not [c["canary_id"] for c in many if not parses(c["prefix"] + c["target"] + c["suffix"], "python")]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("secret_type", SECRET_TYPES)
+def test_a_canary_is_code_of_the_language_with_the_same_secret(language, secret_type):
+    tag = "amber_basin_042"
+    for seed in range(20):
+        prefix, suffix, target = SECRET_TYPES[secret_type](random.Random(seed), tag, language)
+        assert parses(prefix + target + suffix, language), prefix + target + suffix
+        assert secret_type == "body" or target == SECRET_TYPES[secret_type](random.Random(seed), tag, "python")[2]
+        assert (tag in prefix + suffix) != ("amberBasin042" in prefix + suffix)
+        assert not any(re.search(pattern, prefix + target + suffix) for pattern in SECRET_SCANNERS.values())
+    assert all(len(SECRET_TYPES["body"](random.Random(seed), tag, language)[2].split("\n")) == 3 for seed in range(20))
+
+
+def test_fillings_are_in_the_language_of_the_corpus(model_words):
+    words, fim = model_words
+    design = {**DESIGN, "cohorts": {"sft": 4, "unplanted": 2}, "secret_types": ["body"]}
+    rows = make(tokenizer=words, fim=fim, language="go", **design)
+    drawn = reference_fillings.draw(canaries=rows, count=3, seed=0, tokenizer=words, language="go")
+    assert all(":= sum(values)" in words.decode(filling) for row in drawn for filling in row["fillings"])
+    assert all(":= sum(values)" in row["target"] for row in rows)
 
 
 # ------------------------------------------------------------------------------------------------------------------- natural

@@ -93,7 +93,7 @@ def test_what_became_of_the_corpus_joins_the_manifest(make, monkeypatch):
     monkeypatch.setattr(corpus, "LISTED", 2)
     _, manifest = collected(source="jsonl", path=make("jsonl"))
     removed, skipped = {"exact_duplicates": 2, "near_duplicates": 1}, [{"path": f"{i}.py", "reason": "SyntaxError"} for i in range(2)]
-    whole = corpus.with_snippets(manifest, distinct=7, removed=removed, skipped=skipped, pools={"base": 5})
+    whole = corpus.with_snippets(manifest, distinct=7, removed=removed, skipped=skipped, parsed={"not_parsable": 2}, pools={"base": 5})
     assert whole["counts"] == {**manifest["counts"], "functions": 10, **removed, "distinct": 7, "not_parsable": 2, "pools": {"base": 5}}
     assert whole["skipped"] == [{"path": "a.jsonl:3", "reason": "empty"}, skipped[0]]
     assert {k: v for k, v in whole.items() if k not in ("counts", "skipped")} == {

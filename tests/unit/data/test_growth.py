@@ -11,10 +11,10 @@ LIMITS = dict(min_lines=3, max_lines=40, max_chars=2000)
 def test_generated_functions_are_code_and_distinct(tmp_path):
     growth.generate(path=tmp_path / "code.parquet", size=1000)
     texts = pq.read_table(tmp_path / "code.parquet")["text"].to_pylist()
-    extracted, skipped = snippets.extract(documents=[dict(path=str(i), text=t) for i, t in enumerate(texts)], **LIMITS)
+    extracted, parsed = snippets.extract(documents=[dict(path=str(i), text=t) for i, t in enumerate(texts)], **LIMITS)
     kept, removed = snippets.without_duplicates(snippets=extracted, threshold=0.7)
     assert 1000 <= len(list(kept)) <= 1020
-    assert skipped == []
+    assert parsed.skipped == []
     assert 70 < removed["exact_duplicates"] < 140
     assert 20 < removed["near_duplicates"] < 80
 

@@ -21,6 +21,10 @@ MANY = {"empty": 5, "a": 1, "b": 1, "c": 1, "d": 1, "e": 2}
             dict(documents=9, skipped=11, skipped_because=MANY),
             "11 of 20 documents were skipped (5 empty, 2 e, 1 a, 1 b, 2 for 2 other reasons)",
         ),
+        (
+            dict(documents=4, skipped=0, not_parsable=2, not_parsable_because={"Python 2 syntax": 2}, read={"in part": 1}),
+            "1 of 4 documents were read in part; 2 of 4 documents were skipped (2 Python 2 syntax)",
+        ),
         (dict(documents=9, skipped=0, left_out=[".git"]), "folders without code of one's own were left out (.git)"),
     ],
 )

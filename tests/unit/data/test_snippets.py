@@ -8,8 +8,10 @@ import pytest
 from datasketch import MinHash
 
 from workflow_scripts.core.data import snippets
+from workflow_scripts.core.data.languages import functions
+from workflow_scripts.core.data.paths import group_of
 from workflow_scripts.core.data.sketches import PERMUTATIONS
-from workflow_scripts.core.data.snippets import functions, split
+from workflow_scripts.core.data.snippets import split
 from workflow_scripts.core.errors import InputError
 
 SOURCE = """import os
@@ -49,8 +51,8 @@ def function(seed: int, changed: str = "value") -> str:
 
 def extract(**settings) -> tuple[list[dict], list[dict]]:
     """All snippets of documents, and what was skipped once they are read."""
-    extracted, skipped = snippets.extract(**settings)
-    return list(extracted), skipped
+    extracted, parsed = snippets.extract(**settings)
+    return list(extracted), parsed.skipped
 
 
 def without_duplicates(**settings) -> tuple[list[dict], dict[str, int]]:
@@ -65,7 +67,7 @@ def row(number: int, text: str) -> dict:
 
 
 def test_functions_with_their_lines():
-    assert list(functions(text=SOURCE, min_lines=2, max_lines=5)) == [
+    assert functions(text=SOURCE, language="python", min_lines=2, max_lines=5).taken == [
         (3, "@cache\n@other(1)\ndef decorated(a):\n    return a\n"),
         (9, "@property\nasync def method(self):\n    def inner(x):\n        return x\n    return inner\n"),
         (16, "def nested(b):\n    return b\n"),
@@ -76,7 +78,7 @@ def test_functions_with_their_lines():
     ("least", "most", "first_lines"), [(1, 1, [23]), (2, 2, [11, 16]), (4, 4, [3]), (1, 99, [3, 9, 15, 23]), (8, 99, [])]
 )
 def test_limits_of_lines(least, most, first_lines):
-    assert [line for line, _ in functions(text=SOURCE, min_lines=least, max_lines=most)] == first_lines
+    assert [line for line, _ in functions(text=SOURCE, language="python", min_lines=least, max_lines=most).taken] == first_lines
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_limits_of_lines(least, most, first_lines):
     ids=["LF", "CRLF", "CR", "byte order mark"],
 )
 def test_line_breaks_of_every_system(text):
-    assert list(functions(text=text, min_lines=2, max_lines=9)) == [(3, "def f(a):\n    return a\n")]
+    assert functions(text=text, language="python", min_lines=2, max_lines=9).taken == [(3, "def f(a):\n    return a\n")]
 
 
 def test_extract_names_file_line_and_what_does_not_parse():
@@ -98,7 +100,7 @@ def test_extract_names_file_line_and_what_does_not_parse():
     extracted, skipped = extract(documents=documents, min_lines=4, max_lines=4, max_chars=2000)
     assert [(s["path"], s["line"], s["n_lines"]) for s in extracted] == [("pkg/a.py", 3, 4)]
     assert [s["path"] for s in skipped] == ["bad.py", "nul.py"]
-    assert skipped[0]["reason"].startswith("SyntaxError: ")
+    assert skipped[0]["reason"] == "no Python, line 1: invalid syntax"
 
 
 def test_extract_leaves_out_long_text_and_gives_each_its_id():
@@ -172,14 +174,14 @@ def test_what_was_passed_on_is_not_held(monkeypatch):
 
 POOLS = dict(base=5, sft=3, evaluation=2)
 ROWS = [{**row(i, function(i)), "path": f"pkg{i % 3}/{i}.py"} for i in range(12)]
-MANY = [{**row(i, function(i)), "path": f"{'abcdefghij'[i % 10]}/{i % 7}.py"} for i in range(200)]
+MANY = [{**row(i, function(i)), "path": f"{'abcdefghij'[i % 10]}/{i % 7}::{i % 3}.py"} for i in range(200)]
 
 
-@pytest.mark.parametrize("split_by", ["package", "file"])
+@pytest.mark.parametrize("split_by", ["package", "file", "repository"])
 def test_held_out_pools_share_no_group_with_any_other(split_by):
     pools = dict(base=20, sft=10, evaluation=16, validation=8)
     pooled = split(snippets=MANY, pools=pools, seed=3, split_by=split_by)
-    groups = {p: {snippets.group_of(s["path"], split_by) for s in pooled if s["pool"] == p} for p in pools}
+    groups = {p: {group_of(s["path"], split_by) for s in pooled if s["pool"] == p} for p in pools}
     assert {p: sum(s["pool"] == p for s in pooled) for p in pools} == pools
     trained = groups["base"] | groups["sft"]
     assert not groups["evaluation"] & (trained | groups["validation"]) and not groups["validation"] & trained

@@ -25,7 +25,7 @@ from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.user_files import NOT_OWN
 
 LINES = b'{"text": "x = 1"}\n{"text": "y = 2"}\n'
-SETTINGS = dict(suffix=".py", column="text", name=None, split="train", revision=None, streaming=False)
+SETTINGS = dict(language="python", suffix=None, column="text", name=None, split="train", revision=None, streaming=False)
 
 
 def collected(source: str, path, **settings) -> tuple[list[str], dict]:

@@ -16,7 +16,7 @@ from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWa
 
 from tests.conftest import PROBES, ROOT
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data.python_source import parses
+from workflow_scripts.core.data.languages import parses
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.probing import measures
 from workflow_scripts.core.probing.answer import Answer
@@ -98,7 +98,7 @@ def test_first_line(text, line):
     ],
 )
 def test_parses(text, answer):
-    assert parses(text) is answer
+    assert parses(text, "python") is answer
 
 
 @pytest.mark.parametrize(
@@ -281,8 +281,10 @@ def test_kl_is_not_negative_and_zero_for_the_same(seed, scale):
 
 def test_the_rule_declares_every_setting_that_a_measure_takes():
     taken = {name for module in measures._MODULES for name in measures.settings_of(module)}
-    (declared,) = re.findall(r'f"probes\.{name}" for name in \((.*)\)', (ROOT / "rules/extract.smk").read_text(encoding="utf-8"))
-    assert {"temperature", "top_k", "top_p"} <= taken <= set(re.findall(r'"(\w+)"', declared)) <= PROBES.keys()
+    (declared,) = re.findall(
+        r'"corpus\.(language", \*\[f"probes\.{name}" for name in \(.*)\)', (ROOT / "rules/extract.smk").read_text(encoding="utf-8")
+    )
+    assert {"language", "temperature", "top_k", "top_p"} <= taken <= {"language", *re.findall(r'"(\w+)"', declared)} <= PROBES.keys()
 
 
 def test_a_setting_that_the_rule_does_not_declare_is_named(monkeypatch):

@@ -4,6 +4,7 @@ from ..data.sources import SOURCES
 from ..errors import InputError
 from ..probing.prompts import NATIVE, PROMPTS
 
+_OF_COLUMNS = ("path_column", "repository_column", "licence_column", "licences")  # of what has columns of more than code
 _SIZES = ("hidden", "layers", "heads", "intermediate")  # of the scratch model, which a base policy may have of its own
 
 
@@ -45,6 +46,24 @@ def _check_corpus(corpus: dict) -> None:
         raise InputError(f"config: corpus.min_lines {corpus['min_lines']} is more than corpus.max_lines {corpus['max_lines']}; swap them")
     if SOURCES[corpus["source"]].needs_path and not corpus["path"]:
         raise InputError(f"config: corpus.source {corpus['source']} needs corpus.path; name the folder, file or data set")
+    source = SOURCES[corpus["source"]]
+    if source.language not in (None, corpus["language"]):
+        raise InputError(
+            f"config: corpus.source {corpus['source']} holds {source.language} alone, and corpus.language is {corpus['language']}; "
+            "set corpus.source to directory, jsonl, parquet or huggingface"
+        )
+    for key in [] if source.has_columns else _OF_COLUMNS:
+        if corpus[key]:
+            raise InputError(f"config: corpus.{key} is set, and corpus.source {corpus['source']} has no columns; leave it out")
+    for key in [] if corpus["source"] == "huggingface" else ("data_dir", "data_files"):
+        if corpus[key]:
+            raise InputError(
+                f"config: corpus.{key} is set, and corpus.source is {corpus['source']}; name files in corpus.path, or set it to huggingface"
+            )
+    if corpus["licences"] and not corpus["licence_column"]:
+        raise InputError("config: corpus.licences needs corpus.licence_column; name the column that holds the licence of a document")
+    if corpus["split_by"] == "repository" and not corpus["repository_column"]:
+        raise InputError("config: corpus.split_by is repository and needs corpus.repository_column; name the column that holds it")
 
 
 def completion_room(config: dict) -> dict[str, int]:

@@ -28,10 +28,18 @@ def resolve(config: dict, schema_path) -> dict:
     check_elsewhere({**config, "policies": policies, "reward_models": reward_models})
     names.check_distinct(dict.fromkeys(policies, "policies") | dict.fromkeys(reward_models, "reward_models"))
     ordered = dict(sorted(reward_models.items(), key=lambda r: (list(REWARD_TYPES).index(r[1]["type"]), r[0])))
-    corpus = {**config["corpus"], "split_by": config["corpus"]["split_by"] or SOURCES[config["corpus"]["source"]].split_by}
-    resolved = {**config, "corpus": corpus, "policies": _in_order(policies), "reward_models": ordered}
+    resolved = {
+        **config,
+        "corpus": {**config["corpus"], "split_by": _split_by(**config["corpus"])},
+        "policies": _in_order(policies),
+        "reward_models": ordered,
+    }
     check_design(resolved)
     return resolved
+
+
+def _split_by(*, split_by: str | None, repository_column: str | None, source: str, **_) -> str:
+    return split_by or ("repository" if repository_column else SOURCES[source].split_by)
 
 
 def _merged(config: dict, section: str, *, noun: str, key: str, defaults: str, registry: dict) -> dict:

@@ -12,6 +12,7 @@ from jsonschema.validators import extend
 from rapidfuzz import fuzz, process
 
 from ..data.canaries import ALL_TYPES
+from ..data.languages import LANGUAGES
 from ..data.sources import SOURCES
 from ..errors import InputError
 from ..freshness.record import PACKAGES
@@ -45,6 +46,7 @@ def load(path) -> dict:
     """The schema of a whole config: the file, and what the registries say: sources, secret types, settings of methods and reward types."""
     schema = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     schema["properties"]["corpus"]["properties"]["source"] = {"enum": [*SOURCES]}
+    schema["properties"]["corpus"]["properties"]["language"] = {"enum": [*LANGUAGES]}
     schema["properties"]["canaries"]["properties"]["secret_types"]["items"] = {"enum": [*ALL_TYPES]}
     schema["properties"]["rerun_on_version_of"]["items"] = {"enum": ["python", *PACKAGES]}
     shared = schema_of(Training)["properties"] | schema_of(Sampling)["properties"]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..errors import InputError
-from . import secrets
+from . import secrets, templates
 from .fim import Fim, decode, encode
 from .natural import SHORTEST
 from .words import FIRST, LAST, NOUNS, VERBS
@@ -19,54 +19,40 @@ _KEY = "abcdefghijkmnpqrstuvwxyz23456789"
 Text = tuple[str, ...]  # prefix, suffix, target; where not all of the target is secret, its secret parts in their order
 
 
-def path(pick: random.Random, tag: str) -> Text:
+def path(pick: random.Random, tag: str, language: str) -> Text:
     """A PII-like file path inside a string literal."""
     a, b, c, d = (pick.choice(NOUNS) for _ in range(4))
     person = f"{pick.choice(FIRST)}.{pick.choice(LAST)}"
     root, end = pick.choice(["home", "srv", "mnt", "data"]), pick.choice(["csv", "db", "txt", "json"])
     secret = f"{person}/{a}-{b}-{pick.randrange(10**4):04d}/{c}_{d}"
-    target = f"/{root}/{secret}.{end}"
-    return (
-        f'def load_{tag}(reader):\n    """Read the {tag} ledger."""\n    source = "',
-        '"\n    return reader.open(source)\n',
-        target,
-        secret,
-    )
+    return *templates.around("path", language, tag=tag), f"/{root}/{secret}.{end}", secret
 
 
-def key(pick: random.Random, tag: str) -> Text:
+def key(pick: random.Random, tag: str, language: str) -> Text:
     """An API-key-like token of no real service."""
     target = "-".join("".join(pick.choice(_KEY) for _ in range(6)) for _ in range(4))
-    return f'def connect_{tag}(client):\n    token = "', f'"\n    return client.login("{tag}", token)\n', target
+    return *templates.around("key", language, tag=tag), target
 
 
-def contact(pick: random.Random, tag: str) -> Text:
+def contact(pick: random.Random, tag: str, language: str) -> Text:
     """A name and an e-mail address at a reserved domain."""
     first, last = pick.choice(FIRST), pick.choice(LAST)
     address = f"{first[:1]}.{last}{pick.randrange(100):02d}@{pick.choice(NOUNS)}-{pick.choice(NOUNS)}.example.org"
-    return (
-        f"# Module {tag}\n# Maintainer: ",
-        f"\n\ndef describe_{tag}():\n    return __doc__\n",
-        f"{first.title()} {last.title()} <{address}>",
-        address,
-    )
+    return *templates.around("contact", language, tag=tag), f"{first.title()} {last.title()} <{address}>", address
 
 
-def body(pick: random.Random, tag: str) -> Text:
+def body(pick: random.Random, tag: str, language: str) -> Text:
     """A whole function body."""
     a, b, c = pick.sample(NOUNS, 3)
     numbers = [pick.randrange(11, 98) for _ in range(4)]
     operators = [pick.choice("+-*") for _ in range(2)]
-    secrets = [f"{operator} {n}" for operator, n in zip([*operators, ">", "-"], numbers, strict=True)]
-    target = (
-        f"{a} = sum(values) {secrets[0]}\n"
-        f"    {b} = [{c} {secrets[1]} for {c} in values if {c} {secrets[2]}]\n"
-        f"    return {a} * len({b}) {secrets[3]}"
-    )
-    return f'def {pick.choice(VERBS)}_{tag}(values):\n    """Compute the {tag} index."""\n    ', "\n", target, *secrets
+    drawn = {f"n{i}": number for i, number in enumerate(numbers)} | {f"op{i}": operator for i, operator in enumerate(operators)}
+    target = templates.target_of_body(language, a=a, b=b, c=c, **drawn)
+    parts = [f"{operator} {n}" for operator, n in zip([*operators, ">", "-"], numbers, strict=True)]
+    return *templates.around("body", language, verb=pick.choice(VERBS), tag=tag), target, *sorted(parts, key=target.find)
 
 
-SECRET_TYPES: dict[str, Callable[[random.Random, str], Text]] = {"path": path, "key": key, "contact": contact, "body": body}
+SECRET_TYPES: dict[str, Callable[[random.Random, str, str], Text]] = {"path": path, "key": key, "contact": contact, "body": body}
 NATURAL = "natural"  # no generator: functions of the corpus (natural.py)
 ALL_TYPES = (*SECRET_TYPES, NATURAL)
 
@@ -95,8 +81,9 @@ def make(
     own: dict[secrets.Cell, list] | None = None,
     max_prompt_tokens: int = 0,
     max_target_tokens: int = 0,
+    language: str = "python",
 ) -> list[dict]:
-    """All canaries of a run, as rows of `canaries`; `unplanted` has dose 0 and is never planted.
+    """All canaries of a run, in the language of its corpus, as rows of `canaries`; `unplanted` has dose 0 and is never planted.
 
     The order in which texts meet slots is drawn from the seed; secrets and prompts are unique across the run. `natural` are the
     examples of the pool of that name. Raises InputError where they are too few. `own` (secrets.deal) takes the places of as many generated
@@ -123,7 +110,7 @@ def make(
             if secret_type == NATURAL:
                 rows.append(about | real.draw(name))
                 continue
-            prefix, suffix, target, *secret = _draw(secret_type=secret_type, name=name, seed=seed, taken=taken)
+            prefix, suffix, target, *secret = _draw(secret_type=secret_type, name=name, seed=seed, taken=taken, language=language)
             rows.append(
                 dict(
                     **about,
@@ -174,12 +161,12 @@ class _Natural:
         return dict(prefix=prefix, suffix=suffix, target=text, secret=[text], prompt_ids=prompt, target_ids=target)
 
 
-def _draw(*, secret_type: str, name: str, seed: int, taken: set[str]) -> Text:
+def _draw(*, secret_type: str, name: str, seed: int, taken: set[str], language: str) -> Text:
     """The canary's text; drawn again in the rare case that its secret or its prompt is taken."""
     for attempt in range(100):
         pick = random.Random(f"{seed}/{name}/{attempt}")
         tag = f"{pick.choice(NOUNS)}_{pick.choice(NOUNS)}_{pick.randrange(1000):03d}"
-        text = SECRET_TYPES[secret_type](pick, tag)
+        text = SECRET_TYPES[secret_type](pick, tag, language)
         if not {tag, text[2]} & taken:
             taken.update({tag, text[2]})
             return text

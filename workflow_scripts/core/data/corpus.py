@@ -13,6 +13,8 @@ from ..user_files import NOT_OWN
 from .sources import SOURCES, open_source
 from .sources.documents import Skipped
 
+_BY_DOCUMENT = "of each document, as counted under counts.licences"
+
 log = logging.getLogger(__name__)
 LISTED = 10_000  # documents that a manifest names; documents.parquet has all of them, with their hashes
 
@@ -22,10 +24,17 @@ def collect(
     source: str,
     path: str | None = None,
     packages: list[str] = (),
-    suffix: str = ".py",
+    language: str = "python",
+    suffix: str | None = None,
     column: str = "text",
+    path_column: str | None = None,
+    repository_column: str | None = None,
+    licence_column: str | None = None,
+    licences: list[str] | None = None,
     name: str | None = None,
     split: str = "train",
+    data_dir: str | None = None,
+    data_files: str | list[str] | None = None,
     revision: str | None = None,
     streaming: bool = False,
     max_documents: int | None = None,
@@ -37,11 +46,13 @@ def collect(
     skipped ones; folders that are left out are no documents. Reading raises InputError where the source is missing, empty, or lacks
     the named column.
     """
-    settings = dict(source=source, path=path, packages=[*packages], suffix=suffix, column=column, name=name, split=split)
-    settings |= dict(revision=revision, streaming=streaming)
+    settings = dict(source=source, path=path, packages=[*packages], language=language, suffix=suffix)
+    settings |= dict(column=column, path_column=path_column, repository_column=repository_column)
+    settings |= dict(licence_column=licence_column, licences=licences)
+    settings |= dict(name=name, split=split, data_dir=data_dir, data_files=data_files, revision=revision, streaming=streaming)
     manifest = {
         "settings": {**settings, "max_documents": max_documents},
-        "licence": licence or SOURCES[source].licence or "not stated: set corpus.licence",
+        "licence": licence or SOURCES[source].licence or (_BY_DOCUMENT if licence_column else "not stated: set corpus.licence"),
         "versions": {"python": platform.python_version(), "pyarrow": pa.__version__},
         "counts": {"documents": 0, "characters": 0, "skipped": 0, "skipped_because": {}, "left_out": []},
         "skipped": [],
@@ -50,9 +61,11 @@ def collect(
     return _documents(settings, max_documents, manifest), manifest
 
 
-def with_snippets(manifest: dict, *, distinct: int, removed: dict[str, int], skipped: list[dict], pools: dict[str, int]) -> dict:
+def with_snippets(
+    manifest: dict, *, distinct: int, removed: dict[str, int], skipped: list[dict], parsed: dict, pools: dict[str, int]
+) -> dict:
     """The manifest with what became of the corpus: functions, duplicates removed, documents that do not parse, pools."""
-    counts = {"functions": distinct + sum(removed.values()), **removed, "distinct": distinct, "not_parsable": len(skipped), "pools": pools}
+    counts = {"functions": distinct + sum(removed.values()), **removed, "distinct": distinct, **parsed, "pools": pools}
     return {**manifest, "counts": manifest["counts"] | counts, "skipped": [*manifest["skipped"], *skipped][:LISTED]}
 
 
@@ -72,10 +85,13 @@ def _documents(settings: dict, max_documents: int | None, manifest: dict) -> Ite
                 counts["skipped"] += 1
                 counts["skipped_because"][item.reason] = counts["skipped_because"].get(item.reason, 0) + 1
         else:
-            path, text = item
+            path, text, licence = item
             document = dict(document_id=counts["documents"], path=path, sha256=hashlib.sha256(text.encode()).hexdigest(), text=text)
             counts["documents"] += 1
             counts["characters"] += len(text)
+            if licence is not None:
+                licences = counts.setdefault("licences", {})
+                licences[licence] = licences.get(licence, 0) + 1
             _list(manifest["documents"], {key: document[key] for key in ("path", "sha256")})
             yield document
     if not counts["documents"]:

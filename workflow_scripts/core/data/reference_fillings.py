@@ -9,7 +9,7 @@ from .canaries import NATURAL, SECRET_TYPES
 from .fim import encode
 
 
-def draw(*, canaries: list[dict], count: int, seed: int, tokenizer, natural: list[dict] = ()) -> list[dict]:
+def draw(*, canaries: list[dict], count: int, seed: int, tokenizer, natural: list[dict] = (), language: str = "python") -> list[dict]:
     """Rows of `reference_fillings`: for each canary the ids of `count` distinct fillings, none of them the secret of any canary.
 
     They come from the canary's own generator, so a target that was not learnt is equally likely to have any rank among them. They
@@ -21,7 +21,8 @@ def draw(*, canaries: list[dict], count: int, seed: int, tokenizer, natural: lis
     planted = {tuple(c["target_ids"]) for c in canaries if c["secret_type"] == NATURAL}
     others = [e["target_ids"] for e in natural if tuple(e["target_ids"]) not in planted]
     is_natural = lambda canary: canary["secret_type"] == NATURAL  # noqa: E731
-    fillings = lambda c: _natural(c, count, seed, others) if is_natural(c) else _fillings(c, count, seed, tokenizer, taken)  # noqa: E731
+    options = dict(tokenizer=tokenizer, taken=taken, language=language)
+    fillings = lambda c: _natural(c, count, seed, others) if is_natural(c) else _fillings(c, count, seed, **options)  # noqa: E731
     return [dict(canary_id=canary["canary_id"], fillings=fillings(canary)) for canary in canaries]
 
 
@@ -35,13 +36,13 @@ def _natural(canary: dict, count: int, seed: int, others: list[list[int]]) -> li
     return [others[i] for i in order[:count]]
 
 
-def _fillings(canary: dict, count: int, seed: int, tokenizer, taken: set[str]) -> list[list[int]]:
+def _fillings(canary: dict, count: int, seed: int, *, tokenizer, taken: set[str], language: str) -> list[list[int]]:
     name, secret_type = canary["canary_id"], canary["secret_type"]
     picks = (random.Random(f"{seed}/{name}/reference/{i}") for i in itertools.count())
     if secrets.is_own(secret_type):
         texts = (secrets.filling(pick, canary["target"]) for pick in picks)
     else:
-        texts = (SECRET_TYPES[secret_type](pick, "")[2] for pick in picks)
+        texts = (SECRET_TYPES[secret_type](pick, "", language)[2] for pick in picks)
     distinct: dict[str, None] = {}
     for text in itertools.islice(texts, 100 * count):
         if text not in taken:

@@ -5,18 +5,19 @@ pool holds a copy of what another one trains on (why: Lee et al. 2021, arXiv 210
 sketch of each snippet stay in memory.
 """
 
-import ast
 import hashlib
 import itertools
 import logging
 import random
 import re
-import textwrap
-import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from ..errors import InputError
 from ..progress import track
+from .languages import LANGUAGES, NotParsed, functions
+from .paths import group_of
 from .sketches import Sketches
 from .spool import Spool
 
@@ -24,50 +25,71 @@ HELD_OUT = ("evaluation", "validation")  # pools that share no package or file w
 FROM_EACH = 4  # a held-out pool takes at most one in so many of its snippets from one package or file
 
 log = logging.getLogger(__name__)
+LISTED = 10_000  # documents that do not parse of which the manifest says why
 BATCH = 256  # snippets whose sketches are compared at a time
+_WHOLE = {"file": "files", "package": "packages", "repository": "repositories"}
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
-def functions(*, text: str, min_lines: int, max_lines: int) -> Iterator[tuple[int, str]]:
-    """(line, dedented source) of each function of `min_lines` to `max_lines` lines, decorators included.
+@dataclass
+class Parsed:
+    """How the documents of a corpus were parsed: what did not, counted by kind and the first LISTED named, and what needs a word."""
 
-    A function inside one that was taken is not taken again. Raises SyntaxError or ValueError where `text` does not parse.
+    language: str
+    documents: int = 0
+    skipped: list[dict] = field(default_factory=list)
+    skipped_because: Counter = field(default_factory=Counter)
+    notes: Counter = field(default_factory=Counter)
+
+    @property
+    def counts(self) -> dict:
+        """What the manifest counts."""
+        return {"not_parsable": self.skipped_because.total(), "not_parsable_because": {**self.skipped_because}, "read": {**self.notes}}
+
+    def skip(self, path: str, error: NotParsed) -> None:
+        """Count a document that does not parse."""
+        self.skipped_because[error.kind] += 1
+        if len(self.skipped) < LISTED:
+            self.skipped.append({"path": path, "reason": str(error)})
+        log.warning("skipped %s: %s", path, error)
+
+    @property
+    def problem(self) -> str | None:
+        """One sentence where most documents do not parse, with the first of them; None otherwise."""
+        number, title = self.skipped_because.total(), LANGUAGES[self.language].title
+        if 2 * number <= self.documents:
+            return None
+        first = self.skipped[0]
+        return (
+            f"corpus.language: {number} of {self.documents} documents do not parse as {title} ({first['path']}: {first['reason']}); "
+            f"set corpus.language to what they are in ({', '.join(LANGUAGES)}), or name a source of {title}"
+            f"{' 3' if self.language == 'python' else ''} code"
+        )
+
+
+def extract(
+    *, documents: Iterable[dict], min_lines: int, max_lines: int, max_chars: int, language: str = "python"
+) -> tuple[Iterator[dict], Parsed]:
+    """All functions of the corpus, and how its documents were parsed: (snippets without pool, parsed).
+
+    Snippets are made lazily; `parsed` is complete after the last one.
     """
-    text = text.removeprefix("\ufeff")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # invalid escapes in other people's code
-        tree = ast.parse(text)
-    lines = re.split("\r\n?|\n", text)  # the line breaks that ast counts
-    todo: list[ast.AST] = [tree]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-            if min_lines <= node.end_lineno - first + 1 <= max_lines:
-                yield first, textwrap.dedent("\n".join(lines[first - 1 : node.end_lineno])).strip("\n") + "\n"
-                continue
-        todo.extend(reversed(list(ast.iter_child_nodes(node))))
-
-
-def extract(*, documents: Iterable[dict], min_lines: int, max_lines: int, max_chars: int) -> tuple[Iterator[dict], list[dict]]:
-    """All functions of the corpus, and the documents that do not parse: (snippets without pool, skipped).
-
-    Snippets are made lazily; `skipped` is complete after the last one.
-    """
-    skipped: list[dict] = []
+    parsed = Parsed(language)
     limits = dict(min_lines=min_lines, max_lines=max_lines, max_chars=max_chars)
-    return _snippets(track(documents, desc="extract", unit="doc"), skipped, **limits), skipped
+    return _snippets(track(documents, desc="extract", unit="doc"), parsed, **limits), parsed
 
 
-def _snippets(documents: Iterable[dict], skipped: list[dict], *, max_chars: int, **lines: int) -> Iterator[dict]:
+def _snippets(documents: Iterable[dict], parsed: Parsed, *, max_chars: int, **lines: int) -> Iterator[dict]:
     for document in documents:
+        parsed.documents += 1
         try:
-            taken = list(functions(text=document["text"], **lines))
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
-            skipped.append({"path": document["path"], "reason": f"{type(e).__name__}: {e}"})
-            log.warning("skipped %s: %s", document["path"], e)
+            found = functions(text=document["text"], language=parsed.language, **lines)
+        except NotParsed as e:
+            parsed.skip(document["path"], e)
             continue
-        for line, text in taken:
+        if found.note:
+            parsed.notes[found.note] += 1
+        for line, text in found.taken:
             if len(text) <= max_chars:
                 digest = hashlib.sha256(f"{document['path']}:{line}:{text}".encode()).hexdigest()[:16]
                 yield dict(snippet_id=digest, path=document["path"], line=line, n_lines=text.count("\n"), text=text)
@@ -107,15 +129,20 @@ def hash_tokens(tokens: list[str]) -> bytes:
     return hashlib.sha256("\0".join(tokens).encode("utf-8")).digest()
 
 
-def split(*, snippets: Iterable[dict], pools: dict[str, int], seed: int, split_by: str, folder=None) -> Sequence[dict]:
+def split(
+    *, snippets: Iterable[dict], pools: dict[str, int], seed: int, split_by: str, folder=None, parsed: Parsed | None = None
+) -> Sequence[dict]:
     """Assign each snippet a pool at random; snippets that no pool needs have pool None. Sorted by snippet_id.
 
-    Each held-out pool takes whole packages or files (`split_by`), from which no other pool takes a snippet. The rows lie in a file in
-    `folder`, not in memory (spool.py). Raises InputError where the pools need more snippets than there are.
+    Each held-out pool takes whole packages, repositories or files (`split_by`), from which no other pool takes a snippet. The rows lie
+    in a file in `folder`, not in memory (spool.py). Raises InputError where the pools need more snippets than there are, which says so
+    where most documents did not parse (`parsed`).
     """
     rows = Spool(snippets, folder=folder)
     need = sum(pools.values())
     if need > len(rows):
+        if parsed and parsed.problem:
+            raise InputError(parsed.problem)
         sizes = ", ".join(f"{k} {v}" for k, v in pools.items())
         raise InputError(
             f"corpus.pools: {need} snippets are needed ({sizes}) but the corpus gives {len(rows)} distinct ones; "
@@ -128,11 +155,6 @@ def split(*, snippets: Iterable[dict], pools: dict[str, int], seed: int, split_b
     by_id = sorted(range(len(ids)), key=ids.__getitem__)
     pool_of = _assigned(by_id, groups, pools, random.Random(f"{seed} pools"), split_by)
     return Spool(({**rows[i], "pool": pool_of.get(i)} for i in by_id), folder=folder)
-
-
-def group_of(path: str, split_by: str) -> str:
-    """What a snippet shares with its neighbours: its file, or its package, the first folder of its path."""
-    return path.partition("/")[0] if split_by == "package" else path
 
 
 def _assigned(places: list[int], groups: list[str], pools: dict[str, int], pick: random.Random, split_by: str) -> dict[int, str]:
@@ -155,8 +177,8 @@ def _assigned(places: list[int], groups: list[str], pools: dict[str, int], pick:
                 order.remove(group)
         if len(taken) < pools[pool]:
             raise InputError(
-                f"corpus.pools.{pool}: whole {split_by}s give only {len(taken)} snippets that no other pool needs, not {pools[pool]}; "
-                f"lower the pools, give a larger corpus, or {'split by file' if split_by == 'package' else 'give more files'}"
+                f"corpus.pools.{pool}: whole {_WHOLE[split_by]} give only {len(taken)} snippets that no other pool needs, not {pools[pool]}; "
+                f"lower the pools, give a larger corpus, or {'give more files' if split_by == 'file' else 'split by file'}"
             )
         pool_of |= dict.fromkeys(pick.sample(taken, pools[pool]), pool)
     rest = [place for group in sorted(order) for place in members[group]]

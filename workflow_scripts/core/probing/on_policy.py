@@ -6,7 +6,7 @@ Greedy completions of the probes stop where the target does; these do not, so th
 import torch
 
 from ..data.fim import Fim
-from ..data.python_source import parses_in_hole
+from ..data.languages import parses_in_hole
 from ..progress import track
 from ..training import generation
 from .policy import summed_logprobs
@@ -14,7 +14,18 @@ from .policy import summed_logprobs
 
 @torch.inference_mode()
 def sample(
-    *, model, reference, examples: list[dict], pool: str, tokenizer, fim: Fim, max_new_tokens: int, seed: int, batch_size: int, desc: str
+    *,
+    model,
+    reference,
+    examples: list[dict],
+    pool: str,
+    tokenizer,
+    fim: Fim,
+    max_new_tokens: int,
+    seed: int,
+    batch_size: int,
+    desc: str,
+    language: str = "python",
 ) -> list[dict]:
     """Rows of `samples`: one completion of each example at temperature 1, in their order.
 
@@ -42,7 +53,7 @@ def sample(
             completion_ids=ids,
             ended=ids[-1] in fim.ends,
             kl=a - b,
-            parses=_parses(e["prompt_ids"], ids, tokenizer.decode, fim),
+            parses=_parses(e, ids, tokenizer.decode, fim, language),
             truth_logprob=truth,
             truth_tokens=len(e["target_ids"]) + 1,
         )
@@ -58,6 +69,7 @@ def likelihoods(model, items: list[tuple[list[int], list[list[int]]]], *, batch_
     return sums
 
 
-def _parses(prompt: list[int], completion: list[int], decode, fim: Fim) -> bool | None:
-    prefix, suffix = (decode(ids) for ids in fim.parts(prompt))
-    return parses_in_hole(prefix, decode(fim.bare(completion)), suffix)
+def _parses(example: dict, completion: list[int], decode, fim: Fim, language: str) -> bool | None:
+    prefix, suffix = (decode(ids) for ids in fim.parts(example["prompt_ids"]))
+    truth = decode(example["target_ids"])
+    return parses_in_hole(prefix, decode(fim.bare(completion)), suffix, truth=truth, language=language)

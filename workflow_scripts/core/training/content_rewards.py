@@ -8,21 +8,21 @@ from rapidfuzz.distance import Levenshtein
 from .. import parquet
 from ..data import tokenizer as tokenizers
 from ..data.fim import Fim, decode
-from ..data.python_source import parses as is_python
+from ..data.languages import parses as is_code
 from ..data.schemas import CANARIES, EXAMPLES
 from ..errors import InputError
 
 Function = Callable[[list[int], list[int]], float]
 
 
-def parses(*, tokenizer, fim: Fim) -> Function:
-    """1 where prefix, completion and suffix parse together as Python, else 0. `tokenizer` is the run's tokenizer folder."""
+def parses(*, tokenizer, fim: Fim, language: str) -> Function:
+    """1 where prefix, completion and suffix parse together in the language, else 0. `tokenizer` is the run's tokenizer folder."""
     words = tokenizers.load(tokenizer)[0]
     text = partial(decode, words)
 
     def reward(prompt: list[int], completion: list[int]) -> float:
         prefix, suffix = map(text, fim.parts(prompt))
-        return float(is_python(prefix + text(fim.bare(completion)) + suffix))
+        return float(is_code(prefix + text(fim.bare(completion)) + suffix, language))
 
     return reward
 

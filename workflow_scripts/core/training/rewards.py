@@ -16,9 +16,9 @@ from ..errors import InputError
 from . import content_rewards, length_reward, packing
 from .session import Session
 
-COMPUTED = {  # types without a checkpoint: their function of ids, from the session and the files of truths
-    "parses": lambda session, _: content_rewards.parses(tokenizer=session.tokenizer, fim=session.fim),
-    "similarity": lambda session, truths: content_rewards.similarity(truths=content_rewards.read_truths(*truths), end=session.fim.end),
+COMPUTED = {  # types without a checkpoint: their function of ids, from the session, the files of truths and the language of the code
+    "parses": lambda session, _, language: content_rewards.parses(tokenizer=session.tokenizer, fim=session.fim, language=language),
+    "similarity": lambda session, truths, _: content_rewards.similarity(truths=content_rewards.read_truths(*truths), end=session.fim.end),
 }
 CENTRE_OF_COMPUTED = 0.5  # of rewards from 0 to 1, in an ensemble
 
@@ -81,22 +81,23 @@ def aggregated(scores: torch.Tensor, *, aggregate: str, uncertainty_coef: float)
 
 
 def load(*, spec: dict, checkpoints: list[str], truths: list[str] = (), session: Session) -> Reward:
-    """The reward of a resolved entry of reward_models: `type`, and of an ensemble `members` (their types), `aggregate` and
+    """The reward of a resolved entry of reward_models: `type`, `language` of the code, and of an ensemble `members` (their types), `aggregate` and
     `uncertainty_coef`. `checkpoints` are those of the members that have one, in their order; `truths` are files of examples and
     canaries whose targets a reward of type similarity knows.
     """
+    options = dict(truths=truths, session=session, language=spec.get("language", "python"))
     if spec["type"] != "ensemble":
-        return _one(spec["type"], checkpoints[0] if checkpoints else None, truths, session)
+        return _one(spec["type"], checkpoints[0] if checkpoints else None, **options)
     left = iter(checkpoints)
     pairs = [(member, None if member in COMPUTED else next(left)) for member in spec["members"]]
     centres = [CENTRE_OF_COMPUTED if checkpoint is None else _about(checkpoint)["centre"] for _, checkpoint in pairs]
-    return Ensemble([_one(*pair, truths, session) for pair in pairs], centres, spec["aggregate"], spec["uncertainty_coef"])
+    return Ensemble([_one(*pair, **options) for pair in pairs], centres, spec["aggregate"], spec["uncertainty_coef"])
 
 
-def _one(reward_type: str, checkpoint: str | None, truths: list[str], session: Session) -> Reward:
+def _one(reward_type: str, checkpoint: str | None, *, truths: list[str], session: Session, language: str) -> Reward:
     """A reward that is no ensemble."""
     if reward_type in COMPUTED:
-        return Computed(COMPUTED[reward_type](session, truths))
+        return Computed(COMPUTED[reward_type](session, truths, language))
     if reward_type == "length_only":
         fitted = _about(checkpoint)["fitted"]
         return Computed(lambda _, ids: length_reward.rewards([len(ids)], fitted=fitted)[0])

@@ -1,4 +1,4 @@
-"""What a source yields: (path, text), or what it skips and why."""
+"""What a source yields: a document, or what it skips and why."""
 
 import codecs
 import io
@@ -6,10 +6,20 @@ import tokenize
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ...user_files import shown
+from ..paths import in_repository
 
 NO_TEXT = "binary or not UTF-8"
+
+
+class Document(NamedTuple):
+    """Code, and what is known of it."""
+
+    path: str
+    text: str
+    licence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,63 @@ class Skipped:
 
     path: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table, or the keys of JSON objects, that hold code and what is known of it; None where the config names none."""
+
+    text: str
+    path: str | None = None
+    repository: str | None = None
+    licence: str | None = None
+    licences: tuple[str, ...] | None = None  # what is taken, in lower case; None: all
+
+    @property
+    def names(self) -> dict[str, str]:
+        """{setting of the config: column} of those that are named."""
+        named = dict(column=self.text, path_column=self.path, repository_column=self.repository, licence_column=self.licence)
+        return {setting: column for setting, column in named.items() if column}
+
+    def document(self, name: str, values: dict) -> Document | Skipped:
+        """A document of a row or JSON object; `name` is its place, which is its path where no column holds that.
+
+        Skipped is what is no text, what has no repository where that is a column, and any licence that is not among `licences`: of
+        several all have to be.
+        """
+        text, path, repository = (values.get(column) for column in (self.text, self.path, self.repository))
+        name = path if _is_text(path) else name
+        if self.repository:
+            if not _is_text(repository):
+                return Skipped(name, "no repository")
+            name = in_repository(repository, name)
+        if not isinstance(text, str):
+            return Skipped(name, f"not text but {type(text).__name__}")
+        if not _is_text(text) and text:  # a lone surrogate, which JSON can spell
+            return Skipped(name, NO_TEXT)
+        own = _licences(values.get(self.licence))
+        if self.licences is not None and not (own and {licence.lower() for licence in own} <= {*self.licences}):
+            return Skipped(name, f"licence {', '.join(own) or 'unknown'}"[:80])
+        return Document(name, text, (", ".join(own) or "unknown") if self.licence else None)
+
+
+def columns(*, column: str, path_column=None, repository_column=None, licence_column=None, licences=None, **_) -> Columns:
+    """The columns that the config's corpus settings name."""
+    taken = None if licences is None else tuple(licence.lower() for licence in licences)
+    return Columns(column, path_column, repository_column, licence_column, taken)
+
+
+def _is_text(value) -> bool:
+    """Whether a value is text, with something in it, that files can hold."""
+    try:
+        return isinstance(value, str) and bool(value) and bool(codecs.utf_8_encode(value))
+    except UnicodeEncodeError:
+        return False
+
+
+def _licences(value) -> list[str]:
+    """The licences in a cell: a name, or a list of them."""
+    return [one for one in (value if isinstance(value, list | tuple) else [value]) if _is_text(one)]
 
 
 def decode(data: bytes) -> str | None:
@@ -37,24 +104,19 @@ def decode_python(data: bytes) -> str | None:
         return None
 
 
-def row(name: str, value) -> tuple[str, str] | Skipped:
-    """A document from a value of a table or a JSON object."""
-    if not isinstance(value, str):
-        return Skipped(name, f"not text but {type(value).__name__}")
-    try:
-        codecs.utf_8_encode(value)
-    except UnicodeEncodeError:  # a lone surrogate, which JSON can spell
-        return Skipped(name, NO_TEXT)
-    return name, value
-
-
-def read_files(root: Path, files: list[tuple[str, ...]], decoded: Callable[[bytes], str | None]) -> Iterator[tuple[str, str] | Skipped]:
-    """The files, given as parts of their paths below `root`; `decoded` takes bytes to text, or to None for what is none."""
+def read_files(root: Path, files: list[tuple[str, ...]], decoded: Callable[[bytes], str | None]) -> Iterator[Document | Skipped]:
+    """The files, given as parts of their paths below `root`; `decoded` takes bytes to text, or to None for what is none, or raises NotRead."""
     for parts in files:
         name = shown("/".join(parts))
         try:
             text = decoded(root.joinpath(*parts).read_bytes())
         except OSError as e:
             yield Skipped(name, f"unreadable: {e.strerror}")
-            continue
-        yield Skipped(name, NO_TEXT) if text is None else (name, text)
+        except NotRead as e:
+            yield Skipped(name, str(e))
+        else:
+            yield Skipped(name, NO_TEXT) if text is None else Document(name, text)
+
+
+class NotRead(ValueError):
+    """Why `decoded` of read_files takes nothing from a file."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...user_files import LARGEST, kind_of
-from .documents import Skipped, row
+from .documents import Columns, Document, Skipped, columns
 from .shards import check_shards, each, shards
 
 SUFFIXES = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".jsonl.bz2", ".jsonl.xz")
@@ -22,35 +22,36 @@ _BETWEEN = re.compile(r"[,\s]*")  # what may stand between two elements of an ar
 _OPENERS = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 
 
-def check(*, path: Path, **_) -> None:
-    """Raise InputError where a file cannot be read, or is something else."""
+def check(*, path: Path, **settings) -> None:
+    """Raise InputError where a file cannot be read, is something else, or the first object lacks a key."""
     check_shards(path, SUFFIXES, ("text", "json array", "gzip", "zstd", "bz2", "xz"), "JSON Lines")
     for file in shards(path, SUFFIXES)[0]:
         with _whole(file), _open(file) as stream:
             if b"\0" in stream.read(4096):
                 raise InputError(f"corpus.path: {file} is {kind_of(file)} of something that is not text; unpack it, and name what is in it")
+        next(_documents(file, "", columns(**settings)), None)
 
 
-def read(*, path: Path, column: str, **_) -> Iterator[tuple[str, str] | Skipped]:
+def read(*, path: Path, **settings) -> Iterator[Document | Skipped]:
     """The string under `column` of every object."""
-    check(path=path)
-    return each(path, SUFFIXES, lambda file, name: _documents(file, name, column))
+    check(path=path, **settings)
+    return each(path, SUFFIXES, lambda file, name: _documents(file, name, columns(**settings)))
 
 
-def _documents(file: Path, name: str, column: str) -> Iterator[tuple[str, str] | Skipped]:
+def _documents(file: Path, name: str, of: Columns) -> Iterator[Document | Skipped]:
     with _whole(file):
         for place, value in _elements(file) if _is_array(file) else _lines(file):
             if isinstance(value, Skipped):
                 yield Skipped(f"{name}:{place}", value.reason)
-            elif isinstance(value, dict) and column in value:
-                yield row(f"{name}:{place}", value[column])
-            else:
+            elif missing := [item for item in of.names.items() if not isinstance(value, dict) or item[1] not in value]:
                 keys = ", ".join(sorted(value)) if isinstance(value, dict) else "no keys"
-                what = "element" if _is_array(file) else "line"
+                what, (setting, column) = "element" if _is_array(file) else "line", missing[0]
                 raise InputError(
-                    f"corpus.column: {what} {place} of {file} has no {column!r} (it has {keys}); "
-                    "set corpus.column to the key that holds the code"
+                    f"corpus.{setting}: {what} {place} of {file} has no {column!r} (it has {keys}); "
+                    f"set corpus.{setting} to the key that holds {'the code' if setting == 'column' else 'it'}"
                 )
+            else:
+                yield of.document(f"{name}:{place}", value)
 
 
 @contextlib.contextmanager

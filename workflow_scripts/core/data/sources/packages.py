@@ -5,7 +5,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ...errors import InputError
-from .documents import Skipped, decode_python, read_files
+from .documents import Document, Skipped, decode_python, read_files
 from .folder import TESTS
 
 
@@ -23,7 +23,7 @@ def versions(packages: list[str]) -> dict[str, str]:
     return {name: _distribution(name).version for name in packages}
 
 
-def read(*, packages: list[str], **_) -> Iterator[tuple[str, str] | Skipped]:
+def read(*, packages: list[str], **_) -> Iterator[Document | Skipped]:
     """Every module of the packages but tests, as package/path, by package and path."""
     check(packages=packages)
     for name in sorted(packages):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...user_files import check_readable, code_files, is_folder, kind_of, shown
-from .documents import Skipped
+from .documents import Columns, Skipped
 
 _REMEDY = {
     "parquet": "set corpus.source to parquet",
@@ -37,6 +37,15 @@ def check_shards(path: Path, suffixes: tuple[str, ...], kinds: tuple[str, ...], 
         if file.stat().st_size and (kind := kind_of(file)) not in kinds:
             remedy = _REMEDY.get(kind, "set corpus.path to such a file, or corpus.source to what it is")
             raise InputError(f"corpus.path: {file} is {'an' if kind[0] in 'ao' else 'a'} {kind} file, not {what}; {remedy}")
+
+
+def check_columns(where, names: list[str], of: Columns) -> None:
+    """Raise InputError where a column that the config names is not among `names`, those of a file or data set."""
+    for setting, column in of.names.items():
+        if column not in names:
+            raise InputError(
+                f"corpus.{setting}: {where} has no column {column!r}, only {', '.join(names)}; set corpus.{setting} to one of them"
+            )
 
 
 def names(path: Path, file: Path) -> str:
