@@ -128,7 +128,7 @@ def audit(tables: Tables) -> tuple[View, View]:
     every = listing(
         tables["audit"],
         ["training_set", "stage", "arm", "cohort", "sequence", "dose"],
-        columns | {"presentations": lambda row: _each(row["presentations"] and [row["presentations"]])},
+        columns | {"presentations": lambda row: _each(None if row["presentations"] is None else [row["presentations"]])},
     )
     return listing(rows, ["training_set", "sequence"], columns), every
 
