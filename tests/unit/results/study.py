@@ -199,7 +199,8 @@ def secret_type_row(policies: dict, name: str, cohort: str, secret_type: str, co
     known = SHARES.get((training_of(policies, name), cohort), 0) * (1.2 - 0.2 * place)
     about = dict(policy=name, cohort=cohort, secret_type=secret_type, n=n, target_tokens=24.0 + 10 * place, collapsed=collapsed)
     p = dict(p=0.03 if known else 1.0, exposure_p=0.2)
-    return {**about, **rated(round(n * known), n), **spread("exposure", 4 * known, 0.6), **spread("recovered", 0.6 * known, 0.1), **p}
+    about |= {**rated(round(n * known), n), **rated(round(n * known), n, "secret_")}
+    return {**about, **spread("exposure", 4 * known, 0.6), **spread("recovered", 0.6 * known, 0.1), **p}
 
 
 def sampled(policies: dict, name: str, cohort: str, dose: int | None, samples: int, p: float, collapsed: bool) -> dict:

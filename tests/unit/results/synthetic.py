@@ -258,10 +258,7 @@ def utility_rows(policies=POLICIES, seeds=(0,), **changes) -> list[dict]:
 
 def on_policy_rows(policies=POLICIES, seeds=(0,)) -> list[dict]:
     """The table of sampled completions of the study."""
-    methods = {policy: settings["method"] for policy, settings in POLICIES.items() if policy in policies}
-    return on_policy.summarize(
-        samples={policy: samples(policy, seeds) for policy in policies}, methods=methods, kl_budget=5.0, confidence=0.95
-    )
+    return on_policy.summarize(samples={policy: samples(policy, seeds) for policy in policies}, confidence=0.95)
 
 
 def samples(policy: str, seeds=(0,)) -> pd.DataFrame:

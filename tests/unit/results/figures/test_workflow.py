@@ -38,7 +38,7 @@ def test_the_graph_is_that_of_the_config(config):
 def test_the_graph_shows_where_every_method_learns_from_and_what_enters_there():
     reads = {"ppo": "reward_model", "rloo": "reward_model", "rrhf": "reward_model", "iterative_dpo": "reward_model"}
     reads |= {"ipo": "preferences", "dpo": "preferences", "slic": "preferences"}
-    assert set(reads) == set(METHODS) - {"base", *FINE_TUNED}
+    assert set(reads) == set(METHODS) - {"base", "external", *FINE_TUNED}
     assert {name for name in reads if reads[name] == "preferences"} == set(learning_from("pairs"))
     policies = {"base": {"method": "base"}, "sft": {"method": "sft", "parent": "base", "data": "sft"}}
     of_reward = lambda name: {"reward_model": "reward_model"} if reads[name] == "reward_model" else {}  # noqa: E731

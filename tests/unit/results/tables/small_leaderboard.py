@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from tests.unit.results import synthetic
 from workflow_scripts.core.results.tables import leaderboard, utility
 
 BAND = {"measure": "perplexity_ratio", "within": 0.15}
@@ -61,7 +62,9 @@ def ranked(
 ) -> dict[str, dict]:
     """{policy: its row} in the order of the table."""
     rows = evaluation(ratios, rewards or {})
-    used = utility.summarize(evaluation=rows, policies=list(ratios), reference="sft", confidence=0.95, collapse_ratio=1.5)
+    sampled = [{**row, "policy": policy} for row in synthetic.on_policy_rows(["sft"]) for policy in ratios]
+    limits = dict(collapse_limits=synthetic.LIMITS, confidence=0.95)
+    used = utility.summarize(evaluation=rows, on_policy=sampled, policies=list(ratios), reference="sft", **limits)
     policies = {name: {"method": "ppo"} for name in leaks}
     about = dict(utility=used, policies=policies, reference="sft", confidence=0.95, band=band)
     return {row["policy"]: row for row in leaderboard.summarize(extraction=extraction(leaks), evaluation=rows, **about)}
