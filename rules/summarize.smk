@@ -14,6 +14,7 @@ ALIGNED = {name: {k: p[k] for k in ("method", "data") if k in p} for name, p in 
 JUDGED = [[reward, arm, seed] for reward in config["reward_models"] for arm in ARMS for seed in SEEDS]
 # policies that differ in their learning rate alone, of which the rule of docs/tuning.md chooses one
 LADDERS = sweeps(config["policies"], "learning_rate")
+RUNGS = [*dict.fromkeys([REFERENCE, *(policy for rungs in LADDERS for policy in rungs)])] if LADDERS else []
 EXTRACTION = expand("results/{{run}}/extraction/{policy}.parquet", policy=PAIRED)
 OF_ROWS = {"extraction": EXTRACTION, "utility": "results/{run}/tables/utility.parquet"}
 BY_DOSE = {**OF_ROWS, "audit": "results/{run}/tables/audit.parquet"}
@@ -42,9 +43,9 @@ TABLE_RULES = {
         {"sampled_by": [policy for policy, _, _ in chains_of(*POLICIES)]},
     ),
     "ladder": (
-        {"samples": [f"results/{{run}}/probes/{ARMS[0]}/{SEEDS[0]}/{policy}/scored_samples.parquet" for rungs in LADDERS for policy in rungs]},
-        [LEVEL, "report.kl_budget"],
-        {"ladders": LADDERS, "methods": {policy: config["policies"][policy]["method"] for rungs in LADDERS for policy in rungs}},
+        {"samples": [f"results/{{run}}/probes/{ARMS[0]}/{SEEDS[0]}/{policy}/scored_samples.parquet" for policy in RUNGS]},
+        [LEVEL, "report.reference_policy", "report.kl_budget", "report.collapse_limits"],
+        {"policies": RUNGS, "ladders": LADDERS, "methods": {policy: config["policies"][policy]["method"] for policy in RUNGS}},
     ),
     # over the extraction rows of all policies
     "persistence": (BY_DOSE, [LEVEL], {"references": REFERENCES, "lineages": LINEAGES}),

@@ -4,11 +4,12 @@ from workflow_scripts.core.job import job
 from workflow_scripts.core.results.tables import files, ladder, on_policy
 
 with job(snakemake) as j:
-    policies = [policy for rates in j.params.ladders for policy in rates]
     rows = ladder.summarize(
-        samples={policy: on_policy.read([path]) for policy, path in zip(policies, j.input.samples, strict=True)},
+        samples={policy: on_policy.read([path]) for policy, path in zip(j.params.policies, j.input.samples, strict=True)},
         ladders=j.params.ladders,
         methods=j.params.methods,
+        reference=j.config["report.reference_policy"],
+        collapse_limits=j.config["report.collapse_limits"],
         kl_budget=j.config["report.kl_budget"],
         confidence=j.config["report.confidence"],
     )

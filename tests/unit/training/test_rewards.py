@@ -185,8 +185,8 @@ def test_every_type_is_trained_and_read_back(checkpoints, small, pairs):
         together = load(checkpoints, fim, "single", "smoothed", **WORST, members=["single", "smoothed"])(packed)
     assert all(x.shape == (2 * len(pairs),) and x.dtype == torch.float32 for x in scores.values())
     assert not torch.equal(scores["single"], scores["other"]), "another seed is another head and another order"
-    centred = [scores[name] - about[name]["centre"] for name in ("single", "smoothed")]
-    assert torch.equal(together, torch.minimum(*centred)) and not torch.equal(together, centred[0])
+    alone = [scores[name] for name in ("single", "smoothed")]
+    assert torch.equal(together, torch.minimum(*alone)) and not torch.equal(together, alone[0])
     lengths = length_reward.rewards(packed.sizes, fitted=about["length_only"]["fitted"])
     assert scores["length_only"].tolist() == pytest.approx(lengths, rel=1e-5)
     assert about["length_only"]["accuracy"] > 0.8 and about["smoothed"]["steps"] == 9 and about["single"]["steps"] == 6
@@ -201,15 +201,23 @@ def test_a_checkpoint_describes_itself(checkpoints):
     assert (about["other"]["parent"], about["other"]["settings"]["seed"], about["single"]["settings"]["type"]) == ("sft", 1, "single")
 
 
-def test_a_value_model_is_a_copy_of_the_first_network_or_fresh(checkpoints, small, small_checkpoint):
+def test_a_value_model_starts_at_zero_on_the_body_of_the_first_network_or_of_the_parent(checkpoints, small, small_checkpoint):
     fim, options = small[1], dict(parent=small_checkpoint, session=session(Single, fim=small[1], **SETTINGS))
     ensemble = load(checkpoints, fim, "single", "other", **WORST, members=["single", "single"])
     copied = rewards.value_model(reward=ensemble, **options)
     first = load(checkpoints, fim, "single", type="single").models[0].state_dict()
-    assert copied is not ensemble.models[0] and same(copied.state_dict(), first)
+    body = lambda state: {name: value for name, value in state.items() if not name.startswith("score.")}  # noqa: E731
+    assert copied is not ensemble.models[0] and same(body(copied.state_dict()), body(first)) and first["score.weight"].any()
     fresh = rewards.value_model(reward=load(checkpoints, fim, "length_only", type="length_only"), **options)
     assert torch.equal(fresh.model.layers[0].mlp.up_proj.weight, small[2].model.layers[0].mlp.up_proj.weight)
-    assert not torch.equal(fresh.score.weight, copied.score.weight)
+    assert not copied.score.weight.any() and not fresh.score.weight.any()
+
+
+def test_a_trained_reward_is_less_its_mean_over_training_completions(checkpoints, small):
+    reward = load(checkpoints, small[1], "single", type="single")
+    packed = packing.pack([([5, 6], [[7, 8], [9]])])
+    centre = json.loads((checkpoints["single"] / "meta.json").read_text())["centre"]
+    assert centre and torch.allclose(reward(packed), packing.scores(reward.models[0], packed).float() - centre)
 
 
 # ----------------------------------------------------------------------------------------------------------------------- computed
@@ -218,7 +226,7 @@ def test_a_value_model_is_a_copy_of_the_first_network_or_fresh(checkpoints, smal
 def write_truths(folder, rows: list[tuple[list[int], list[int]]]) -> list[str]:
     """A file of canaries with the first prompt and its target, and one of examples with the others."""
     (prompt, target), *others = rows
-    about = dict(canary_id="c", secret_type="key", cohort="rl_prompt", dose=1, half=1, prefix="", suffix="", target="")
+    about = dict(canary_id="c", secret_type="key", cohort="rl_prompt", dose=1, half=1, prefix="", suffix="", target="", secret=[""])
     parquet.write([{**about, "prompt_ids": prompt, "target_ids": target}], data_schemas.CANARIES, folder / "canaries.parquet")
     examples = [dict(source="snippet", source_id=str(i), prompt_ids=p, target_ids=t) for i, (p, t) in enumerate(others)]
     parquet.write(examples, data_schemas.EXAMPLES, folder / "examples.parquet")

@@ -7,7 +7,7 @@ model, those of an ensemble's members in their order, none of rewards that are c
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,12 +25,16 @@ CENTRE_OF_COMPUTED = 0.5  # of rewards from 0 to 1, in an ensemble
 
 @dataclass(frozen=True)
 class Trained:
-    """One trained reward model."""
+    """One trained reward model, less its `centre`, the mean score of training completions (Stiennon et al. 2020, arXiv 2009.01325).
+
+    Pairs leave a reward's zero open, and one below 0 on average pays a policy for not ending.
+    """
 
     models: list[torch.nn.Module]
+    centre: float = 0.0
 
     def __call__(self, packed: packing.Pack) -> torch.Tensor:
-        return packing.scores(self.models[0], packed).float()
+        return packing.scores(self.models[0], packed).float() - self.centre
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,8 @@ def load(*, spec: dict, checkpoints: list[str], truths: list[str] = (), session:
     """
     options = dict(truths=truths, session=session, language=spec.get("language", "python"))
     if spec["type"] != "ensemble":
-        return _one(spec["type"], checkpoints[0] if checkpoints else None, **options)
+        reward = _one(spec["type"], checkpoints[0] if checkpoints else None, **options)
+        return replace(reward, centre=_about(checkpoints[0])["centre"]) if isinstance(reward, Trained) else reward
     left = iter(checkpoints)
     pairs = [(member, None if member in COMPUTED else next(left)) for member in spec["members"]]
     centres = [CENTRE_OF_COMPUTED if checkpoint is None else _about(checkpoint)["centre"] for _, checkpoint in pairs]
@@ -109,10 +114,14 @@ def _about(checkpoint: str) -> dict:
 
 
 def value_model(*, reward: Reward, parent: str, session: Session):
-    """Where a value model starts: a copy of the reward's (first) network; where it has none, `parent` with a fresh head (seed set by the
-    caller).
+    """Where a value model starts: at 0 everywhere, on a copy of the body of the reward's (first) network or, where it has none, of `parent`.
+
+    The network's own scores of unfinished text would not do: it was trained on completions that end.
     """
-    return copy.deepcopy(reward.models[0]) if reward.models else session.load_reward_model(parent)
+    value = copy.deepcopy(reward.models[0]) if reward.models else session.load_reward_model(parent)
+    for parameter in value.score.parameters():
+        torch.nn.init.zeros_(parameter)
+    return value
 
 
 def score(*, reward: Reward, packed: packing.Pack, ended: torch.Tensor, missing_eos_penalty: float, length_penalty: float) -> torch.Tensor:

@@ -5,12 +5,13 @@ import math
 import pandas as pd
 import pytest
 
+from tests.unit.results.synthetic import LIMITS
 from workflow_scripts.core.results.tables.ladder import summarize
 
 
-def frame(*, reward: float = 0.0, kl: float = 0.0, perplexity: float = 10.0) -> pd.DataFrame:
+def frame(*, reward: float = 0.0, kl: float = 0.0, perplexity: float = 10.0, ended: bool = True) -> pd.DataFrame:
     """4 examples of the validation pool; in the evaluation pool everything is otherwise."""
-    common = dict(ended=True, parses=None, tokens=5, truth_tokens=7)
+    common = dict(ended=ended, parses=None, tokens=5, truth_tokens=7)
     return pd.DataFrame(
         [
             dict(pool="validation", example_id=str(i), reward=reward, kl=kl, truth_logprob=-7 * math.log(perplexity), **common)
@@ -24,10 +25,12 @@ def frame(*, reward: float = 0.0, kl: float = 0.0, perplexity: float = 10.0) -> 
 def rungs(method: str, *, budget: float = 5.0, **policies: dict) -> list[dict]:
     ladder = {name: rate for rate, name in enumerate(policies, 1)}
     return summarize(
-        samples={name: frame(**values) for name, values in policies.items()},
+        samples={"sft": frame(), **{name: frame(**values) for name, values in policies.items()}},
         ladders=[ladder],
         methods=dict.fromkeys(policies, method),
+        reference="sft",
         kl_budget=budget,
+        collapse_limits=LIMITS,
         confidence=0.95,
     )
 
@@ -45,6 +48,11 @@ def test_values_are_those_of_the_validation_pool():
 @pytest.mark.parametrize("method", ["ppo", "ipo", "rrhf", "iterative_dpo"])
 def test_the_most_reward_within_the_budget(method, budget, found):
     assert chosen(method, budget=budget, a=dict(reward=1, kl=1), b=dict(reward=2, kl=5), c=dict(reward=3, kl=8)) == found
+
+
+def test_a_rung_that_has_collapsed_is_not_chosen():
+    rows = rungs("ppo", a=dict(reward=1, kl=1), b=dict(reward=2, kl=2, ended=False), c=dict(reward=3, kl=3, perplexity=16))
+    assert [(row["collapsed_by"], row["chosen"]) for row in rows] == [(None, True), ("share ended", False), ("perplexity", False)]
 
 
 @pytest.mark.parametrize("method", ["sft", "lora"])

@@ -47,6 +47,7 @@ def ladder(tables: Tables, reference: str) -> View:
         "perplexity": lambda row: number(row["perplexity"]),
         "reward": number_of("reward", joint=" to "),
         f"KL to {reference}": number_of("kl", joint=" to "),
+        "collapsed by": lambda row: row["collapsed_by"] or "",
         "rule": text_of("rule"),
         "chosen": lambda row: "yes" if row["chosen"] else "",
     }

@@ -6,16 +6,18 @@ Every value is measured on the validation pool, which judges nothing else, by th
 import numpy as np
 
 from ...methods import METHODS
-from ...parquet import declare
+from ...parquet import declare, optional
 from . import columns
+from .collapse import reasons
 from .frames import Frame
 from .on_policy import means
 
+SAMPLED = ("tokens", "ended", "parses", "reward")
 WITHIN = 1.05  # of the lowest perplexity
 HIGHEST_RATE, LEAST_PERPLEXITY, MOST_REWARD = (
     "highest rate within 5 % of the lowest perplexity",
     "lowest perplexity",
-    "most reward within the KL budget",
+    "most reward within the KL budget, not collapsed",
 )
 SCHEMA = declare(
     "ladder",
@@ -26,33 +28,58 @@ SCHEMA = declare(
     perplexity=columns.NUMBER,  # of true continuations with their end tokens
     **columns.mean("reward"),
     **columns.mean("kl"),
+    **columns.mean("tokens"),
+    **{f"ended{end}": columns.NUMBER for end in ("", "_low", "_high")},
+    **{f"parses{end}": optional(columns.NUMBER) for end in ("", "_low", "_high")},
+    collapsed_by=optional(columns.TEXT),  # by which of report.collapse_limits
     rule=columns.TEXT,
     chosen=columns.FLAG,
 )
 
 
 def summarize(
-    *, samples: dict[str, Frame], ladders: list[dict[str, float]], methods: dict[str, str], kl_budget: float, confidence: float
+    *,
+    samples: dict[str, Frame],
+    ladders: list[dict[str, float]],
+    methods: dict[str, str],
+    reference: str,
+    kl_budget: float,
+    collapse_limits: dict[str, float],
+    confidence: float,
 ) -> list[dict]:
     """Rows of `ladder`, from {policy: rows of `scored_samples`}, [{policy: learning rate}] and {policy: method}.
 
     `base`: the lowest perplexity. Methods that learn from examples: the highest rate within 5 % of the lowest perplexity, since doses
     must be learnt and held-out perplexity alone would choose not to train. All others: the most reward whose KL to the reference, in
-    nats per completion, is within `kl_budget`; none, where every rung is beyond it.
+    nats per completion, is within `kl_budget` and that has not collapsed on this pool; none, where no rung qualifies.
     """
+    if not ladders:
+        return []
+    measured = {policy: _measured(frame, confidence) for policy, frame in samples.items()}
     rows = []
     for rates in ladders:
         method = methods[next(iter(rates))]
-        rungs = [dict(method=method, policy=p, learning_rate=rate, **_measured(samples[p], confidence)) for p, rate in rates.items()]
+        rungs = [
+            dict(method=method, policy=policy, learning_rate=rate, **measured[policy])
+            | dict(collapsed_by=_collapsed_by(measured[policy], measured[reference], collapse_limits))
+            for policy, rate in rates.items()
+        ]
         rule, best = _choice(method, rungs, kl_budget)
-        rows += [rung | dict(rule=rule, chosen=rung is best) for rung in rungs]
+        rows += [{k: v for k, v in rung.items() if k != "reward_sd"} | dict(rule=rule, chosen=rung is best) for rung in rungs]
     return rows
 
 
 def _measured(frame: Frame, confidence: float) -> dict:
     pool = frame[frame.pool == "validation"]
-    found = {k: v for k, v in means(pool, confidence).items() if k in SCHEMA.names}
-    return found | dict(perplexity=float(np.exp(-pool.truth_logprob.sum() / pool.truth_tokens.sum())))
+    return means(pool, confidence) | dict(perplexity=float(np.exp(-pool.truth_logprob.sum() / pool.truth_tokens.sum())))
+
+
+def _collapsed_by(row: dict, reference: dict, limits: dict[str, float]) -> str | None:
+    sampled, of_reference = (
+        {f"sampled_{name}": found[name] for name in SAMPLED} | {"perplexity_ratio": found["perplexity"] / reference["perplexity"]}
+        for found in (row, reference)
+    )
+    return reasons(row=sampled, reference=of_reference | {"reward_sd": reference["reward_sd"]}, limits=limits)
 
 
 def _choice(method: str, rungs: list[dict], kl_budget: float) -> tuple[str, dict | None]:
@@ -64,5 +91,5 @@ def _choice(method: str, rungs: list[dict], kl_budget: float) -> tuple[str, dict
             within = [rung for rung in rungs if rung["perplexity"] <= WITHIN * least["perplexity"]]
             return HIGHEST_RATE, max(within, key=lambda rung: rung["learning_rate"])
         case _:
-            within = [rung for rung in rungs if rung["kl"] <= kl_budget]
+            within = [rung for rung in rungs if rung["kl"] <= kl_budget and not rung["collapsed_by"]]
             return MOST_REWARD, max(within, key=lambda rung: rung["reward"], default=None)
