@@ -42,6 +42,7 @@ def run(small, small_tokenizer, tmp_path_factory) -> str:
             prefix="",
             suffix="",
             target="",
+            secret=[""],
             prompt_ids=p,
             target_ids=[60, 70],
         )

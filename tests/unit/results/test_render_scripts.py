@@ -35,7 +35,7 @@ def files(tmp_path_factory) -> Inputs:
     extraction = synthetic.extraction(seeds=SEEDS)
     for policy in synthetic.POLICIES:
         parquet.write(extraction[extraction["policy"] == policy], EXTRACTION, folder / f"extraction-{policy}.parquet")
-    texts = dict(prefix="p", suffix="s", target="x", prompt_ids=[1], target_ids=[2])
+    texts = dict(prefix="p", suffix="s", target="x", secret=["x"], prompt_ids=[1], target_ids=[2])
     planted = [{**{k: v for k, v in c.items() if k in CANARIES.names}, **texts} for c in synthetic.canaries()]
     parquet.write(planted, CANARIES, folder / "canaries.parquet")
     (folder / "manifest.json").write_text(json.dumps(study.MANIFEST))

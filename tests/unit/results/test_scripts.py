@@ -57,7 +57,7 @@ def files(tmp_path_factory, expected) -> SimpleNamespace:
     parquet.write(expected["utility"], TABLES["utility"], folder / "utility.parquet")
     parquet.write(expected["audit"], TABLES["audit"], folder / "audited.parquet")
     parquet.write([{"input_ids": [0]}] * 500, BLOCKS, folder / "base.parquet")
-    texts = dict.fromkeys(("prefix", "suffix", "target"), "x")
+    texts = dict.fromkeys(("prefix", "suffix", "target"), "x") | {"secret": ["x"]}
     designed = [{k: v for k, v in c.items() if k in CANARIES.names} | texts | synthetic.ids(c) for c in synthetic.canaries()]
     parquet.write(designed, CANARIES, folder / "canaries.parquet")
     sets = {name: [folder / f"{name}-{arm}.parquet" for arm in ("A", "B")] for name in PLANTED}

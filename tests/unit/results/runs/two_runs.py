@@ -25,7 +25,7 @@ OTHER = {
 
 def canaries(prompt: str = "where = ") -> list[dict]:
     """The canaries of the synthetic study."""
-    texts = dict(prefix=prompt, suffix="\n", prompt_ids=[1], target_ids=[2])
+    texts = dict(prefix=prompt, suffix="\n", secret=["secret"], prompt_ids=[1], target_ids=[2])
     kept = ("canary_id", "secret_type", "cohort", "dose", "half")
     return [{**{k: c[k] for k in kept}, **texts, "target": f"secret {c['canary_id']}"} for c in synthetic.canaries()]
 
