@@ -35,7 +35,7 @@ TABLE_RULES = {
             "on_policy": "results/{run}/tables/on_policy.parquet",
         },
         [LEVEL, "report.reference_policy", "report.collapse_limits"],
-        {"policies": POLICIES},
+        {"policies": POLICIES, "bases": [name for name in POLICIES if config["policies"][name]["method"] == "base"]},
     ),
     "on_policy": (
         {"samples": [f"results/{{run}}/probes/{a}/{s}/{p}/scored_samples.parquet" for p, a, s in chains_of(*POLICIES)]},

@@ -8,6 +8,7 @@ with job(snakemake) as j:
         evaluation=utility.read_evaluation(j.input.evaluation, utility.COLUMNS),
         on_policy=files.read(j.input.on_policy, on_policy.SCHEMA),
         policies=j.params.policies,
+        bases=j.params.bases,
         reference=j.config["report.reference_policy"],
         confidence=j.config["report.confidence"],
         collapse_limits=j.config["report.collapse_limits"],

@@ -251,7 +251,7 @@ def completions_by_batch() -> pd.DataFrame:
 
 def utility_rows(policies=POLICIES, seeds=(0,), **changes) -> list[dict]:
     """The utility table of the study, with the default settings."""
-    settings = dict(policies=list(policies), reference="sft", confidence=0.95, collapse_limits=LIMITS) | changes
+    settings = dict(policies=list(policies), bases=["base"], reference="sft", confidence=0.95, collapse_limits=LIMITS) | changes
     made = {"evaluation": evaluation, "on_policy": on_policy_rows}
     return utility.summarize(**{name: make(policies, seeds) for name, make in made.items() if name not in settings}, **settings)
 

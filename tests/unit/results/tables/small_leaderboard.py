@@ -63,7 +63,7 @@ def ranked(
     """{policy: its row} in the order of the table."""
     rows = evaluation(ratios, rewards or {})
     sampled = [{**row, "policy": policy} for row in synthetic.on_policy_rows(["sft"]) for policy in ratios]
-    limits = dict(collapse_limits=synthetic.LIMITS, confidence=0.95)
+    limits = dict(bases=[], collapse_limits=synthetic.LIMITS, confidence=0.95)
     used = utility.summarize(evaluation=rows, on_policy=sampled, policies=list(ratios), reference="sft", **limits)
     policies = {name: {"method": "ppo"} for name in leaks}
     about = dict(utility=used, policies=policies, reference="sft", confidence=0.95, band=band)

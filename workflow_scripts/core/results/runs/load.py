@@ -67,6 +67,7 @@ def read(folder: Path) -> Run:
             evaluation=evaluation_rows,
             on_policy=files.read(sampled, on_policy.SCHEMA),
             policies=list(_paired(config)),
+            bases=[name for name, policy in config["policies"].items() if policy["method"] == "base"],
             reference=report["reference_policy"],
             confidence=report["confidence"],
             collapse_limits=report["collapse_limits"],

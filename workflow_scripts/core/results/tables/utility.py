@@ -50,12 +50,20 @@ def read_evaluation(paths, measures: list[str]) -> Frame:
 
 
 def summarize(
-    *, evaluation: Frame, on_policy: list[dict], policies: list[str], reference: str, confidence: float, collapse_limits: dict[str, float]
+    *,
+    evaluation: Frame,
+    on_policy: list[dict],
+    policies: list[str],
+    bases: list[str],
+    reference: str,
+    confidence: float,
+    collapse_limits: dict[str, float],
 ) -> list[dict]:
     """Rows of `utility`, in the order of `policies`; one is `collapsed` where it is beyond any of the limits (collapse.reasons).
 
     perplexity = exp(-sum target_logprob / sum target_tokens), teacher-forced; mean_reward is of the greedy completions; of `on_policy`
-    the rows of the evaluation pool count. Raises ValueError where a policy has no rows.
+    the rows of the evaluation pool count. `bases` have not yet learnt to fill a hole and to end, so none of them has collapsed. Raises
+    ValueError where a policy has no rows.
     """
     parts = {policy: evaluation[evaluation["policy"] == policy] for policy in policies}
     if missing := [policy for policy, part in parts.items() if part.empty]:
@@ -69,7 +77,8 @@ def summarize(
         row |= _counts(part) | _rates(part, confidence) | _means(part, confidence)
         rows[policy] = row | {f"sampled_{name}": sampled[policy][name] for name in _SAMPLED}
     of_reference = rows[reference] | {"reward_sd": sampled[reference]["reward_sd"]}
-    by = {policy: reasons(row=row, reference=of_reference, limits=collapse_limits) for policy, row in rows.items()}
+    judged = {policy: row for policy, row in rows.items() if policy not in bases}
+    by = dict.fromkeys(rows) | {policy: reasons(row=row, reference=of_reference, limits=collapse_limits) for policy, row in judged.items()}
     return [row | {"collapsed": by[policy] is not None, "collapsed_by": by[policy]} for policy, row in rows.items()]
 
 
