@@ -25,8 +25,6 @@ rule export_arm:
         base=policy_checkpoint(next(name for name, p in config["policies"].items() if p["method"] == "base"), seed=SEEDS[0]),
     log:
         "logs/{run}/export_arm/{arm}.log",
-    benchmark:
-        "results/{run}/benchmarks/export_arm/{arm}.tsv"
     conda:
         MODELS
     script:

@@ -46,8 +46,6 @@ rule train_external:
         paths=external_paths,
     log:
         "logs/{run}/train_external/{arm}/{seed}/{policy}.log",
-    benchmark:
-        "results/{run}/benchmarks/train_external/{arm}/{seed}/{policy}.tsv"
     threads: policy_threads
     wildcard_constraints:
         policy=policies_of(*learning_from("elsewhere")),
