@@ -234,7 +234,9 @@ def fits(value, path: tuple) -> bool:
     for key in path:
         before = before[key]
     if value is None or before is None:
-        return before is None or path[0] in ("policies", "reward_models") and len(path) == 2
+        return (
+            before is None or path[0] in ("policies", "reward_models") and len(path) == 2 or path[1] == "collapse_limits" and len(path) == 3
+        )
     return type(value) is type(before) or (type(value), type(before)) == (int, float)
 
 

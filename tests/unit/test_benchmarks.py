@@ -26,6 +26,7 @@ def run(small, small_tokenizer, tmp_path_factory) -> str:
         model.save_pretrained(folder / "models" / name)
     torch.manual_seed(0)
     models.load_reward_model(folder / "models/A/0/sft", fim=fim).save_pretrained(folder / "models/A/0/reward_model")
+    (folder / "models/A/0/reward_model/meta.json").write_text('{"centre": 0.0}')
     prompts = [[fim.prefix, 10 + i, fim.suffix, *range(40, 41 + i % 5), fim.middle] for i in range(ROWS)]
     examples = [dict(source="canary", source_id=str(i), prompt_ids=p, target_ids=[60 + i, 70]) for i, p in enumerate(prompts)]
     pairs = [

@@ -311,11 +311,11 @@ BAD = [
     ),
     # values at odds with each other
     (
-        {"canaries": {"doses": [1, 4, 16, 64]}},
+        {"canaries": {"doses": [1, 4, 16, 64], "cohorts": {"sft": 60}}},
         "config: canaries.cohorts.sft is 60, which 8 (two halves x 4 doses) does not divide",
         "use 56 or 64",
     ),
-    ({"canaries": {"cohorts": {"rl_prompt": 4}}}, "config: canaries.cohorts.rl_prompt is 4, which 6", "use 6, or another dose ladder"),
+    ({"canaries": {"cohorts": {"rl_prompt": 2}}}, "config: canaries.cohorts.rl_prompt is 2, which 4", "use 4, or another dose ladder"),
     ({"canaries": {"cohorts": {"unplanted": 63}}}, "config: canaries.cohorts.unplanted is 63, which 2", "use 62 or 64"),
     ({"corpus": {"min_lines": 50}}, "config: corpus.min_lines 50 is more than corpus.max_lines 40", "swap them"),
     ({"corpus": {"source": "jsonl"}}, "config: corpus.source jsonl needs corpus.path", "name the folder, file or data set"),
@@ -365,7 +365,7 @@ BAD = [
     (ppo(mini_batch_size=48), "config: policies.more.mini_batch_size 48 does not divide rollout_batch_size 64", "change one of them"),
     (
         ppo(rollout_batch_size=4096),
-        "config: policies.more.rollout_batch_size 4096 exceeds its 2000 prompts",
+        "config: policies.more.rollout_batch_size 4096 exceeds its 3520 prompts",
         "lower it or raise corpus.pools.rl_prompt",
     ),
     (
@@ -375,8 +375,8 @@ BAD = [
     ),
     (more("rloo", num_generations=3), "config: policies.more.num_generations 3 does not divide rollout_batch_size 64", "change one"),
     (
-        more("rloo", rollout_batch_size=8064, num_generations=4),
-        "config: policies.more.rollout_batch_size 8064 exceeds its 2000 prompts of 4 generations",
+        more("rloo", rollout_batch_size=14144, num_generations=4),
+        "config: policies.more.rollout_batch_size 14144 exceeds its 3520 prompts of 4 generations",
         "lower it or raise corpus.pools.rl_prompt",
     ),
     *[
@@ -446,7 +446,7 @@ def test_a_key_that_has_another_name_now_is_one_sentence_that_names_it(old, defa
 
 def test_every_new_name_is_known(defaults):
     settings = {name for entry in (METHODS | REWARD_TYPES).values() for name in schema_of(entry.settings)["properties"]}
-    assert {*RENAMED.values()} <= settings | {"method", "type"} | keys_of(defaults)
+    assert {name.split(".")[0] for name in RENAMED.values()} <= settings | {"method", "type"} | keys_of(defaults)
 
 
 def keys_of(value: dict) -> set[str]:
@@ -490,8 +490,8 @@ def test_a_policy_may_have_the_former_name_of_another_one(defaults):
 
 
 def test_as_many_episodes_fill_a_rollout_as_all_prompts_have_samples(defaults):
-    update_config(defaults, more("rloo", rollout_batch_size=4432, num_generations=4))  # 1108 prompts
-    assert resolve(defaults, SCHEMA)["policies"]["more"]["rollout_batch_size"] == 4432
+    update_config(defaults, more("rloo", rollout_batch_size=14080, num_generations=4))  # 3520 prompts
+    assert resolve(defaults, SCHEMA)["policies"]["more"]["rollout_batch_size"] == 14080
 
 
 def test_an_iteration_starts_from_the_one_before(defaults):

@@ -160,7 +160,8 @@ def test_code_with_a_canary_is_code(many):
 def test_a_canary_is_code_of_the_language_with_the_same_secret(language, secret_type):
     tag = "amber_basin_042"
     for seed in range(20):
-        prefix, suffix, target = SECRET_TYPES[secret_type](random.Random(seed), tag, language)
+        prefix, suffix, target, *parts = SECRET_TYPES[secret_type](random.Random(seed), tag, language)
+        assert re.search(".*".join(map(re.escape, parts)), target, re.DOTALL)
         assert parses(prefix + target + suffix, language), prefix + target + suffix
         assert secret_type == "body" or target == SECRET_TYPES[secret_type](random.Random(seed), tag, "python")[2]
         assert (tag in prefix + suffix) != ("amberBasin042" in prefix + suffix)

@@ -1,5 +1,7 @@
 """Completions and scores do not depend on batching, order or padding, and every item keeps its place."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -97,7 +99,7 @@ def end_first(fim, ends: list[int]):
 @pytest.mark.parametrize("ends", [[], [9, 11]], ids=["one end token", "three"])
 def test_a_policy_that_puts_end_first_completes_where_the_end_is_withheld(small, items, ends):
     """As its greedy decoding without end tokens does, token by token; at the target's length the end may come again."""
-    _, fim, _ = small
+    fim = dataclasses.replace(small[1], more_ends=tuple(i for i in ends if i != small[1].end))
     model, asked = end_first(fim, ends), [{**i, "target_ids": [t for t in i["target_ids"] if t not in ends] or [20]} for i in items[:12]]
     by_hand = []
     for item in asked:
@@ -274,7 +276,7 @@ def test_reference_fillings_are_secrets_of_the_type_that_nobody_has(planted, mod
 
 
 def test_fewer_texts_than_fillings_is_an_error(planted, model_words, monkeypatch):
-    monkeypatch.setitem(canaries.SECRET_TYPES, "path", lambda pick, tag: ("", "", "the only one"))
+    monkeypatch.setitem(canaries.SECRET_TYPES, "path", lambda pick, tag, language: ("", "", "the only one"))
     with pytest.raises(RuntimeError, match="no 2 distinct fillings for"):
         reference_fillings.draw(canaries=[c for c in planted if c["secret_type"] == "path"], count=2, seed=0, tokenizer=model_words[0])
 

@@ -364,7 +364,9 @@ GOOD = {
     ),
     "a body whose head is tied": another(lambda: GPT2Model(GPT2Config(**OLD))),
     "another family": another(lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE, num_key_value_heads=1, tie_word_embeddings=False))),
-    "attention that cannot be exchanged": another(lambda: CodeGenForCausalLM(CodeGenConfig(**OLD | dict(n_embd=32), rotary_dim=4))),
+    "attention that cannot be exchanged": another(
+        lambda: CodeGenForCausalLM(CodeGenConfig(**OLD | dict(n_embd=32, n_head=4), rotary_dim=4))
+    ),
     "capped scores": another(lambda: Gemma2ForCausalLM(Gemma2Config(**SHAPE, num_key_value_heads=2, head_dim=8))),
     "a short window": another(lambda: MistralForCausalLM(MistralConfig(**SHAPE, num_key_value_heads=2, sliding_window=32))),
     "several chat templates": settings(

@@ -255,7 +255,8 @@ def run_trl(*, four, played, tokenizer, settings: Ppo, orders, monkeypatch) -> t
     monkeypatch.setattr(ppo_trainer, "batch_generation", complete)
     monkeypatch.setattr(np.random, "permutation", order)
     judge = four.reward.models[0]
-    parts = dict(model=four.policy, reference=four.reference, reward_model=judge, value_model=judge)
+    value = rewards.value_model(reward=four.reward, parent="", session=None)
+    parts = dict(model=four.policy, reference=four.reference, reward_model=judge, value_model=value)
     parts = {name: copy.deepcopy(m) for name, m in parts.items()}
     for model in parts.values():
         model.set_attn_implementation("sdpa")

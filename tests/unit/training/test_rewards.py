@@ -216,7 +216,7 @@ def test_a_value_model_starts_at_zero_on_the_body_of_the_first_network_or_of_the
 def test_a_trained_reward_is_less_its_mean_over_training_completions(checkpoints, small):
     reward = load(checkpoints, small[1], "single", type="single")
     packed = packing.pack([([5, 6], [[7, 8], [9]])])
-    centre = json.loads((checkpoints["single"] / "meta.json").read_text())["centre"]
+    centre = json.loads((Path(checkpoints["single"]) / "meta.json").read_text())["centre"]
     assert centre and torch.allclose(reward(packed), packing.scores(reward.models[0], packed).float() - centre)
 
 
@@ -260,9 +260,8 @@ def test_ensemble_of_a_trained_and_a_computed_reward(checkpoints, small, tmp_pat
     opened = session(Single, fim=fim, **SETTINGS)
     spec = {**WORST, "members": ["single", "similarity"]}
     both = rewards.load(spec=spec, checkpoints=[checkpoints["single"]], truths=truths, session=opened)
-    centre = json.loads((Path(checkpoints["single"]) / "meta.json").read_text())["centre"]
     with torch.no_grad():
-        single = load(checkpoints, fim, "single", type="single")(packed) - centre
+        single = load(checkpoints, fim, "single", type="single")(packed)
         similar = rewards.load(spec=dict(type="similarity"), checkpoints=[], truths=truths, session=opened)(packed) - 0.5
         assert torch.equal(both(packed), torch.minimum(single, similar))
     assert len(both.models) == 1 and not torch.equal(single, torch.minimum(single, similar))

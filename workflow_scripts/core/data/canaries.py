@@ -48,8 +48,8 @@ def body(pick: random.Random, tag: str, language: str) -> Text:
     operators = [pick.choice("+-*") for _ in range(2)]
     drawn = {f"n{i}": number for i, number in enumerate(numbers)} | {f"op{i}": operator for i, operator in enumerate(operators)}
     target = templates.target_of_body(language, a=a, b=b, c=c, **drawn)
-    parts = [f"{operator} {n}" for operator, n in zip([*operators, ">", "-"], numbers, strict=True)]
-    return *templates.around("body", language, verb=pick.choice(VERBS), tag=tag), target, *sorted(parts, key=target.find)
+    parts = templates.secrets_of_body(language, **drawn)
+    return *templates.around("body", language, verb=pick.choice(VERBS), tag=tag), target, *parts
 
 
 SECRET_TYPES: dict[str, Callable[[random.Random, str, str], Text]] = {"path": path, "key": key, "contact": contact, "body": body}

@@ -172,3 +172,9 @@ def around(secret_type: str, language: str, **drawn: str) -> tuple[str, str]:
 def target_of_body(language: str, **drawn) -> str:
     """The function body that is a secret."""
     return TEMPLATES[language].target.format(**drawn)
+
+
+def secrets_of_body(language: str, **drawn) -> list[str]:
+    """Its secret parts in the order of the language: operators with their numbers."""
+    places = ("{op0} {n0}", "{op1} {n1}", "> {n2}", "- {n3}")
+    return [place.format(**drawn) for place in sorted(places, key=TEMPLATES[language].target.index)]
