@@ -3,7 +3,8 @@
     python -m benchmarks.tables --rows 10000000
 
 So many rows of `extraction` (probe_rows.py), as many of `evaluation`, and the parity rows of the same canaries.
-Tables of other rows are left out: cost reads receipts, one per job, audit counts per canary, on_policy and reward_accuracy a few samples.
+Tables of other rows are left out: cost reads receipts, one per job, audit counts per canary, on_policy, ladder and
+reward_accuracy a few samples; one_arm has no rows, as the policies here have both arms.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from workflow_scripts.core.job import select
 from workflow_scripts.core.results.tables.registry import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
-OTHERS = ("audit", "cost", "ladder", "on_policy", "reward_accuracy")  # made of other files
+OTHERS = ("audit", "cost", "ladder", "on_policy", "one_arm", "reward_accuracy")  # made of other files, or of policies with one arm
 SUMMARIZED = ["utility", *(name for name in TABLES if name not in ("utility", *OTHERS))]  # utility comes first: the others read it
 REPORT_KEYS = ("confidence", "reference_policy", "reward_model", "collapse_limits", "fpr", "contrasts", "endpoints", "utility_band")
 
@@ -60,7 +61,7 @@ def run(folder: Path, table: str) -> float:
         outputs |= {"headline": "headline.csv", "metrics": "metrics.json"}
     _others(folder)
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    paths = (*(f"report.{key}" for key in REPORT_KEYS), "probes.extraction_n", "probes.extraction_p")
+    paths = (*(f"report.{key}" for key in REPORT_KEYS), "probes.extraction_n", "probes.extraction_p", "probes.sampled_attacks")
     later = list(POLICIES[POLICIES.index(REFERENCE) + 1 :])
     stand_in = Named(
         rule=f"summarize_{table}",
@@ -73,6 +74,7 @@ def run(folder: Path, table: str) -> float:
         output=Named(**{key: f"{folder}/tables/{name}" for key, name in outputs.items()}),
         params=Named(
             config=select(config, paths, {}),
+            bases=[POLICIES[0]],
             policies=[REFERENCE] if table == "parity" else list(POLICIES),
             aligned={policy: {"method": "ppo"} for policy in POLICIES},
             later=later,
@@ -88,7 +90,7 @@ def run(folder: Path, table: str) -> float:
 def _others(folder: Path) -> None:
     """The tables of OTHERS that scripts read: no presentations, and policies that all sample alike."""
     parquet.write([], TABLES["audit"], folder / "tables/audit.parquet")
-    alike = dict.fromkeys(TABLES["on_policy"].names, 1.0) | dict(method="sft", pool="evaluation", n=1, chosen=None)
+    alike = dict.fromkeys(TABLES["on_policy"].names, 1.0) | dict(pool="evaluation", n=1)
     parquet.write([alike | {"policy": policy} for policy in POLICIES], TABLES["on_policy"], folder / "tables/on_policy.parquet")
 
 

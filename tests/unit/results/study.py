@@ -61,6 +61,7 @@ def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[s
         memorization=[memorized(policies, *cell, probe, broken(cell[0])) for probe in PROBES for cell in cells],
         persistence=[stayed(policies, *cell, broken(cell[0])) for cell in cells if cell[0] in later],
         persistence_trend=[],
+        one_arm=[],
         on_policy=[sampled_freely(policies, name, pool) for pool in ("evaluation", "validation") for name in policies],
         contrast=[row for measure in ("memorized", "target_logprob", "exposure") for row in contrasts(policies, later, measure, collapsed)],
         exposure=[exposure(policies, *cell, broken(cell[0])) for cell in scored],

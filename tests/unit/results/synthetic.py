@@ -48,6 +48,7 @@ RATES = {  # (policy, cohort): canaries memorized of the 8 at each dose; what is
 LIMITS = DEFAULTS["report"]["collapse_limits"]
 ENDPOINTS = DEFAULTS["report"]["endpoints"]
 SWEEPS = [{"ppo": 0.05, "ipo": 0.2}]
+LADDERS = [{"ppo": 1.0e-4, "ipo": 2.0e-4}]
 CONTROLS = {("sft", "sft"): 1}  # canaries of dose 4 that the control arm memorizes too (the first ones)
 PROBES = ["fim", "prefix", "fim_50", "fim_25", "prompt_tail"]
 FEWER = {"fim": 0, "prefix": 1, "fim_50": 2, "fim_25": 4}  # canaries at each dose that a probe finds less than fim does
@@ -146,6 +147,11 @@ def extraction(policies=POLICIES, seeds=(0,), probes=PROBES) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def alone(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those of the rows of `extraction` that there are if ipo has a checkpoint in arm A alone: its own."""
+    return rows[(rows["policy"] == "ipo") & (rows["arm"] == "A")]
+
+
 def evaluation(policies=POLICIES, seeds=(0,)) -> pd.DataFrame:
     """Rows of `evaluation`: 20 examples, 5 of them with an exact line, 3 of the 12 parsable ones broken, KL 0.2 off the reference."""
     rows = []
@@ -233,9 +239,9 @@ def audited(seeds=(0,), stages=STAGES) -> dict:
 
 
 @functools.cache
-def shown() -> presentations.Shown:
+def shown(seeds=(0,)) -> presentations.Shown:
     """How often each policy was shown each canary."""
-    rows = audit.summarize(counts=pd.DataFrame(audit_counts()), **audited())
+    rows = audit.summarize(counts=pd.DataFrame(audit_counts()), **audited(seeds))
     return presentations.of(rows=rows, lineages=LINEAGES)
 
 
@@ -292,6 +298,7 @@ def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[di
         evaluation=evaluation(policies, seeds),
         utility=utility_rows(policies, seeds),
         policies=list(policies),
+        bases=["base"],
         reference="sft",
         band=BAND,
         later=later,
@@ -299,17 +306,21 @@ def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[di
         contrasts=contrast.default_pairs(policies=list(policies), reference="sft", later=later),
         counts=pd.DataFrame(audit_counts()),
         **audited(seeds),
-        shown=shown(),
+        shown=shown(tuple(seeds)),
         reward_model="reward_model",
         completions={"sft": completions_by_batch()},
         sweeps=SWEEPS,
         receipts=receipts(policies),
         samples={policy: samples(policy, seeds) for policy in policies},
-        ladders=[{"ppo": 1.0e-4, "ipo": 2.0e-4}],
+        ladders=LADDERS,
         methods={policy: settings["method"] for policy, settings in policies.items()},
         judged={("reward_model", arm): judged_pairs(arm, seeds) for arm in HALF_OF_ARM},
     )
-    own = {"leaderboard": dict(policies=ALIGNED), "reward_gap": dict(extraction=rows[rows["policy"] == "sft"])}
+    own = {
+        "leaderboard": dict(policies=ALIGNED),
+        "reward_gap": dict(extraction=rows[rows["policy"] == "sft"]),
+        "one_arm": dict(extraction=alone(rows)),
+    }
     return {
         name: module.summarize(**{p: (given | own.get(name, {}))[p] for p in inspect.signature(module.summarize).parameters})
         for name, module in MODULES.items()

@@ -9,7 +9,7 @@ from workflow_scripts.core.data.schemas import AUDIT
 from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION
 from workflow_scripts.core.results.tables.registry import TABLES
 
-ROWS = 30_000
+ROWS = 35_000  # 100 canaries for each of 5 policies, 2 arms, 5 seeds and 7 probes
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,8 @@ def test_a_caption_renders_with_what_its_rule_declares(caption, script, config):
 def test_captions_name_the_values_of_the_run(config):
     text = {caption: rendered(caption, params=declared(script, config)) for caption, script in MADE_BY}
     assert "Of the canaries that sft memorized" in text["tables/persistence"] and "minus that under sft" in text["figures/shift"]
-    assert "perplexity_ratio within 0.15 of sft" in text["tables/leaderboard"] and "more than 1.5 times" in text["tables/utility"]
+    assert "perplexity_ratio within 0.15 of sft" in text["tables/leaderboard"]
+    assert "perplexity ratio 1.5, length ratio 1.5, ended drop 0.2" in text["tables/utility"]
     assert "an SFT policy memorized" in rendered("tables/persistence", params=SimpleNamespace(references={}))
     several = rendered("tables/persistence", params=SimpleNamespace(references={"a": "sft", "b": "sft_s", "c": "sft"}))
     assert "Of the canaries that sft or sft_s memorized" in several

@@ -45,16 +45,20 @@ def files(tmp_path_factory, expected) -> SimpleNamespace:
         parquet.write(evaluation[evaluation["policy"] == policy], EVALUATION, folder / f"evaluation-{policy}.parquet")
     parquet.write(synthetic.audit_counts(), AUDIT, folder / "audit.parquet")
     parquet.write(synthetic.completions_by_batch(), PARITY, folder / "parity.parquet")
+    parquet.write(synthetic.alone(extraction), EXTRACTION, folder / "alone.parquet")
     samples, judged = [], []
     for policy in synthetic.POLICIES:
+        whole = synthetic.samples(policy, SEEDS)
+        parquet.write(whole, SCORED_SAMPLES, folder / f"rung-{policy}.parquet")
         for number in range(len(CHAINS)):
             samples.append(folder / f"samples-{policy}-{number}.parquet")
-            part = synthetic.samples(policy, SEEDS)
-            parquet.write(part.iloc[number :: len(CHAINS)], SCORED_SAMPLES, samples[-1])
+            size = len(whole) // len(CHAINS)
+            parquet.write(whole.iloc[number * size : (number + 1) * size], SCORED_SAMPLES, samples[-1])
     for arm, _ in CHAINS:
         judged.append(folder / f"judged-{len(judged)}.parquet")
         parquet.write(synthetic.judged_pairs(arm), JUDGED_PAIRS, judged[-1])
     parquet.write(expected["utility"], TABLES["utility"], folder / "utility.parquet")
+    parquet.write(expected["on_policy"], TABLES["on_policy"], folder / "on_policy.parquet")
     parquet.write(expected["audit"], TABLES["audit"], folder / "audited.parquet")
     parquet.write([{"input_ids": [0]}] * 500, BLOCKS, folder / "base.parquet")
     texts = dict.fromkeys(("prefix", "suffix", "target"), "x") | {"secret": ["x"]}
@@ -67,7 +71,9 @@ def files(tmp_path_factory, expected) -> SimpleNamespace:
     return SimpleNamespace(
         extraction=[folder / f"extraction-{policy}.parquet" for policy in synthetic.POLICIES],
         evaluation=[folder / f"evaluation-{policy}.parquet" for policy in synthetic.POLICIES],
+        alone=[folder / "alone.parquet"],
         utility=folder / "utility.parquet",
+        on_policy=folder / "on_policy.parquet",
         audit=folder / "audited.parquet",
         counts=folder / "audit.parquet",
         canaries=folder / "canaries.parquet",
@@ -75,18 +81,28 @@ def files(tmp_path_factory, expected) -> SimpleNamespace:
         **sets,
         completions=[folder / "parity.parquet"],
         samples=samples,
+        rungs=[folder / f"rung-{policy}.parquet" for policy in synthetic.POLICIES],
         judged=judged,
     )
 
 
 def run(script: str, files, folder: Path, monkeypatch, config=synthetic.SETTINGS) -> SimpleNamespace:
     """The script's outputs."""
-    extraction = [path for path in files.extraction if script != "reward_gap" or path.stem.endswith("-sft")]
+    of_sft = [path for path in files.extraction if path.stem.endswith("-sft")]
+    own = dict(
+        reward_gap={"extraction": of_sft},
+        one_arm={"extraction": files.alone},
+        audit={"audit": files.counts},
+        ladder={"samples": files.rungs},
+    )
+    inputs = vars(files) | own.get(script, {})
     output = SimpleNamespace(**{name: folder / name for name in ("parquet", "csv", "headline", "metrics", "versions")})
     params = SimpleNamespace(
         later=synthetic.LATER,
         references=dict.fromkeys(synthetic.LATER, "sft"),
         sweeps=synthetic.SWEEPS,
+        ladders=synthetic.LADDERS,
+        bases=["base"],
         aligned=synthetic.ALIGNED,
         methods={policy: settings["method"] for policy, settings in synthetic.POLICIES.items()},
         sampled_by=[policy for policy in synthetic.POLICIES for _ in CHAINS],
@@ -97,13 +113,10 @@ def run(script: str, files, folder: Path, monkeypatch, config=synthetic.SETTINGS
         seeds=list(SEEDS),
         arms=["A", "B"],
     )
-    audit = files.counts if script == "audit" else files.audit
 
     @contextmanager
     def stand_in(_):
-        yield SimpleNamespace(
-            input=Inputs(**{**vars(files), "extraction": extraction, "audit": audit}), output=output, params=params, config=config
-        )
+        yield SimpleNamespace(input=Inputs(**inputs), output=output, params=params, config=config)
 
     monkeypatch.setattr(job, "job", stand_in)
     runpy.run_path(str(SCRIPTS / f"summarize_{script}.py"), init_globals={"snakemake": None})

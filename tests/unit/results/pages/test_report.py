@@ -189,7 +189,9 @@ def test_methods_define_the_terms_with_the_values_of_the_config(given):
     ):
         assert term in text[text.index("Methods and definitions") :], term
     assert "edit distance of at most 0.1" in text and "R = 63 fillings" in text and "temperature 1.0, top-k 40 give" in text
-    assert "averaged over tokens, not summed" in text and "power of 80 %" in text and "prompt_tail: with the beginning" in text
+    assert "averaged over tokens, not summed" in text and "power of 80 %" in text
+    for name in given["config"]["probes"]["prompts"]:
+        assert f"{name}: {report.PROMPTS[name]}" in text
 
 
 def test_provenance_names_commit_corpus_versions_seeds_hashes_and_the_whole_config(given):
@@ -216,6 +218,8 @@ def test_text_from_outside_is_escaped_wherever_it_is_shown(given):
             }
     config = study.evil({k: v for k, v in given["config"].items() if k != "policies"}, EVIL) | {"policies": policies}
     config["report"]["reference_policy"] = names["sft"]
+    for reward, usual in zip(config["reward_models"].values(), given["config"]["reward_models"].values(), strict=True):
+        reward["type"] = usual["type"]
     planted = [
         {**c, "prefix": EVIL, "suffix": EVIL, "target": EVIL, "canary_id": c["canary_id"] + EVIL, "secret_type": EVIL}
         for c in study.canaries()

@@ -72,6 +72,8 @@ def test_seeds_repeat_canaries_and_narrow_nothing():
     assert [thrice[k] for k in ("low", "high", "p")] == pytest.approx([once[k] for k in ("low", "high", "p")])
 
 
-def test_a_type_that_no_generator_makes_is_an_error_and_not_left_out():
-    with pytest.raises(ValueError, match="passport"):
-        by_type(synthetic.extraction(policies=["sft"], probes=["fim"]).assign(secret_type="passport"))
+def test_types_that_no_generator_makes_come_last_by_name_and_are_not_left_out():
+    extraction = mixed(policies=["sft"], probes=["fim"]).replace({"secret_type": {"path": "own_ticket", "key": "own_passport"}})
+    found = by_type(extraction)
+    assert [secret_type for _, cohort, secret_type in found if cohort == "sft"] == ["contact", "body", "own_passport", "own_ticket"]
+    assert {r["n"] for r in found.values()} == {8}

@@ -26,7 +26,8 @@ def tables() -> dict:
 def test_the_study_by_hand_in_four_lines(tables):
     found = lines(tables)
     assert len(found) == 4 and found[2] == (
-        "● shown for these checkpoints  PPO memorizes little of its own prompts: ppo 0 of 64 secrets (0–6 %), 0 of 64 prompts (0–6 %)"
+        "● shown for these checkpoints  PPO memorizes little of its own prompts: ppo 0 of 64 secrets (0–6 %), 0 of 64 prompts (0–6 %); "
+        "no oracle in this run: experiments/controls.yaml has one, PPO on a reward that knows the target"
     )
     assert found[0].startswith(
         "● shown for these checkpoints  Fine-tuning data stays memorized after PPO: of what sft memorized, ppo keeps 1 of 1"
@@ -37,7 +38,7 @@ def test_each_verdict_has_its_mark(tables):
     for dose in study.DOSES:
         one(tables, "persistence", policy="ppo", cohort="sft", dose=dose).update(low=0.1, high=0.3)
     tables["contrast"] = [row for row in tables["contrast"] if row["other"] != "ppo"]
-    tables["memorization"] = [row for row in tables["memorization"] if row["probe"] != "prompt_tail"]
+    memorized(tables, "ppo", "rl_prompt", "prompt_tail").update(difference_low=0.05, difference_high=0.15)
     here = "for these checkpoints"
     assert [line.split("  ")[0] for line in lines(tables)] == [
         f"✕ contradicted {here}",
@@ -76,7 +77,7 @@ def test_every_combination_of_verdicts_is_four_clean_lines(tables):
         one(changed, "contrast", policy="ipo", other="ppo", cohort="preference", measure="memorized").update(
             difference=sum(more) / 2, p_holm=0.01 if more[0] * more[1] > 0 else 0.4
         )
-        one(changed, "utility", policy="ipo")["collapsed"] = collapsed
+        one(changed, "utility", policy="ipo").update(collapsed=collapsed, collapsed_by="perplexity" if collapsed else None)
         assert len(lines(changed)) == 4
         for line in lines(changed):
             assert line.count(": ") <= 2 and not line.endswith(".")

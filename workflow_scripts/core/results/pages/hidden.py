@@ -1,8 +1,7 @@
 """Own secrets on pages: their ids and measures, never their texts, nor a completion that spells a part of one."""
 
-import pandas as pd
-
 from ...data.secrets import is_own
+from ..tables.frames import Frame
 
 TARGET, COMPLETION, COPIED = "(own secret, hidden)", "(hidden)", "(hidden: holds a part of an own secret)"
 WORDS = (TARGET, COMPLETION, COPIED)
@@ -14,7 +13,7 @@ def canaries(rows: list[dict]) -> list[dict]:
     return [{**row, "prefix": "", "suffix": "", "target": TARGET} if is_own(row["secret_type"]) else row for row in rows]
 
 
-def rows(extraction: pd.DataFrame, canaries: list[dict]) -> pd.DataFrame:
+def rows(extraction: Frame, canaries: list[dict]) -> Frame:
     """The rows of `extraction` in which TARGET, COMPLETION and COPIED stand for what is hidden; ids of tokens are gone with it."""
     own = {row["canary_id"]: row["target"] for row in canaries if is_own(row["secret_type"])}
     if not own:
