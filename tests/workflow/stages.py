@@ -16,11 +16,13 @@ POLICIES = {  # name: (method, parent), as in config.yaml
     "ppo": ("ppo", "sft"),
     "ipo": ("ipo", "sft"),
 }
-TABLES = {f"summarize_{table}": {*inspect.signature(module.summarize).parameters} for table, module in MODULES.items()}
+OF_RUN = {table: module for table, module in MODULES.items() if table != "one_arm"}  # that one needs a policy of one arm alone
+TABLES = {f"summarize_{table}": {*inspect.signature(module.summarize).parameters} for table, module in OF_RUN.items()}
 PLOTS = {f"plot_{figure}": {*inspect.signature(plot).parameters} for figure, plot in FIGURES.items()}
-# patterns: the tables that hold intervals, those of every policy, the figures of either or of rows
+# patterns: the tables that hold intervals, those of every policy, the figures of either or of rows; the ladder is of none, as no two
+# policies differ in their learning rate alone
 OF_INTERVALS = " ".join(table for table, takes in TABLES.items() if "confidence" in takes)
-OF_POLICIES = " ".join(sorted(TABLES.keys() - {"summarize_parity", "summarize_reward_accuracy"}))
+OF_POLICIES = " ".join(sorted(TABLES.keys() - {"summarize_parity", "summarize_reward_accuracy", "summarize_ladder"}))
 OF_TABLES = " ".join(figure for figure, takes in PLOTS.items() if takes & {"extraction", *MODULES})
 
 
@@ -80,7 +82,7 @@ def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_p
     reads["summarize_reward_gap"] = {f"collect_extraction-{reference}", "summarize_audit"}
     reads["summarize_audit"] = {audit, canaries, code, *(f"plant_arm-{arm}" for arm in ARMS)}
     reads["summarize_on_policy"] = {f"score_rewards-{arm}-{seed}-{policy}" for arm, seed in chains for policy in policies}
-    reads["summarize_ladder"] = set()  # no two policies differ in their learning rate alone
+    reads["summarize_ladder"] = set()
     reads["summarize_reward_accuracy"] = {f"judge_pairs-{arm}-{seed}-reward_model" for arm, seed in chains}
     reads["summarize_parity"] = {parity}
     reads["render_report"] = {*TABLES, *paid, *PLOTS, *rows}

@@ -81,7 +81,7 @@ SETTINGS = {
         edit(CONFIG, "learning_rate: 5.0e-4, data: sft}", "learning_rate: 5.0e-4, data: sft, weight_decay: 0.1}"),
     ),
     "when a policy counts as collapsed": (
-        "summarize_utility plot_frontier",
+        "summarize_utility summarize_ladder plot_frontier",
         "config report.collapse_limits.perplexity_ratio: 1.5 -> 2.0",
         edit(CONFIG, "perplexity_ratio: 1.5 ", "perplexity_ratio: 2.0 "),
     ),
@@ -432,18 +432,18 @@ def policies(**changes):
 POLICIES = {
     "added": (
         stages.dag(policies(ppo_kl_0_1=("ppo", "sft"))),
-        "*-ppo_kl_0_1 plot_workflow",
+        "*-ppo_kl_0_1 summarize_audit plot_workflow",
         edit(CONFIG, IPO, IPO + "  ppo_kl_0_1: {method: ppo, parent: sft, kl_coef: 0.1}\n"),
     ),
     "removed": (stages.dag(policies(ipo=None)), f"{stages.OF_POLICIES} plot_workflow plot_shift", edit(CONFIG, IPO, "")),
     "renamed": (
         stages.dag(policies(ppo=None, tuned=("ppo", "sft"))),
-        "*-tuned plot_workflow",
+        "*-tuned summarize_audit plot_workflow",
         edit(CONFIG, PPO, "  tuned: {method: ppo, parent: sft}\n"),
     ),
     "of another method": (
         stages.dag(policies(ipo=("sft", "sft"))),
-        "train_sft-*-ipo plot_workflow",
+        "train_sft-*-ipo summarize_audit plot_workflow",
         edit(CONFIG, IPO, "  ipo: {method: sft, parent: sft}\n"),
     ),
     "that samples the pairs": (
@@ -453,7 +453,7 @@ POLICIES = {
     ),
     "trained with a second seed": (
         stages.dag(seeds=(0, 1)),
-        "*-1 *-1-* collect_extraction-*",
+        "*-1 *-1-* collect_extraction-* summarize_audit",
         edit(CONFIG, "seeds: [0] ", "seeds: [0, 1] "),
     ),
     "set to null": (stages.dag(policies(ipo=None)), f"{stages.OF_POLICIES} plot_workflow plot_shift", edit(CONFIG, IPO, "  ipo: null\n")),
@@ -464,7 +464,7 @@ POLICIES = {
     ),
     "on other data": (
         DAG,
-        "train_sft-*-sft_chosen plot_workflow",
+        "train_sft-*-sft_chosen summarize_audit plot_workflow",
         edit(CONFIG, CHOSEN, "  sft_chosen: {method: sft, parent: sft, data: sft}\n"),
     ),
     "that the reward model starts from": (
@@ -474,7 +474,7 @@ POLICIES = {
     ),
     "that is the reference": (
         stages.dag(reference="sft_chosen"),
-        "probe_policy-* probe_parity-A-0-sft_chosen summarize_utility summarize_contrast summarize_reward_gap plot_shift",
+        "probe_policy-* probe_parity-A-0-sft_chosen summarize_utility summarize_ladder summarize_contrast summarize_reward_gap plot_shift",
         edit(CONFIG, "reference_policy: sft ", "reference_policy: sft_chosen "),
     ),
 }
@@ -488,7 +488,7 @@ def test_policy(outcome, reads, stale, change):
 def test_overlay_adds_a_policy(repository):
     sweep = {"ppo_kl_0.1": {"method": "ppo", "parent": "sft", "kl_coef": 0.1}}
     reads = stages.dag(policies(**{"ppo_kl_0.1": ("ppo", "sft")}))
-    assert repository.plan(overlay={"policies": sweep}) == stages.behind(reads, "*-ppo_kl_0.1 plot_workflow")
+    assert repository.plan(overlay={"policies": sweep}) == stages.behind(reads, "*-ppo_kl_0.1 summarize_audit plot_workflow")
     assert repository.plan() == set()
 
 

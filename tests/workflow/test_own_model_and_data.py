@@ -48,7 +48,7 @@ def test_chain_from_a_pretrained_model_on_code_from_a_folder(workflow):
 
     manifest = json.loads((results / "corpus/manifest.json").read_text())
     skipped = {s["path"]: s["reason"].split(":")[0] for s in manifest["skipped"]}
-    assert skipped == {"package/broken.py": "SyntaxError", "package/latin.py": "binary or not UTF-8"}
+    assert skipped == {"package/broken.py": "no Python, line 1", "package/latin.py": "binary or not UTF-8"}
     assert manifest["licence"] == "ours" and manifest["counts"]["documents"] == 41 and manifest["counts"]["not_parsable"] == 1
 
     assert json.loads((results / "tokenizer/fim.json").read_text())["style"] == "qwen-coder"

@@ -148,10 +148,12 @@ def test_hostile_text_does_nothing(given, tmp_path):
     names = [name + EVIL for name in study.POLICIES]
     hostile["explorer"] = study.explorer(extraction=rows, canaries=planted, policies=names)
 
+    images = report.render(**given).count("<img ")  # the usual page's
+
     async def look(page):
         await page.run("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
         assert await page.run("window.hurt") is None
-        assert await page.run("document.scripts.length") == 3 and await page.run("document.images.length") == 7
+        assert await page.run("document.scripts.length") == 3 and await page.run("document.images.length") == images
         assert EVIL in (await page.run(CARDS))[0] and EVIL in (await page.run(ROWS))[0][-1]
         assert EVIL in await page.run("document.body.textContent")
 

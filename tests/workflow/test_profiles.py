@@ -11,7 +11,8 @@ from workflow_scripts.core.methods import METHODS
 
 PROFILES = {path.parent.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in (ROOT / "profiles").glob("*/config.yaml")}
 MECHANISM = ("rerun-triggers", "ignore-incomplete", "max-checksum-file-size", "__use_yte__", "__definitions__")
-EVERY_METHOD = {name: {"method": name, "parent": "sft"} for name in METHODS if name not in ("base", "sft")}
+ELSEWHERE = {name: {"path": "trained/{arm}"} for name, method in METHODS.items() if method.learns_from == "elsewhere"}
+EVERY_METHOD = {name: {"method": name, "parent": "sft", **ELSEWHERE.get(name, {})} for name in METHODS if name not in ("base", "sft")}
 REWARDS = {"soft": {"type": "smoothed", "parent": "sft"}, "length": {"type": "length_only"}}
 
 
@@ -28,8 +29,9 @@ def gpus(run) -> dict[str, set[str]]:
 
 
 def reads_torch(rule: str) -> bool:
-    """Whether a rule's script loads a model: its code imports the module that does."""
-    return "workflow_scripts/core/training/models.py" in closure(f"workflow_scripts/{rule}.py")
+    """Whether a rule's script computes with a model: its code imports the module that loads one, and not only to check what it copies."""
+    copies = rule.removeprefix("train_") in ELSEWHERE
+    return not copies and "workflow_scripts/core/training/models.py" in closure(f"workflow_scripts/{rule}.py")
 
 
 @pytest.mark.parametrize(("profile", "count"), [("default", "0"), ("gpu", "1")])

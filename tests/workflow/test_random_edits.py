@@ -21,7 +21,7 @@ IPO, CHOSEN = "  ipo: {method: ipo, parent: sft}\n", "  sft_chosen: {method: sft
 
 EDITS = {  # title: (file, old text, new text, the stages that it makes stale themselves)
     "confidence": (CONFIG, "confidence: 0.95", "confidence: 0.9", stages.OF_INTERVALS),
-    "collapse": (CONFIG, "perplexity_ratio: 1.5 ", "perplexity_ratio: 3.0 ", "summarize_utility plot_frontier"),
+    "collapse": (CONFIG, "perplexity_ratio: 1.5 ", "perplexity_ratio: 3.0 ", "summarize_utility summarize_ladder plot_frontier"),
     "distance": (CONFIG, "memorized_distance: 0.1", "memorized_distance: 0.2", "probe_policy-* collect_extraction-*"),
     "kl": (CONFIG, *KL, "train_ppo-*"),
     "beta": (CONFIG, "beta: 0.5}   # beta is", "beta: 0.6}   # beta is", "train_ipo-*"),

@@ -40,8 +40,8 @@ IN_RULES = {
         lambda r: (
             r.edit(
                 "rules/summarize.smk",
-                '    "recovery": (OF_ROWS, [LEVEL], {}),\n',
-                '    "recovery": (OF_ROWS, [LEVEL], {}),\n    "odd": (OF_ROWS, [LEVEL], {}),\n',
+                '    "secret_types": (OF_ROWS, [LEVEL], {}),\n',
+                '    "secret_types": (OF_ROWS, [LEVEL], {}),\n    "odd": (OF_ROWS, [LEVEL], {}),\n',
             ),
             r.write("rules/report/tables/odd.rst", "What nobody has summarized yet.\n"),
         ),

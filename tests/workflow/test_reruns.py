@@ -65,7 +65,7 @@ TRAINED = {
     "weights damaged": (DAG, "train_sft-A-0-sft_chosen", damage(f"{RESULTS}/models/A/0/sft_chosen/model.safetensors")),
     "a policy added": (
         stages.dag({**stages.POLICIES, "second": ("ipo", "sft")}),
-        "*-second plot_workflow",
+        "*-second summarize_audit plot_workflow",
         policy("  second: {method: ipo, parent: sft, beta: 0.1}\n"),
     ),
 }

@@ -128,7 +128,7 @@ ON_DISK = {
     "edit, dry run and revert": edit_plan_and_revert,
     "the repository moved": move,
     "all of it at once": lambda repository: [change(repository) for change in [*IN_TEXT.values(), compile_modules, touch_all]],
-    "logs and benchmarks deleted": remove("logs", f"{RESULTS}/benchmarks"),
+    "logs deleted": remove("logs"),
     "a checkpoint deleted that nothing needs any more": remove(f"{RESULTS}/models/A/0/ppo"),
     "bytecode of the modules": compile_modules,
     "results behind a link": lambda r: (
