@@ -4,8 +4,8 @@ import pytest
 
 CONFIG, TINY = "config.yaml", "tests/config/tiny.yaml"
 RATE = (
-    "single: {epochs: 1, learning_rate: 1.0e-3",
-    "single: {epochs: 1, learning_rate: 2.0e-3",
+    "single: {learning_rate: 1.0e-3",
+    "single: {learning_rate: 2.0e-3",
 )  # of a reward model: as it is, and another
 KL = ("1.0e-4\n    kl_coef: 0.05", "1.0e-4\n    kl_coef: 0.1")  # of PPO, behind its learning rate: as it is, and another
 SCRIPTS, CORE, RESULTS = "workflow_scripts", "workflow_scripts/core", "results/tiny"

@@ -86,7 +86,7 @@ SETTINGS = {
         edit(CONFIG, "perplexity_ratio: 1.5 ", "perplexity_ratio: 2.0 "),
     ),
     "batch size of the probes": (
-        "probe_policy-* score_rewards-*",
+        "probe_policy-* judge_pairs-* score_rewards-*",
         "score_rewards-tiny-B-0-ipo is stale: config probes.batch_size: 64 -> 32",
         edit(CONFIG, "in bf16\n  batch_size: 64", "in bf16\n  batch_size: 32"),
     ),
@@ -118,7 +118,7 @@ SETTINGS = {
     "vocabulary": ("train_tokenizer", "config model.vocabulary: 512 -> 520", edit(TINY, "vocabulary: 512", "vocabulary: 520")),
     "licence of the corpus": ("collect_corpus", 'config corpus.licence: null -> "MIT"', edit(CONFIG, "licence: null", "licence: MIT")),
     "share of holes in base training": (
-        "tokenize_code plant_arm-*",
+        "tokenize_code plant_canaries plant_arm-* sample_reference_fillings",
         "config examples.fim_rate",
         edit(CONFIG, "fim_rate: 0.5", "fim_rate: 0.6"),
     ),
@@ -225,7 +225,7 @@ CODE = {
         note(f"{CORE}/results/tables/statistics.py"),
     ),
     "a package's __init__": (
-        f"probe_* {stages.OF_INTERVALS} render_*",
+        f"probe_* judge_pairs-* {stages.OF_INTERVALS} render_*",
         "module core/probing/__init__.py",
         note(f"{CORE}/probing/__init__.py"),
     ),
@@ -459,7 +459,7 @@ POLICIES = {
     "set to null": (stages.dag(policies(ipo=None)), f"{stages.OF_POLICIES} plot_workflow plot_shift", edit(CONFIG, IPO, "  ipo: null\n")),
     "of another parent": (
         stages.dag(policies(sft_chosen=("sft", "base"))),
-        "train_sft-*-sft_chosen plot_workflow",
+        "train_sft-*-sft_chosen summarize_reward_gap plot_workflow",
         edit(CONFIG, CHOSEN, "  sft_chosen: {method: sft, parent: base, data: preference}\n"),
     ),
     "on other data": (
@@ -555,5 +555,6 @@ def test_forced_rule(repository):
 def test_until_and_omit(repository):
     repository.append(f"{CORE}/training/ppo.py")
     ppo = stages.behind(DAG, "train_ppo-*")
-    assert repository.plan("--until", "score_rewards") == {j for j in ppo if j.startswith(("train_ppo", "probe_", "score_"))}
-    assert repository.plan("--omit-from", "collect_extraction") == {j for j in ppo if j.startswith(("train_ppo", "probe_", "score_"))}
+    before_rows = {j for j in ppo if j.startswith(("train_ppo", "probe_", "score_"))}
+    assert repository.plan("--until", "score_rewards") == before_rows
+    assert repository.plan("--omit-from", "collect_extraction") == {*before_rows, "summarize_on_policy"}  # reads the scored samples alone
