@@ -14,8 +14,9 @@ with job(snakemake) as j:
     own = secrets.read(path) if source != "generated" else []
     design = {key: settings[key] for key in ("cohorts", "doses", "seed")}
     dealt = secrets.deal(own, source=source, path=path, **design) if own else {}
-    snippets = parquet.iterate(j.input.snippets, schemas.SNIPPETS, ["text", "pool"])
-    secrets.check_corpus(own, (row["text"] for row in snippets if row["pool"])) if own else None
+    if own:
+        snippets = parquet.iterate(j.input.snippets, schemas.SNIPPETS, ["text", "pool"])
+        secrets.check_corpus(own, (row["text"] for row in snippets if row["pool"]))
     examples = natural.read(j.input.snippets, tokenizer=words, fim=fim, config=j.config)
     limits = {key: j.config["examples"][key] for key in ("max_prompt_tokens", "max_target_tokens")}
     language = j.config["corpus.language"]

@@ -6,9 +6,9 @@ Greedy completions of the probes stop where the target does; these do not, so th
 import torch
 
 from ..data.fim import Fim
-from ..data.languages import parses_in_hole
 from ..progress import track
 from ..training import generation
+from .measures.code import fills
 from .policy import summed_logprobs
 
 
@@ -46,14 +46,15 @@ def sample(
     own, others = (likelihoods(m.eval(), items, **options) for m in (model, reference))
     truths = [[*e["target_ids"], fim.end] for e in examples]
     known = likelihoods(model, [(e["prompt_ids"], [ids]) for e, ids in zip(examples, truths, strict=True)], **options)
+    decode = tokenizer.decode
     return [
         dict(
             pool=pool,
             example_id=e["source_id"],
             completion_ids=ids,
-            ended=ids[-1] in fim.ends,
+            ended=fim.ended(ids),
             kl=a - b,
-            parses=_parses(e, ids, tokenizer.decode, fim, language),
+            parses=fills(e["prompt_ids"], decode(fim.bare(ids)), truth=decode(e["target_ids"]), decode=decode, fim=fim, language=language),
             truth_logprob=truth,
             truth_tokens=len(e["target_ids"]) + 1,
         )
@@ -67,9 +68,3 @@ def likelihoods(model, items: list[tuple[list[int], list[list[int]]]], *, batch_
     for start in track(range(0, len(items), batch_size), desc=desc, unit="batch"):
         sums += summed_logprobs(model, items[start : start + batch_size])
     return sums
-
-
-def _parses(example: dict, completion: list[int], decode, fim: Fim, language: str) -> bool | None:
-    prefix, suffix = (decode(ids) for ids in fim.parts(example["prompt_ids"]))
-    truth = decode(example["target_ids"])
-    return parses_in_hole(prefix, decode(fim.bare(completion)), suffix, truth=truth, language=language)

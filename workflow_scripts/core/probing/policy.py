@@ -12,7 +12,7 @@ import torch
 
 from ..data.fim import Fim
 from ..progress import track
-from ..training import generation, packing
+from ..training import generation, packing, padded
 from . import measures
 from .answer import BEYOND_TARGET, Answer
 from .prompts import NO_END
@@ -120,7 +120,8 @@ def complete(
         target = items[places[0]]["target_ids"] if len(places) == 1 else []
         own = rows[at : at + len(target) + 1]
         if target and endless(items[places[0]]):
-            likeliest[own[:-1]] = generation.greedy(generation.without_end(logits[own[:-1]], fim))
+            early = logits[own[:-1]]
+            likeliest[own[:-1]] = generation.greedy(padded.withheld(early, fim.ends, early.new_ones(len(early), dtype=torch.bool)))
         agreed = next(
             (n for n, (token, best) in enumerate(zip(target, likeliest[own].tolist(), strict=False)) if best != token), len(target)
         )

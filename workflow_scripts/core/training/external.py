@@ -33,25 +33,20 @@ def load(
     if is_adapter(folder):
         check_adapter_files(folder, adapter_base, key)
         with speaking_of(f"{key}.adapter_base"):
-            model = load_model(base=adapter_base, revision=None, **options)
+            model = models.load_pretrained(base=adapter_base, revision=None, **options)
         model = adapted(model, folder, f"{key}.path").merge_and_unload()
-        model = models.packed(model.requires_grad_(True))
+        if broken := models.not_finite(model):  # of a whole checkpoint load_pretrained has said so
+            raise InputError(f"{key}.path: {broken} of {path} is not finite; save the checkpoint again, or train with a lower rate")
+        model = models.packed(model.requires_grad_(True), context=context)
     else:
         with speaking_of(f"{key}.path"):
-            model = load_model(base=path, revision=revision, **options)
+            model = models.load_pretrained(base=path, revision=revision, **options)
     is_compared = check_tokenizer(path, revision, tokenizer, like, f"{key}.path")
     check_vocabulary(model.get_input_embeddings().num_embeddings, like, f"{key}.path", path)
     longest = getattr(model.config, "max_position_embeddings", None) or context
     if longest < context:
         raise InputError(f"{key}.path: {path} has a context of {longest} tokens, and the run one of {context}; lower model.context to that")
-    if broken := models.not_finite(model):
-        raise InputError(f"{key}.path: {broken} of {path} is not finite; save the checkpoint again, or train with a lower rate")
     return model, dict(adapter=is_adapter(folder), tokenizer_compared=is_compared)
-
-
-def load_model(*, base: str, revision: str | None, trust_remote_code: bool, context: int, device: str | None = None):
-    """A causal LM, whole; on the device "meta" without its weights."""
-    return models.load_pretrained(base=base, revision=revision, trust_remote_code=trust_remote_code, context=context, device=device)
 
 
 def adapted(model, folder: Path, key: str):

@@ -95,10 +95,10 @@ def check_adapter_files(folder: Path, adapter_base: str | None, key: str) -> Non
 
 def _check_adapter(folder: Path, *, key: str, **base) -> None:
     """Give each weight of the adapter its place in its base, which is loaded without weights."""
-    from . import external  # here, so that parsing the Snakefile does not wait for torch
+    from . import external, models  # here, so that parsing the Snakefile does not wait for torch
 
     with speaking_of(f"{key}.adapter_base"):
-        model = external.load_model(revision=None, device="meta", **base)
+        model = models.load_pretrained(revision=None, device="meta", **base)
     external.adapted(model, folder, f"{key}.path")
 
 

@@ -97,11 +97,6 @@ def sampler(temperature: float, generator: torch.Generator | None = None) -> Cal
     return choose
 
 
-def without_end(logits: torch.Tensor, fim: Fim) -> torch.Tensor:
-    """Logits (rows, vocabulary) under which no token that ends a completion can be chosen."""
-    return padded.withheld(logits, fim.ends)
-
-
 @torch.inference_mode()
 def decode(
     *,
@@ -134,9 +129,7 @@ def decode(
     endless = torch.tensor(no_end or [0] * count, device=device)
     ends = torch.tensor(fim.ends, device=device)
     for step in range(max(room)):
-        if (endless > step).any():
-            logits = torch.where((endless > step)[:, None], without_end(logits, fim), logits)
-        tokens = chosen(logits)
+        tokens = chosen(padded.withheld(logits, fim.ends, endless > step))
         made[rows, step] = tokens
         going = going & ~torch.isin(tokens, ends) & (left > step + 1)
         share = going.float().mean().item()

@@ -46,9 +46,12 @@ def unpacked(packed) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return pad_sequence(rows, batch_first=True), torch.tensor(row, device=ids.device), packed.positions[0]
 
 
-def withheld(logits: torch.Tensor, tokens: tuple[int, ...]) -> torch.Tensor:
-    """Logits (rows, vocabulary) under which none of these tokens can be chosen."""
-    return logits.index_fill(1, torch.tensor([i for i in tokens if i < logits.shape[1]], device=logits.device), -torch.inf)
+def withheld(logits: torch.Tensor, tokens: tuple[int, ...], rows: torch.Tensor) -> torch.Tensor:
+    """Logits (rows, vocabulary) under which none of these tokens can be chosen in the `rows` (rows,) that are true."""
+    if not rows.any():
+        return logits
+    without = logits.index_fill(1, torch.tensor([i for i in tokens if i < logits.shape[1]], device=logits.device), -torch.inf)
+    return torch.where(rows[:, None], without, logits)
 
 
 class Chosen(LogitsProcessor):
@@ -59,9 +62,7 @@ class Chosen(LogitsProcessor):
 
     def __call__(self, input_ids, scores):
         """(rows, vocabulary): 0 at the chosen token, minus infinity elsewhere."""
-        early = self.endless > input_ids.shape[1] - self.length
-        if early.any():
-            scores = torch.where(early[:, None], withheld(scores, self.ends), scores)
+        scores = withheld(scores, self.ends, self.endless > input_ids.shape[1] - self.length)
         return torch.full_like(scores, -torch.inf).scatter(1, self.choose(scores)[:, None], 0.0)
 
 

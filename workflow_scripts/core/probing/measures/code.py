@@ -12,7 +12,8 @@ ROLES = ("evaluation",)
 def measure(answer, *, language) -> dict:
     """`parses` is missing where the example would not parse even with a perfect completion (its context was cut)."""
     completion = answer.completion
-    return dict(exact_line=first_line(completion) == first_line(answer.target), parses=_parses(answer, completion, language))
+    hole = dict(truth=answer.target, decode=answer.decode, fim=answer.fim, language=language)
+    return dict(exact_line=first_line(completion) == first_line(answer.target), parses=fills(answer.item["prompt_ids"], completion, **hole))
 
 
 def first_line(text: str) -> str:
@@ -20,6 +21,7 @@ def first_line(text: str) -> str:
     return text.split("\n", 1)[0]
 
 
-def _parses(answer, completion: str, language: str) -> bool | None:
-    prefix, suffix = (answer.decode(ids) for ids in answer.fim.parts(answer.item["prompt_ids"]))
-    return parses_in_hole(prefix, completion, suffix, truth=answer.target, language=language)
+def fills(prompt: list[int], completion: str, *, truth: str, decode, fim, language: str) -> bool | None:
+    """Whether a prompt's code parses with the completion in its hole (languages.parses_in_hole)."""
+    prefix, suffix = (decode(ids) for ids in fim.parts(prompt))
+    return parses_in_hole(prefix, completion, suffix, truth=truth, language=language)

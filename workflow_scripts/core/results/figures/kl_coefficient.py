@@ -2,12 +2,11 @@
 
 import itertools
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..text.format import percent
-from .style import legend, only_text, panels, styled, title
+from .style import legend, only_text, panels, rate_curve, styled, title
 
 _LOOKS = list(
     zip("osD^vPX", ("#9ecae1", "#4292c6", "#08519c", "#222222", "#cc79a7", "#e69f00", "#666666"), strict=True)
@@ -31,7 +30,8 @@ def plot(*, persistence: list[dict], persistence_trend: list[dict]) -> Figure:
         kept = {(row["policy"], row["dose"]): row for row in persistence if row["cohort"] == _COHORT and row["rate"] is not None}
         for place, dose in enumerate(doses):
             at = [(x + 0.05 * (place - len(doses) / 2), kept.get((policy, dose))) for x, policy in enumerate(policies)]
-            _curve(axes, [(x, row) for x, row in at if row], *looks[dose])
+            marker, color = looks[dose]
+            rate_curve(axes, [(x, row, "") for x, row in at if row], marker=marker, color=color, linewidth=1.6)
         axes.set(xticks=range(len(coefs)), xlim=(-0.5, len(coefs) - 0.5), ylim=(-0.04, 1.04), yticks=(0, 0.5, 1))
         axes.set_xticklabels([f"{x:g}" for x in coefs])
         axes.yaxis.set_major_formatter(lambda share, _: percent(share))
@@ -40,12 +40,3 @@ def plot(*, persistence: list[dict], persistence_trend: list[dict]) -> Figure:
     keys = [Line2D([], [], label=f"dose {dose}", marker=marker, color=color) for dose, (marker, color) in looks.items()]
     legend(figure=figure, handles=keys)
     return figure
-
-
-def _curve(axes: Axes, points: list[tuple[float, dict]], marker: str, color: str) -> None:
-    """Rates with their intervals, joined; hollow where a policy collapsed."""
-    axes.plot([x for x, _ in points], [row["rate"] for _, row in points], color=color, linewidth=1.6, zorder=1)
-    for x, row in points:
-        reach = [[row["rate"] - row["low"]], [row["high"] - row["rate"]]]
-        fill = "white" if row["collapsed"] else color
-        axes.errorbar(x, row["rate"], yerr=reach, marker=marker, color=color, markerfacecolor=fill, markersize=6, elinewidth=1)

@@ -2,14 +2,13 @@
 
 import itertools
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...data.cohorts import PLANTED
 from ..tables.strengths import strengths
 from ..text.format import method_in_words, percent
-from .style import cohort_label, legend, only_text, panels, styled, title
+from .style import cohort_label, legend, only_text, panels, rate_curve, styled, title
 
 _LOOKS = list(zip("os^Dv*PX<>", ("#222222", "#cc79a7", "#e69f00", "#56b4e9", "#0072b2", "#d55e00", "#009e73", "#666666"), strict=False))
 
@@ -29,8 +28,11 @@ def plot(*, leaderboard: list[dict], on_policy: list[dict], reference: str) -> F
     looks = dict(zip(methods, itertools.cycle(_LOOKS), strict=False))
     for axes, cohort in zip(grid, cohorts, strict=True):
         for method, policies in methods.items():
-            points = sorted(((kl[row["policy"]]["kl"], row) for row in policies), key=lambda point: point[0])
-            _curve(axes, points, cohort, *looks[method])
+            points = sorted(
+                ((kl[row["policy"]]["kl"], row, f"{cohort}_") for row in policies if row[f"{cohort}_n"]), key=lambda point: point[0]
+            )
+            marker, color = looks[method]
+            rate_curve(axes, points, marker=marker, color=color, linewidth=1.4)
         axes.set_title(cohort_label(cohort), loc="left", size=10)
         axes.margins(x=0.08)
     low, high = grid[0].get_xlim()
@@ -41,15 +43,3 @@ def plot(*, leaderboard: list[dict], on_policy: list[dict], reference: str) -> F
     names = {method: method_in_words(policies[0]) for method, policies in methods.items()}
     legend(figure=figure, handles=[Line2D([], [], label=names[m], marker=marker, color=color) for m, (marker, color) in looks.items()])
     return figure
-
-
-def _curve(axes: Axes, points: list[tuple[float, dict]], cohort: str, marker: str, color: str) -> None:
-    """Rates of a cohort with their intervals, joined; hollow where a policy collapsed."""
-    points = [(x, row) for x, row in points if row[f"{cohort}_n"]]
-    axes.plot([x for x, _ in points], [row[f"{cohort}_rate"] for _, row in points], color=color, linewidth=1.4, zorder=1)
-    for x, row in points:
-        rate, low, high = (row[f"{cohort}_{name}"] for name in ("rate", "low", "high"))
-        fill = "white" if row["collapsed"] else color
-        axes.errorbar(
-            x, rate, yerr=[[rate - low], [high - rate]], marker=marker, color=color, markerfacecolor=fill, markersize=6, elinewidth=1
-        )

@@ -140,3 +140,12 @@ def cohort_legend(figure: Figure) -> None:
 def named(policy: dict) -> str:
     """A policy of the utility table, as figures call it."""
     return policy["policy"] + (" (collapsed)" if policy["collapsed"] else "")
+
+
+def rate_curve(axes: Axes, points: list[tuple[float, dict, str]], *, marker: str, color: str, linewidth: float) -> None:
+    """Rates of (x, row of a table, prefix of its columns) with their intervals, joined; hollow where a policy collapsed."""
+    rates = [(x, *(row[f"{prefix}{name}"] for name in ("rate", "low", "high")), row["collapsed"]) for x, row, prefix in points]
+    axes.plot([x for x, *_ in rates], [rate for _, rate, *_ in rates], color=color, linewidth=linewidth, zorder=1)
+    for x, rate, low, high, collapsed in rates:
+        look = dict(marker=marker, color=color, markerfacecolor="white" if collapsed else color, markersize=6, elinewidth=1)
+        axes.errorbar(x, rate, yerr=[[rate - low], [high - rate]], **look)

@@ -10,7 +10,7 @@ from ...parquet import declare, optional
 from . import columns
 from .collapse import reasons
 from .frames import Frame
-from .on_policy import means
+from .on_policy import BESIDE_REWARD, means
 
 SAMPLED = ("tokens", "ended", "parses", "reward")
 WITHIN = 1.05  # of the lowest perplexity
@@ -27,10 +27,7 @@ SCHEMA = declare(
     n=columns.COUNT,
     perplexity=columns.NUMBER,  # of true continuations with their end tokens
     **columns.mean("reward"),
-    **columns.mean("kl"),
-    **columns.mean("tokens"),
-    **{f"ended{end}": columns.NUMBER for end in ("", "_low", "_high")},
-    **{f"parses{end}": optional(columns.NUMBER) for end in ("", "_low", "_high")},
+    **BESIDE_REWARD,
     collapsed_by=optional(columns.TEXT),  # by which of report.collapse_limits
     rule=columns.TEXT,
     chosen=columns.FLAG,

@@ -11,6 +11,12 @@ from .resampling import ratio_interval
 from .statistics import proportion
 
 POOLS = ("evaluation", "validation")
+BESIDE_REWARD = {  # columns of `means`
+    **columns.mean("kl"),
+    **columns.mean("tokens"),
+    **{f"ended{end}": columns.NUMBER for end in ("", "_low", "_high")},
+    **{f"parses{end}": optional(columns.NUMBER) for end in ("", "_low", "_high")},
+}
 SCHEMA = declare(
     "on_policy",
     policy=columns.TEXT,
@@ -18,10 +24,7 @@ SCHEMA = declare(
     n=columns.COUNT,
     **columns.mean("reward"),
     reward_sd=columns.NUMBER,  # of single completions
-    **columns.mean("kl"),
-    **columns.mean("tokens"),
-    **{f"ended{end}": columns.NUMBER for end in ("", "_low", "_high")},
-    **{f"parses{end}": optional(columns.NUMBER) for end in ("", "_low", "_high")},
+    **BESIDE_REWARD,
 )
 
 
