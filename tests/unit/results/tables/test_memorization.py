@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.results import synthetic
 from workflow_scripts.core import parquet
-from workflow_scripts.core.probing.schemas import EVALUATION, EXTRACTION
+from workflow_scripts.core.probing.schemas import EXTRACTION
 from workflow_scripts.core.results.tables import canary_pairs, memorization, statistics
 from workflow_scripts.core.results.text import format as formats
 
@@ -77,12 +77,8 @@ def test_seeds_add_counts_but_no_certainty():
 
 
 def test_tables_of_rows_that_were_written_and_read_are_those_of_the_rows(tmp_path):
-    parquet.write(synthetic.extraction(seeds=(0, 1)), EXTRACTION, tmp_path / "extraction.parquet")
-    parquet.write(synthetic.evaluation(), EVALUATION, tmp_path / "evaluation.parquet")
-    made = memorization.summarize(
-        extraction=canary_pairs.read([tmp_path / "extraction.parquet"], memorization.COLUMNS),
-        shown=synthetic.shown(),
-        utility=synthetic.utility_rows(),
-        confidence=0.95,
-    )
-    assert made == synthetic.every_table(seeds=(0, 1))["memorization"]
+    rows = synthetic.extraction(seeds=(0, 1))
+    parquet.write(rows, EXTRACTION, tmp_path / "extraction.parquet")
+    others = dict(shown=synthetic.shown(seeds=(0, 1)), utility=synthetic.utility_rows(seeds=(0, 1)), confidence=0.95)
+    read = canary_pairs.read([tmp_path / "extraction.parquet"], memorization.COLUMNS)
+    assert memorization.summarize(extraction=read, **others) == memorization.summarize(extraction=rows, **others)
