@@ -31,7 +31,7 @@ _NO_RUN = """archive cleanup_metadata cleanup_shadow conda_cleanup_envs conda_cr
     unlock""".split()
 _PREAMBLE_END = b"preamble end #########\n"
 _FIRST = (
-    'import gc, os, signal; gc.disable(); os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE"); '
+    'import gc, os, signal; gc.disable(); os.environ.setdefault("GOMP_SPINCOUNT", "10000"); '
     "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
 )
 
@@ -134,8 +134,9 @@ def skip(stands: Callable[[object, dict[str, str]], bool]) -> None:
 
 def start_lean() -> None:
     """Let scripts, from their first line on, end without a traceback at Ctrl-C, and import their libraries without looking for garbage,
-    which takes a fifth of a model's job's start; core/job.py then says more, and looks for garbage again. Threads that wait sleep: spinning
-    ones made a job of two threads up to 80 times slower beside other work.
+    which takes a fifth of a model's job's start; core/job.py then says more, and looks for garbage again. Threads of a job that wait for
+    each other spin for some 10 microseconds and then sleep: spinning as long as OpenMP does by itself makes a job of two threads up to 80
+    times slower beside other work, sleeping at once makes it a third slower on an idle machine.
     """
     from snakemake.script import PythonScript
 
