@@ -31,8 +31,7 @@ _NO_RUN = """archive cleanup_metadata cleanup_shadow conda_cleanup_envs conda_cr
     unlock""".split()
 _PREAMBLE_END = b"preamble end #########\n"
 _FIRST = (
-    'import gc, os, signal; gc.disable(); os.environ.setdefault("GOMP_SPINCOUNT", "10000"); '
-    "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+    'import gc, os, signal; gc.disable(); os.environ.setdefault("GOMP_SPINCOUNT", "10000"); signal.signal(signal.SIGINT, signal.SIG_DFL)\n'
 )
 
 
