@@ -44,4 +44,4 @@ rule all:
 
 
 # the last line: content decides what is out of date (docs/caching.md)
-PLAN = or_stop(reconcile, workflow, receipts_folder=f"results/{RUN}/receipts", strict_versions=config["rerun_on_version_of"], checks=CHECKS)
+PLAN = or_stop(reconcile, workflow, receipts_folder=f"results/{RUN}/receipts", strict_versions=config["rerun_on_version_of"], checks=outside.checks())

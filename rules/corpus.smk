@@ -3,34 +3,6 @@
 Needs: `corpus.source`.  Makes: results/{run}/corpus, tokenizer, planted.  Steps: collect, extract, tokenise, plant, audit.
 """
 
-EXTRACTED = ("min_lines", "max_lines", "max_chars", "near_duplicate_similarity", "seed", "split_by", "pools")  # what is taken from the source
-COLLECTED = [key for key in config["corpus"] if key not in EXTRACTED]  # how it is read
-SOURCE = {key: config["corpus"][key] for key in COLLECTED}
-OWN_CODE = own_files("corpus.path", SOURCE["path"], counting_endings(**SOURCE))
-OWN_MODEL = own_files("model.base", None if config["model"]["base"] == "scratch" else config["model"]["base"])
-OWN_SECRETS = own_files("canaries.path", config["canaries"]["path"])
-SECRETS_CHECK = partial(
-    check_secrets,
-    **{key: config["canaries"][key] for key in ("source", "path", "cohorts", "doses", "seed")},
-    reference_fillings=config["probes"]["reference_fillings"],
-    max_target_tokens=config["examples"]["max_target_tokens"],
-    model=config["model"],
-)
-MODEL_CHECK = partial(check_model, **{key: config["model"][key] for key in ("base", "revision", "trust_remote_code", "context")})
-# what is checked of things from outside, before the first job where one that reads them will run
-CHECKS = {"collect_corpus": partial(check_source, **SOURCE), "train_tokenizer": MODEL_CHECK, "train_base": MODEL_CHECK, "plant_canaries": SECRETS_CHECK}
-# and of single jobs, by their name
-for name, arm, seed in chains_of(*(name for name, policy in config["policies"].items() if is_external(policy))):
-    CHECKS[f"train_external-{RUN}-{arm}-{seed}-{name}"] = partial(
-        check_external,
-        key=f"policies.{name}",
-        revision=config["policies"][name].get("revision"),
-        **external_paths(dict(policy=name, arm=arm, seed=seed)),
-        **{key: config["model"][key] for key in ("trust_remote_code", "context")},
-        tokenizer=f"results/{RUN}/tokenizer",
-        like=policy_checkpoint(lineage(config["policies"], name)[0], arm, seed),
-    )
-
 
 rule collect_corpus:
     """Read the source code, with hashes and a manifest of what was read and skipped.
@@ -42,9 +14,9 @@ rule collect_corpus:
         manifest="results/{run}/corpus/source.json",
         receipt="results/{run}/receipts/collect_corpus.json",
     params:
-        config=config_params(*(f"corpus.{key}" for key in COLLECTED)),
-        own={"source": OWN_CODE},
-        versions=or_stop(versions, SOURCE["packages"]) if SOURCE["source"] == "python_packages" else {},
+        config=config_params(*(f"corpus.{key}" for key in outside.source)),
+        own={"source": outside.code},
+        versions=or_stop(versions, config["corpus"]["packages"]) if config["corpus"]["source"] == "python_packages" else {},
     log:
         "logs/{run}/collect_corpus.log",
     conda:
@@ -81,7 +53,7 @@ rule train_tokenizer:
         receipt="results/{run}/receipts/train_tokenizer.json",
     params:
         config=config_params(*(f"model.{key}" for key in ("base", "revision", "trust_remote_code", "fim", "vocabulary", "context"))),
-        own={"model": OWN_MODEL},
+        own={"model": outside.model},
     log:
         "logs/{run}/train_tokenizer.log",
     conda:
@@ -124,7 +96,7 @@ rule plant_canaries:
         config=config_params(
             *(f"canaries.{key}" for key in config["canaries"] if key != "show_own"), "examples", "corpus.seed", "corpus.language"
         ),
-        own={"secrets": OWN_SECRETS},
+        own={"secrets": outside.secrets},
     log:
         "logs/{run}/plant_canaries.log",
     conda:
@@ -169,7 +141,7 @@ rule audit_canaries:
         receipt="results/{run}/receipts/audit_canaries.json",
     params:
         arms=ARMS,
-        least_room=least_room(),
+        least_room=layout.least_room(),
     log:
         "logs/{run}/audit_canaries.log",
     conda:

@@ -22,7 +22,7 @@ rule export_arm:
         receipt="results/{run}/receipts/export_arm/{arm}.json",
     params:
         seeds=SEEDS,
-        base=policy_checkpoint(next(name for name, p in config["policies"].items() if p["method"] == "base"), seed=SEEDS[0]),
+        base=layout.policy_checkpoint(next(name for name, p in config["policies"].items() if p["method"] == "base"), seed=SEEDS[0]),
     log:
         "logs/{run}/export_arm/{arm}.log",
     conda:

@@ -27,9 +27,9 @@ rule sample_reference_fillings:
 rule probe_policy:
     """Greedy completion and likelihood of every canary under every prompt condition, and of held-out code; exposure, membership, KL; attacks."""
     input:
-        model=own_checkpoint,
-        base=base_checkpoint,
-        reference=policy_checkpoint(REFERENCE),
+        model=layout.own_checkpoint,
+        base=layout.base_checkpoint,
+        reference=layout.policy_checkpoint(REFERENCE),
         tokenizer="results/{run}/tokenizer",
         canaries="results/{run}/planted/canaries.parquet",
         fillings="results/{run}/planted/reference_fillings.parquet",
@@ -58,8 +58,8 @@ rule probe_policy:
 rule score_rewards:
     """Scores of the report's reward model for every target and for the policy's own completions."""
     input:
-        reward_model=reward_checkpoints(config["report"]["reward_model"]),
-        truths=reward_truths(config["report"]["reward_model"]),
+        reward_model=layout.reward_checkpoints(config["report"]["reward_model"]),
+        truths=layout.reward_truths(config["report"]["reward_model"]),
         tokenizer="results/{run}/tokenizer",
         canaries="results/{run}/planted/canaries.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",
@@ -72,7 +72,7 @@ rule score_rewards:
         receipt="results/{run}/receipts/score_rewards/{arm}/{seed}/{policy}.json",
     params:
         config=config_params("probes.batch_size", "probes.threads"),
-        reward=reward_spec(config["report"]["reward_model"]),
+        reward=layout.reward_spec(config["report"]["reward_model"]),
     log:
         "logs/{run}/score_rewards/{arm}/{seed}/{policy}.log",
     threads: config["probes"]["threads"]
@@ -88,15 +88,15 @@ rule judge_pairs:
     """A reward model on pairs of held-out code: does it prefer the truth for its content, or for its length and end?"""
     input:
         pairs="results/{run}/preferences/{arm}/{seed}.heldout.parquet",
-        reward_model=used_checkpoints,
-        truths=used_truths,
+        reward_model=layout.used_checkpoints,
+        truths=layout.used_truths,
         tokenizer="results/{run}/tokenizer",
     output:
         rewards="results/{run}/preferences/{arm}/{seed}.judged/{judged}.parquet",
         receipt="results/{run}/receipts/judge_pairs/{arm}/{seed}/{judged}.json",
     params:
         config=config_params("probes.batch_size", "probes.threads"),
-        reward=used_spec,
+        reward=layout.used_spec,
     log:
         "logs/{run}/judge_pairs/{arm}/{seed}/{judged}.log",
     threads: config["probes"]["threads"]
@@ -114,16 +114,16 @@ rule collect_extraction:
     """One row per canary x probe x arm x seed of a policy, and the same for held-out code."""
     input:
         canaries="results/{run}/planted/canaries.parquet",
-        probed_canaries=probed("canaries"),
-        probed_examples=probed("examples"),
-        rewards=probed("rewards"),
+        probed_canaries=layout.probed("canaries"),
+        probed_examples=layout.probed("examples"),
+        rewards=layout.probed("rewards"),
     output:
         extraction="results/{run}/extraction/{policy}.parquet",
         evaluation="results/{run}/evaluation/{policy}.parquet",
         receipt="results/{run}/receipts/collect_extraction/{policy}.json",
     params:
         config=config_params("probes.memorized_distance"),
-        chains=lambda wildcards: [[arm, seed] for _, arm, seed in chains_of(wildcards.policy)],
+        chains=lambda wildcards: [[arm, seed] for _, arm, seed in layout.chains_of(wildcards.policy)],
     log:
         "logs/{run}/collect_extraction/{policy}.log",
     conda:
@@ -135,7 +135,7 @@ rule collect_extraction:
 rule probe_parity:
     """The same greedy completions in several batch sizes, in fp32 and bf16: how many of them change?"""
     input:
-        model=own_checkpoint,
+        model=layout.own_checkpoint,
         tokenizer="results/{run}/tokenizer",
         canaries="results/{run}/planted/canaries.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",

@@ -91,7 +91,7 @@ rule render_report:
         extraction=expand("results/{{run}}/extraction/{policy}.parquet", policy=POLICIES),
         canaries="results/{run}/planted/canaries.parquet",
         tokenizer="results/{run}/tokenizer",
-        receipts=receipts_of_costs(),
+        receipts=layout.receipts_of_costs(),
         templates=TEMPLATES,
     output:
         report=report("results/{run}/report.html", caption=caption("report"), category="Report"),

@@ -24,7 +24,7 @@ LINEAGES |= {name: [*LINEAGES.get(r.get("parent"), []), name] for name, r in con
 LINEAGES |= {name: [s for m in r["members"] for s in LINEAGES[m]] for name, r in config["reward_models"].items() if "members" in r}
 # how often each of them goes through which training set
 STAGE_KEYS = ("method", "type", "data", "epochs", "episodes", "rollout_batch_size", "num_generations", "preference_prompts")
-STAGES = {s: {k: v for k, v in {**config["policies"], **config["reward_models"]}[s].items() if k in STAGE_KEYS} for s in [*POLICIES, *REWARDS]}
+STAGES = {s: {k: v for k, v in {**config["policies"], **config["reward_models"]}[s].items() if k in STAGE_KEYS} for s in [*POLICIES, *layout.learnt]}
 LEVEL = "report.confidence"
 # tables that are one parquet file and one CSV: (inputs, config values, params)
 TABLE_RULES = {
@@ -38,9 +38,9 @@ TABLE_RULES = {
         {"policies": POLICIES, "bases": [name for name in POLICIES if config["policies"][name]["method"] == "base"]},
     ),
     "on_policy": (
-        {"samples": [f"results/{{run}}/probes/{a}/{s}/{p}/scored_samples.parquet" for p, a, s in chains_of(*POLICIES)]},
+        {"samples": [f"results/{{run}}/probes/{a}/{s}/{p}/scored_samples.parquet" for p, a, s in layout.chains_of(*POLICIES)]},
         [LEVEL],
-        {"sampled_by": [policy for policy, _, _ in chains_of(*POLICIES)]},
+        {"sampled_by": [policy for policy, _, _ in layout.chains_of(*POLICIES)]},
     ),
     "ladder": (
         {"samples": [f"results/{{run}}/probes/{ARMS[0]}/{SEEDS[0]}/{policy}/scored_samples.parquet" for policy in RUNGS]},
@@ -142,7 +142,7 @@ rule summarize_memorization:
 rule summarize_cost:
     """Wall time, CPU time, memory and tokens of every job up to the extraction rows, and the versions that it ran with."""
     input:
-        receipts=receipts_of_costs(),
+        receipts=layout.receipts_of_costs(),
     output:
         parquet="results/{run}/tables/cost.parquet",
         csv=table_csv("cost"),

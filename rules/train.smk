@@ -18,7 +18,7 @@ rule train_base:
         receipt="results/{run}/receipts/train_base/{seed}/{policy}.json",
     params:
         config=config_params("model", "policies.{policy}"),
-        own={"model": OWN_MODEL},
+        own={"model": outside.model},
     log:
         "logs/{run}/train_base/{seed}/{policy}.log",
     threads: policy_threads
@@ -35,15 +35,15 @@ rule train_base:
 rule train_external:
     """A checkpoint that was trained elsewhere, checked, as one of this run; an adapter is merged into its base."""
     input:
-        base=base_checkpoint,
+        base=layout.base_checkpoint,
         tokenizer="results/{run}/tokenizer",
     output:
         model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
         receipt="results/{run}/receipts/train_external/{arm}/{seed}/{policy}.json",
     params:
         config=config_params("policies.{policy}", "model.trust_remote_code"),
-        own=external_files,
-        paths=external_paths,
+        own=outside.external_files,
+        paths=outside.external_paths,
     log:
         "logs/{run}/train_external/{arm}/{seed}/{policy}.log",
     threads: policy_threads
@@ -63,9 +63,9 @@ for method in learning_from("examples"):
             f"train_{method}"
         input:
             audit="results/{run}/planted/audit.parquet",
-            parent=parent_checkpoint,
+            parent=layout.parent_checkpoint,
             tokenizer="results/{run}/tokenizer",
-            examples=training_set,
+            examples=layout.training_set,
         output:
             model=directory("results/{run}/models/{arm}/{seed}/{policy}"),
             receipt=f"results/{{run}}/receipts/train_{method}/{{arm}}/{{seed}}/{{policy}}.json",
@@ -89,7 +89,7 @@ for method in learning_from("examples"):
 rule sample_preferences:
     """Preference pairs, those of held-out code to judge reward models on, one of each canary: the truth is chosen, another of its length rejected."""
     input:
-        sampler=policy_checkpoint(config["preferences"]["sampler"]),
+        sampler=layout.policy_checkpoint(config["preferences"]["sampler"]),
         tokenizer="results/{run}/tokenizer",
         examples="results/{run}/planted/{arm}/preference.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",
@@ -123,7 +123,7 @@ for reward_type, has_weights in LEARNT.items():
         name:
             f"train_reward_{reward_type}"
         input:
-            **({"parent": parent_checkpoint, "tokenizer": "results/{run}/tokenizer"} if has_weights else {}),
+            **({"parent": layout.parent_checkpoint, "tokenizer": "results/{run}/tokenizer"} if has_weights else {}),
             pairs=PAIRS,
         output:
             model=directory("results/{run}/models/{arm}/{seed}/{reward}"),
@@ -152,7 +152,7 @@ for method in learning_from("pairs"):
         name:
             f"train_{method}"
         input:
-            parent=parent_checkpoint,
+            parent=layout.parent_checkpoint,
             tokenizer="results/{run}/tokenizer",
             pairs=PAIRS,
         output:
@@ -182,9 +182,9 @@ for method in learning_from("rewards", "samples"):
         name:
             f"train_{method}"
         input:
-            parent=parent_checkpoint,
-            reward_model=used_checkpoints,
-            truths=used_truths,
+            parent=layout.parent_checkpoint,
+            reward_model=layout.used_checkpoints,
+            truths=layout.used_truths,
             tokenizer="results/{run}/tokenizer",
             rl_prompt="results/{run}/planted/{arm}/rl_prompt.parquet",
             preference="results/{run}/planted/{arm}/preference.parquet",
@@ -194,7 +194,7 @@ for method in learning_from("rewards", "samples"):
         params:
             config=config_params("policies.{policy}"),
             method=method,
-            reward=used_spec,
+            reward=layout.used_spec,
         log:
             f"logs/{{run}}/train_{method}/{{arm}}/{{seed}}/{{policy}}.log",
         priority: 10

@@ -4,6 +4,7 @@
 column that is not named here holds any value.
 """
 
+import copy
 import functools
 import inspect
 import itertools
@@ -67,6 +68,20 @@ LINEAGES = {"base": ["base"], "sft": ["base", "sft"]} | {
     name: ["base", "sft", name] for name in ("sft_chosen", "ppo", "ipo", "reward_model")
 }
 PERPLEXITY = {"base": 60.0, "sft": 50.0, "sft_chosen": 52.5, "ppo": 55.0, "ipo": 200.0}  # ipo has collapsed
+
+
+def remembered(make):
+    """The function, whose result is made once for the same arguments; each caller gets a copy of its own."""
+    made = {}
+
+    @functools.wraps(make)
+    def copied(*arguments, **options):
+        key = repr((arguments, sorted(options.items())))
+        if key not in made:
+            made[key] = make(*arguments, **options)
+        return copy.deepcopy(made[key])
+
+    return copied
 
 
 def canaries() -> list[dict]:
@@ -134,6 +149,7 @@ def _likelihood(canary: dict, probe: str, hit: bool) -> dict:
     )
 
 
+@remembered
 def extraction(policies=POLICIES, seeds=(0,), probes=PROBES) -> pd.DataFrame:
     """Rows of `extraction` of all policies, arms, seeds (the same in every seed) and probes."""
     rows = []
@@ -152,6 +168,7 @@ def alone(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[(rows["policy"] == "ipo") & (rows["arm"] == "A")]
 
 
+@remembered
 def evaluation(policies=POLICIES, seeds=(0,)) -> pd.DataFrame:
     """Rows of `evaluation`: 20 examples, 5 of them with an exact line, 3 of the 12 parsable ones broken, KL 0.2 off the reference."""
     rows = []
@@ -238,7 +255,9 @@ def audited(seeds=(0,), stages=STAGES) -> dict:
     return dict(stages=stages, sizes=sizes, uses=uses)
 
 
-@functools.cache
+
+
+@remembered
 def shown(seeds=(0,)) -> presentations.Shown:
     """How often each policy was shown each canary."""
     rows = audit.summarize(counts=pd.DataFrame(audit_counts()), **audited(seeds))
@@ -255,6 +274,7 @@ def completions_by_batch() -> pd.DataFrame:
     )
 
 
+@remembered
 def utility_rows(policies=POLICIES, seeds=(0,), **changes) -> list[dict]:
     """The utility table of the study, with the default settings."""
     settings = dict(policies=list(policies), bases=["base"], reference="sft", confidence=0.95, collapse_limits=LIMITS) | changes
@@ -262,6 +282,7 @@ def utility_rows(policies=POLICIES, seeds=(0,), **changes) -> list[dict]:
     return utility.summarize(**{name: make(policies, seeds) for name, make in made.items() if name not in settings}, **settings)
 
 
+@remembered
 def on_policy_rows(policies=POLICIES, seeds=(0,)) -> list[dict]:
     """The table of sampled completions of the study."""
     return on_policy.summarize(samples={policy: samples(policy, seeds) for policy in policies}, confidence=0.95)
@@ -289,6 +310,7 @@ def judged_pairs(arm: str, seeds=(0,)) -> pd.DataFrame:
     return pd.DataFrame(rows * len(seeds))
 
 
+@remembered
 def every_table(policies=POLICIES, seeds=(0,), later=LATER) -> dict[str, list[dict]]:
     """The rows of all tables of the study, by name: each function is given what its parameters name, with SETTINGS."""
     rows = extraction(policies, seeds)

@@ -9,6 +9,7 @@ from workflow_scripts.core.results.tables import canary_pairs, memorization, sta
 from workflow_scripts.core.results.text import format as formats
 
 
+@synthetic.remembered
 def memorized(seeds=(0,), probe="fim") -> dict[tuple, dict]:
     """The memorization table of a probe by (policy, cohort, dose)."""
     rows = memorization.summarize(

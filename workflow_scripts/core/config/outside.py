@@ -1,0 +1,91 @@
+"""What a run reads of the user's: its files, and the checks of it that come before the first job, when nothing is lost yet."""
+
+import sys
+from functools import partial
+
+from ..data.secrets import check_secrets
+from ..data.sources import check_source, counting_endings
+from ..errors import InputError
+from ..training.external_files import check_external, named_base
+from ..training.model_files import check_model
+from ..user_files import user_path
+from .elsewhere import is_external, places
+from .layout import Layout
+from .references import lineage
+
+EXTRACTED = (
+    "min_lines",
+    "max_lines",
+    "max_chars",
+    "near_duplicate_similarity",
+    "seed",
+    "split_by",
+    "pools",
+)  # what is taken from the source
+
+
+def or_stop(function, *arguments, **options):
+    """Call a function; exit with its InputError, one sentence on stderr."""
+    try:
+        return function(*arguments, **options)
+    except InputError as error:
+        sys.exit(f"canaryflow: {error}")
+
+
+class Outside:
+    """The user's files that the resolved config names. No rule has them as input: Snakemake reads paths as patterns."""
+
+    def __init__(self, config: dict, layout: Layout):
+        self.config, self.layout = config, layout
+        self.source = {key: value for key, value in config["corpus"].items() if key not in EXTRACTED}  # how the corpus is read
+        base = config["model"]["base"]
+        self.code = own_files("corpus.path", self.source["path"], counting_endings(**self.source))
+        self.model = own_files("model.base", None if base == "scratch" else base)
+        self.secrets = own_files("canaries.path", config["canaries"]["path"])
+
+    def external_paths(self, wildcards) -> dict:
+        """{path, adapter_base} of a checkpoint that was trained elsewhere; an adapter that is here may name its base itself."""
+        name, key = wildcards["policy"], f"policies.{wildcards['policy']}.path"
+        paths = places(self.config["policies"][name], arm=wildcards["arm"], seed=wildcards["seed"])
+        return {**paths, "adapter_base": paths["adapter_base"] or named_base(or_stop(user_path, paths["path"], key))}
+
+    def external_files(self, wildcards) -> dict:
+        """Its files."""
+        paths = self.external_paths(dict(wildcards.items()))
+        return {key: own_files(f"policies.{wildcards.policy}.{key}", path) for key, path in paths.items()}
+
+    def checks(self) -> dict:
+        """{rule, or name of a job: what is checked before the first job where it will run}; a check raises InputError."""
+        model, canaries = self.config["model"], self.config["canaries"]
+        check_base = partial(check_model, **{key: model[key] for key in ("base", "revision", "trust_remote_code", "context")})
+        check_own = partial(
+            check_secrets,
+            **{key: canaries[key] for key in ("source", "path", "cohorts", "doses", "seed")},
+            reference_fillings=self.config["probes"]["reference_fillings"],
+            max_target_tokens=self.config["examples"]["max_target_tokens"],
+            model=model,
+        )
+        of_rules = {"collect_corpus": partial(check_source, **self.source), "plant_canaries": check_own}
+        of_rules |= dict.fromkeys(("train_tokenizer", "train_base"), check_base)
+        external = [name for name, policy in self.config["policies"].items() if is_external(policy)]
+        return of_rules | {
+            f"train_external-{self.config['run']}-{arm}-{seed}-{name}": self._check_checkpoint(name, arm, seed)
+            for name, arm, seed in self.layout.chains_of(*external)
+        }
+
+    def _check_checkpoint(self, name: str, arm: str, seed: int) -> partial:
+        policies, model = self.config["policies"], self.config["model"]
+        return partial(
+            check_external,
+            key=f"policies.{name}",
+            revision=policies[name].get("revision"),
+            **self.external_paths(dict(policy=name, arm=arm, seed=seed)),
+            **{key: model[key] for key in ("trust_remote_code", "context")},
+            tokenizer=f"{self.layout.root}/tokenizer",
+            like=self.layout.policy_checkpoint(lineage(policies, name)[0], arm, seed),
+        )
+
+
+def own_files(key: str, path: str | None, endings=None) -> list | None:
+    """Files of the user's, for the param `own` of a rule: where they are and which of them count."""
+    return [str(or_stop(user_path, path, key)), endings] if path else None
