@@ -41,11 +41,10 @@ def sample(
         choose=generation.sampler(1.0, torch.Generator(model.device).manual_seed(seed)),
         desc=f"{desc} {pool}",
     )
-    items = [(e["prompt_ids"], [ids]) for e, ids in zip(examples, completions, strict=True)]
-    options = dict(batch_size=batch_size, desc=f"{desc} {pool}")
-    own, others = (likelihoods(m.eval(), items, **options) for m in (model, reference))
     truths = [[*e["target_ids"], fim.end] for e in examples]
-    known = likelihoods(model, [(e["prompt_ids"], [ids]) for e, ids in zip(examples, truths, strict=True)], **options)
+    prompts, options = [e["prompt_ids"] for e in examples], dict(batch_size=batch_size, desc=f"{desc} {pool}")
+    known = likelihoods(model, prompts, completions, truths, **options)
+    others = known if reference is model else likelihoods(reference.eval(), prompts, completions, **options)
     decode = tokenizer.decode
     return [
         dict(
@@ -53,18 +52,18 @@ def sample(
             example_id=e["source_id"],
             completion_ids=ids,
             ended=fim.ended(ids),
-            kl=a - b,
+            kl=own - other,
             parses=fills(e["prompt_ids"], decode(fim.bare(ids)), truth=decode(e["target_ids"]), decode=decode, fim=fim, language=language),
             truth_logprob=truth,
             truth_tokens=len(e["target_ids"]) + 1,
         )
-        for e, ids, a, b, truth in zip(examples, completions, own, others, known, strict=True)
+        for e, ids, (own, truth), (other, *_) in zip(examples, completions, known, others, strict=True)
     ]
 
 
-def likelihoods(model, items: list[tuple[list[int], list[list[int]]]], *, batch_size: int, desc: str) -> list[float]:
-    """Log-probability in nats of each continuation."""
-    sums: list[float] = []
+def likelihoods(model, prompts: list[list[int]], *continuations: list[list[int]], batch_size: int, desc: str) -> list[tuple[float, ...]]:
+    """Log-probability in nats of each continuation of each prompt, which is read once for all of its own."""
+    items, sums = [*zip(prompts, map(list, zip(*continuations, strict=True)), strict=True)], []
     for start in track(range(0, len(items), batch_size), desc=desc, unit="batch"):
         sums += summed_logprobs(model, items[start : start + batch_size])
-    return sums
+    return [*zip(*[iter(sums)] * len(continuations), strict=True)]
