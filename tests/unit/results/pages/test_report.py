@@ -31,7 +31,7 @@ def canaries() -> dict:
 @pytest.fixture
 def given(config, canaries) -> dict:
     """What render is given for the study by hand."""
-    about = dict(manifest=study.MANIFEST, versions=study.VERSIONS, receipts=study.RECEIPTS, commit=study.COMMIT)
+    about = dict(manifest=study.MANIFEST, versions=study.VERSIONS, receipts=study.RECEIPTS, commit=study.COMMIT, model=study.MODEL)
     return dict(config=config, tables=study.tables(collapsed=("ipo",)), figures=dict.fromkeys(FIGURES, SVG), explorer=canaries, **about)
 
 

@@ -12,7 +12,7 @@ from workflow_scripts.core.results.text.findings import findings
 
 @pytest.fixture
 def given(config) -> dict:
-    return dict(config=config, tables=study.tables(collapsed=("ipo",)), manifest=study.MANIFEST)
+    return dict(config=config, tables=study.tables(collapsed=("ipo",)), manifest=study.MANIFEST, model=study.MODEL)
 
 
 def tables_of(text: str) -> list[list[list[str]]]:
@@ -71,7 +71,9 @@ def test_text_makes_no_markup_and_no_cell(given):
 
 def test_a_run_of_one_policy_has_a_summary(given):
     policies = {name: given["config"]["policies"][name] for name in ("base", "sft")}
-    text = summary.render(config={**given["config"], "policies": policies}, tables=study.tables(policies), manifest=study.MANIFEST)
+    text = summary.render(
+        config={**given["config"], "policies": policies}, tables=study.tables(policies), manifest=study.MANIFEST, model=study.MODEL
+    )
     assert "There are no two policies to compare." in text and text.count("| not measured |") == 4
 
 
