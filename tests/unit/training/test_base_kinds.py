@@ -144,6 +144,21 @@ def test_the_tokenizer_of_an_adapter_counts_where_it_fits(whole, adapter, tmp_pa
     assert "<chat>" not in tokenizer.load(tmp_path / "without")[0].get_vocab() and "does not fit its base" in caplog.text
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_adapter_may_bring_more_embeddings(tied, tmp_path):
+    base, more = gguf_written.model(tied=tied), gguf_written.words()
+    base.save_pretrained(tmp_path / "base"), gguf_written.words().save_pretrained(tmp_path / "base")
+    more.add_special_tokens({"extra_special_tokens": ["<chat>"]})
+    base.resize_token_embeddings(len(more))
+    wrapped = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False))
+    wrapped.save_pretrained(tmp_path / "adapter", save_embedding_layers=True), more.save_pretrained(tmp_path / "adapter")
+    settings(tmp_path / "adapter", base_model_name_or_path=str(tmp_path / "base"))
+    check(tmp_path / "adapter")
+    model = load(tmp_path / "adapter")
+    assert torch.allclose(logits(model), logits(wrapped), atol=1e-5) and model.config.vocab_size == len(more)
+    assert made(tmp_path / "adapter", tmp_path / "run")["origin"]["tokenizer"] == str(tmp_path / "adapter")
+
+
 def test_the_tokenizer_of_an_adapter_stands_in_for_one_that_its_base_lacks(whole, tmp_path):
     base = shutil.copytree(whole, tmp_path / "base")
     adapter = adapt(base, tmp_path / "adapter")

@@ -113,7 +113,7 @@ def _load(source: Source, base: str, config, trust_remote_code: bool) -> tuple:
     for folder in brings:
         try:
             tokenizer = whole(lambda folder=folder: AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code))
-            because = first and difference(first, tokenizer)
+            because = None if first is None else difference(first, tokenizer)
         except InputError as e:
             because = str(e).removeprefix("model.base: ")
         if not because:

@@ -30,9 +30,10 @@ def adapted(model, folder: Path, key: str):
         config = PeftConfig.from_pretrained(str(folder))
         if config.is_prompt_learning:
             raise InputError(f"{key}: {folder} is a {config.peft_type.value} adapter, which is no change of weights; give one such as LoRA")
+        weights = load_file(weights_of(folder))
+        _widen(model, weights)
         wrapped = get_peft_model(model, config)
         wanted = {name: tuple(x.shape) for name, x in get_peft_model_state_dict(wrapped, save_embedding_layers=False).items()}
-        weights = load_file(weights_of(folder))
     except InputError:
         raise
     except Exception as e:  # a config of another version, modules that the base does not have, and more
@@ -51,3 +52,12 @@ def adapted(model, folder: Path, key: str):
         with torch.no_grad():
             set_peft_model_state_dict(wrapped, weights)
     return wrapped
+
+
+def _widen(model, weights: dict) -> None:
+    """Give a model as many embeddings as an adapter brings of its own, where it was trained with tokens that the model lacks."""
+    table = model.get_input_embeddings()
+    name = next((name for name, weight in model.named_parameters() if weight is table.weight), None)
+    brought = weights.get(f"base_model.model.{name}")
+    if brought is not None and brought.ndim == 2 and len(brought) > table.num_embeddings:
+        model.resize_token_embeddings(len(brought), mean_resizing=False)  # each row is then the adapter's
