@@ -67,7 +67,7 @@ def measure(sizes: list[int], until: str = "audit_canaries") -> list[dict]:
 def steps(*, folder: str, size: int) -> Iterator[tuple[str, dict]]:
     """(script, what Snakemake would give it) of each step."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    corpus = config["corpus"] | dict(source="jsonl", path=f"{folder}/code.jsonl.gz", pools=_pools(size))
+    corpus = config["corpus"] | dict(source="jsonl", path=f"{folder}/code.jsonl.gz", split_by="file", pools=_pools(size))
     seed = {"corpus.seed": corpus["seed"]}
     at = {name: f"{folder}/{name}.parquet" for name in ("documents", "snippets", "canaries", "base", "evaluation", "audit")}
     source, manifest, words = f"{folder}/source.json", f"{folder}/manifest.json", f"{folder}/tokenizer"

@@ -155,7 +155,7 @@ def test_an_adapter_may_bring_more_embeddings(tied, tmp_path):
     settings(tmp_path / "adapter", base_model_name_or_path=str(tmp_path / "base"))
     check(tmp_path / "adapter")
     model = load(tmp_path / "adapter")
-    assert torch.allclose(logits(model), logits(wrapped), atol=1e-5) and model.config.vocab_size == len(more)
+    assert torch.allclose(logits(model), logits(wrapped), atol=1e-4) and model.config.vocab_size == len(more)
     assert made(tmp_path / "adapter", tmp_path / "run")["origin"]["tokenizer"] == str(tmp_path / "adapter")
 
 
