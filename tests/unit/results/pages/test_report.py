@@ -232,6 +232,7 @@ def test_text_from_outside_is_escaped_wherever_it_is_shown(given):
         tables=tables,
         figures=given["figures"],
         manifest={"licence": EVIL, "counts": {EVIL: 1, "pools": {EVIL: 2}}},
+        model={"style": "added", "base": EVIL, "origin": {"package": dict(file=EVIL, wheel=EVIL, sha256=EVIL)}},
         versions={EVIL: [EVIL]},
         explorer=study.explorer(extraction=extraction, canaries=planted, policies=list(policies)),
         receipts=[{"rule": EVIL, "outputs": {"model": {EVIL: EVIL}}}],
