@@ -1,12 +1,13 @@
 """Growth of the data stages: time and memory of every step from raw code to the audit, over more and more generated functions.
 
-    python -m benchmarks.growth --sizes 10000 100000 1000000
+    python -m benchmarks.growth --sizes 10000 100000 1000000 --until extract_snippets
 
 The steps are the workflow's own scripts with the default config, each in a process of its own; only the pools are larger, so that
-every snippet is used. A million takes about 20 minutes and 3 GB of disk.
+every snippet is used, and the source is one file of JSON Lines, packed by gzip. A million takes about 20 minutes and 3 GB of disk.
 """
 
 import argparse
+import gzip
 import itertools
 import json
 import runpy
@@ -16,8 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
 from benchmarks.harness import Named, alone, peak_mb
@@ -46,8 +45,9 @@ STATEMENTS = [  # {a} to {e} are names, {n} a number, {w} words
 ]
 
 
-def measure(sizes: list[int]) -> list[dict]:
-    """[{step, snippets, seconds, cpu_seconds, seconds_per_10k, peak_mb}] by number of snippets and step, in the order of the work.
+def measure(sizes: list[int], until: str = "audit_canaries") -> list[dict]:
+    """[{step, snippets, seconds, cpu_seconds, seconds_per_10k, peak_mb}] by number of snippets and step, in the order of the work; `until` is
+    the last step.
 
     Seconds leave out the start of Python and the import of its libraries, which do not grow; the peak memory holds them. Those of
     the processor are what grows with the snippets even where others use the machine.
@@ -55,17 +55,19 @@ def measure(sizes: list[int]) -> list[dict]:
     rows = []
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            alone(generate, path=Path(folder) / "code.parquet", size=size)
+            alone(generate, path=Path(folder) / "code.jsonl.gz", size=size)
             for step, about in steps(folder=folder, size=size):
                 took = alone(run, step=step, about=about)
                 rows.append(dict(step=step, snippets=size, **took, seconds_per_10k=round(took["seconds"] * 10_000 / size, 2)))
+                if step == until:
+                    break
     return rows
 
 
 def steps(*, folder: str, size: int) -> Iterator[tuple[str, dict]]:
     """(script, what Snakemake would give it) of each step."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    corpus = config["corpus"] | dict(source="parquet", path=f"{folder}/code.parquet", pools=_pools(size))
+    corpus = config["corpus"] | dict(source="jsonl", path=f"{folder}/code.jsonl.gz", split_by="file", pools=_pools(size))
     seed = {"corpus.seed": corpus["seed"]}
     at = {name: f"{folder}/{name}.parquet" for name in ("documents", "snippets", "canaries", "base", "evaluation", "audit")}
     source, manifest, words = f"{folder}/source.json", f"{folder}/manifest.json", f"{folder}/tokenizer"
@@ -162,12 +164,11 @@ def run(*, step: str, about: dict) -> dict:
 
 
 def generate(*, path: Path, size: int) -> None:
-    """Write source code with at least `size` distinct functions as a parquet file of documents, the same for the same size."""
+    """Write source code with at least `size` distinct functions as JSON Lines of documents, the same for the same size."""
     code = functions(size=size + size // 50)
-    with pq.ParquetWriter(path, pa.schema([("text", pa.string())])) as file:
-        documents = iter(lambda: "\n\n".join(itertools.islice(code, PER_DOCUMENT)), "")
-        while batch := list(itertools.islice(documents, 1000)):
-            file.write_table(pa.table({"text": batch}))
+    with gzip.open(path, "wt", compresslevel=1, encoding="utf-8") as file:
+        for text in iter(lambda: "\n\n".join(itertools.islice(code, PER_DOCUMENT)), ""):
+            file.write(json.dumps({"text": text}) + "\n")
 
 
 def functions(*, size: int) -> Iterator[str]:
@@ -211,9 +212,10 @@ def main() -> None:
     """Print the table, and write it to the file that --json names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000], help="distinct functions")
+    parser.add_argument("--until", default="audit_canaries", help="the last step")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     arguments = parser.parse_args()
-    rows = measure(arguments.sizes)
+    rows = measure(arguments.sizes, arguments.until)
     print(f"{'step':18}{'snippets':>10}{'seconds':>9}{'of CPU':>9}{'s per 10k':>11}{'peak MB':>9}")
     for r in rows:
         print(f"{r['step']:18}{r['snippets']:>10,}{r['seconds']:>9}{r['cpu_seconds']:>9}{r['seconds_per_10k']:>11}{r['peak_mb']:>9,}")

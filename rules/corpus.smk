@@ -53,7 +53,7 @@ rule train_tokenizer:
         receipt="results/{run}/receipts/train_tokenizer.json",
     params:
         config=config_params(*(f"model.{key}" for key in ("base", "revision", "trust_remote_code", "fim", "vocabulary", "context"))),
-        own={"model": outside.model},
+        own=outside.model,
     log:
         "logs/{run}/train_tokenizer.log",
     conda:

@@ -113,6 +113,7 @@ rule render_summary:
     input:
         tables=expand("results/{{run}}/tables/{table}.parquet", table=TABLES),
         manifest="results/{run}/corpus/manifest.json",
+        tokenizer="results/{run}/tokenizer",
     output:
         summary=report("results/{run}/summary.md", caption=caption("summary"), category="Report"),
         receipt="results/{run}/receipts/render_summary.json",

@@ -18,7 +18,7 @@ rule train_base:
         receipt="results/{run}/receipts/train_base/{seed}/{policy}.json",
     params:
         config=config_params("model", "policies.{policy}"),
-        own={"model": outside.model},
+        own=outside.model,
     log:
         "logs/{run}/train_base/{seed}/{policy}.log",
     threads: policy_threads

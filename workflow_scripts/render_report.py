@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.freshness import code, receipts
 from workflow_scripts.core.job import job
 from workflow_scripts.core.results.pages import explorer, provenance, report
@@ -19,5 +20,6 @@ with job(snakemake) as j:
         explorer=explorer.read(**canaries, policies=j.config["policies"], show_own=j.config["canaries"]["show_own"]),
         receipts=[receipt for path in j.input.receipts if (receipt := receipts.read(path))],
         commit=provenance.git_state(code.ROOT),
+        model=tokenizer.read_about(j.input.tokenizer),
     )
     Path(j.output.report).write_text(page, encoding="utf-8")

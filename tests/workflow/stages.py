@@ -86,7 +86,7 @@ def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_p
     reads["summarize_reward_accuracy"] = {f"judge_pairs-{arm}-{seed}-reward_model" for arm, seed in chains}
     reads["summarize_parity"] = {parity}
     reads["render_report"] = {*TABLES, *paid, *PLOTS, *rows}
-    reads["render_summary"] = {*TABLES, "extract_snippets"}
+    reads["render_summary"] = {*TABLES, "extract_snippets", words}
     return reads
 
 

@@ -1,10 +1,11 @@
-"""The README's other road: a pretrained model of another family taken as it is, and code from a folder of one's own."""
+"""The README's other road: an adapter of a pretrained model of another family taken as it is, and code from a folder of one's own."""
 
 import json
 import shutil
 from pathlib import Path
 
 import torch
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from workflow_scripts.core import parquet
@@ -25,6 +26,13 @@ def pretrained(folder: Path) -> Qwen2ForCausalLM:
     return model
 
 
+def adapted(base: Path, folder: Path) -> Path:
+    """A LoRA adapter of that model, which changes what it computes."""
+    wrapped = get_peft_model(Qwen2ForCausalLM.from_pretrained(base), LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))
+    wrapped.save_pretrained(folder)
+    return folder
+
+
 def own_code(folder: Path) -> None:
     """Real modules in a package, one that does not parse, and one that is not UTF-8."""
     folder.mkdir(parents=True)
@@ -36,10 +44,11 @@ def own_code(folder: Path) -> None:
 
 def test_chain_from_a_pretrained_model_on_code_from_a_folder(workflow):
     base = pretrained(workflow.folder / "pretrained")
+    adapter = adapted(workflow.folder / "pretrained", workflow.folder / "adapter")
     own_code(workflow.folder / "code" / "package")
     overlay = {
         "corpus": {"source": "directory", "path": str(workflow.folder / "code"), "licence": "ours", "max_documents": None},
-        "model": {"base": str(workflow.folder / "pretrained")},
+        "model": {"base": str(adapter)},
         "methods": {"base": {"epochs": 0}},
     }
     result = workflow("results/tiny/probes/A/0/ppo/canaries.parquet", overlay=overlay)
@@ -51,8 +60,15 @@ def test_chain_from_a_pretrained_model_on_code_from_a_folder(workflow):
     assert skipped == {"package/broken.py": "no Python, line 1", "package/latin.py": "binary or not UTF-8"}
     assert manifest["licence"] == "ours" and manifest["counts"]["documents"] == 41 and manifest["counts"]["not_parsable"] == 1
 
-    assert json.loads((results / "tokenizer/fim.json").read_text())["style"] == "qwen-coder"
+    about = json.loads((results / "tokenizer/fim.json").read_text())
+    assert about["style"] == "qwen-coder" and about["origin"] == {"adapters": [str(adapter)], "base": str(workflow.folder / "pretrained")}
+    assert json.loads((results / "models/shared/0/base/meta.json").read_text())["origin"] == about["origin"]
     kept, ppo = (models.load_policy(results / "models" / name) for name in ("shared/0/base", "A/0/ppo"))
-    weights = [m.model.layers[0].mlp.up_proj.weight for m in (base, kept, ppo)]
+    merged = PeftModel.from_pretrained(base, adapter).merge_and_unload()
+    weights = [m.model.layers[0].mlp.up_proj.weight for m in (merged, kept, ppo)]
     assert isinstance(ppo, Qwen2ForCausalLM) and torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
     assert all(r["target_logprob"] < 0 for r in parquet.read_rows(results / "probes/A/0/ppo/canaries.parquet", schemas.PROBED_CANARIES))
+
+    (workflow.folder / "pretrained/config.json").write_text((workflow.folder / "pretrained/config.json").read_text() + "\n")
+    said = workflow("-n", "results/tiny/models/shared/0/base", overlay=overlay)
+    assert "train_base-tiny-0-base is stale: input" in said.stdout + said.stderr, said.stderr[-3000:]

@@ -1,6 +1,7 @@
 """The generated code of benchmarks/growth.py is code, the same each time, with a known share of duplicates."""
 
-import pyarrow.parquet as pq
+import gzip
+import json
 
 from benchmarks import growth
 from workflow_scripts.core.data import snippets
@@ -9,8 +10,9 @@ LIMITS = dict(min_lines=3, max_lines=40, max_chars=2000)
 
 
 def test_generated_functions_are_code_and_distinct(tmp_path):
-    growth.generate(path=tmp_path / "code.parquet", size=1000)
-    texts = pq.read_table(tmp_path / "code.parquet")["text"].to_pylist()
+    growth.generate(path=tmp_path / "code.jsonl.gz", size=1000)
+    with gzip.open(tmp_path / "code.jsonl.gz", "rt") as file:
+        texts = [json.loads(line)["text"] for line in file]
     extracted, parsed = snippets.extract(documents=[dict(path=str(i), text=t) for i, t in enumerate(texts)], **LIMITS)
     kept, removed = snippets.without_duplicates(snippets=extracted, threshold=0.7)
     assert 1000 <= len(list(kept)) <= 1020

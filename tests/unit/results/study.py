@@ -391,6 +391,7 @@ def explorer(**changes) -> dict:
     return explore.data(**settings | changes)
 
 
+MODEL = {"style": "qwen-coder", "base": "scratch"}
 MANIFEST = {"licence": "PSF", "counts": {"documents": 1300, "distinct": 9100, "pools": {"base": 7000, "sft": 1000}}}
 VERSIONS = {"python": ["3.11.7"], "torch": ["2.12.0", "2.13.0"], "trl": ["1.12.0"]}
 RECEIPTS = [{"rule": "train_sft", "outputs": {"model": {"results/r/models/A/0/sft": "0123456789abcdef0123456789abcdef.dir"}}}]

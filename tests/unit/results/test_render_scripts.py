@@ -39,6 +39,7 @@ def files(tmp_path_factory) -> Inputs:
     planted = [{**{k: v for k, v in c.items() if k in CANARIES.names}, **texts} for c in synthetic.canaries()]
     parquet.write(planted, CANARIES, folder / "canaries.parquet")
     (folder / "manifest.json").write_text(json.dumps(study.MANIFEST))
+    (folder / "fim.json").write_text(json.dumps(study.MODEL))
     (folder / "versions.json").write_text(json.dumps(study.VERSIONS))
     for name in FIGURES:
         (folder / f"{name}.svg").write_bytes(b"<svg xmlns='http://www.w3.org/2000/svg'/>")

@@ -4,23 +4,29 @@
 """
 
 import copy
+import re
 import tempfile
 import warnings
 from pathlib import Path
 
 import torch
 import transformers
+from peft import LoraConfig, get_peft_model
+from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
+from transformers.integrations.gguf import GGUF_CONFIG_ARCHS
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from tests.unit.small import logprobs
 from workflow_scripts.core.data.fim import Fim
 from workflow_scripts.core.errors import InputError, first_line
-from workflow_scripts.core.training import generation, models, packing, score_heads
+from workflow_scripts.core.training import adapters, generation, models, packing, score_heads
 
 PAGE = Path(__file__).parents[3] / "docs/own_models.md"
 BEGIN, END = "<!-- written by python -m tests.unit.training.architectures -->\n", "<!-- end -->\n"
 CONTEXT, SIZE = 64, 250
+_NUMBERS = re.compile(r" by [\d.e+-]+, of a standard deviation of [\d.e+-]+")
+LARGEST = 200e6  # parameters of a model that is tried: some have sizes that no name above makes small, and would take 22 GB
 FIM = Fim("test", (), prefix=1, suffix=2, middle=3, end=4, pad=0)
 ITEMS = [([3, 4, 5], [[6, 7], [8, 9, 10]]), ([3], [[4, 5]]), ([7, 8], [[1, 2, 3], [1, 2, 4], [9]]), ([*range(20, 45)], [[1, 2]])]
 
@@ -67,7 +73,7 @@ OWN = {  # what a family needs beside it, so that what is special about it happe
 
 
 def tiny(kind: str):
-    """A model of this model_type with two small layers and random weights."""
+    """A model of this model_type with two small layers and random weights. Raises ValueError where it would be larger than LARGEST."""
     config = CONFIG_MAPPING[kind]()
     for part in {id(c): c for c in (config, config.get_text_config())}.values():
         names = {name for name in vars(part)} | {*part.attribute_map}
@@ -82,6 +88,10 @@ def tiny(kind: str):
             except Exception:  # a name that is computed from another one
                 continue
     made = type(config).from_dict(config.to_dict())
+    with torch.device("meta"):
+        size = sum(p.numel() for p in transformers.AutoModelForCausalLM.from_config(made).parameters())
+    if size > LARGEST:
+        raise ValueError(f"{size / 1e6:,.0f} million parameters with all its sizes small")
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(made).eval()
     model(torch.tensor([[5, 6, 7]]), use_cache=False)
@@ -137,6 +147,32 @@ def scored(plain) -> None:
     assert torch.allclose(packing.scores(again, pack), scores, atol=1e-5), "scores differ after loading"
 
 
+def with_adapter(kind: str) -> str:
+    """What becomes of a LoRA adapter of all linear layers: `merged`, or why it cannot be."""
+    try:
+        model = tiny(kind)
+        with tempfile.TemporaryDirectory() as folder:
+            wrapped = get_peft_model(copy.deepcopy(model), LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))
+            wrapped.save_pretrained(folder)
+            ids = torch.tensor([[5, 6, 7]])
+            expected = wrapped.eval()(input_ids=ids, use_cache=False).logits
+            made = adapters.merged(model, Path(folder), "model.base").eval()(input_ids=ids, use_cache=False).logits
+        assert torch.allclose(made, expected, atol=1e-3 * expected.std().item()), f"outputs off by {(made - expected).abs().max():.2g}"
+        return "merged"
+    except Exception as e:
+        return f"not merged: {type(e).__name__} ({first_line(e, 60)})"
+
+
+def of_gguf(kind: str) -> str:
+    """Whether the library has names for the weights and the config of this model_type in a GGUF file."""
+    known = {*GGUF_CONFIG_MAPPING, *GGUF_CONFIG_ARCHS}
+    return (
+        "read"
+        if known & {kind, kind.removesuffix("_text"), f"{kind.replace('_', '')}", kind.removesuffix("_text").replace("_", "")}
+        else "no"
+    )
+
+
 def outcome(kind: str) -> str:
     """One cell of the table: `packed`, `padded: reason`, `refused: sentence`, or what goes wrong."""
     try:
@@ -159,12 +195,14 @@ if __name__ == "__main__":
     transformers.utils.logging.set_verbosity(transformers.utils.logging.CRITICAL)
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)
-    kinds = sys.argv[1:] or sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
-    rows = []
-    for kind in kinds:
-        rows.append(f"| `{kind}` | {outcome(kind)} |")
-        print(rows[-1], flush=True)
+    found: dict[tuple, list[str]] = {}
+    for kind in sys.argv[1:] or sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
+        how = outcome(kind)
+        cells = (_NUMBERS.sub("", how), with_adapter(kind) if how.startswith(("packed", "padded")) else "", of_gguf(kind))
+        found.setdefault(cells, []).append(f"`{kind}`")
+        print(kind, *cells, sep=" | ", flush=True)
     if not sys.argv[1:]:
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        table = ["| model_type | rows |", "|---|---|", *rows, ""]
+        rows = [f"| {', '.join(kinds)} | {' | '.join(cells)} |" for cells, kinds in sorted(found.items())]
+        table = ["| model_type | rows | adapter | GGUF |", "|---|---|---|---|", *rows, ""]
         PAGE.write_text(before + BEGIN + "\n".join(table) + END + rest.partition(END)[2], encoding="utf-8")

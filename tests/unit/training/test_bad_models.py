@@ -202,24 +202,28 @@ BAD = {
     # files
     "an empty folder": (lambda f: (shutil.rmtree(f), f.mkdir()), "holds no model.safetensors (and no other weights)", "give the folder of"),
     "no folder": (shutil.rmtree, "there is no folder", "give the folder of"),
-    "a file": (lambda f: (shutil.rmtree(f), f.write_text("x")), "is a file", "give the folder of"),
+    "a file": (lambda f: (shutil.rmtree(f), f.write_text("x")), "is a file and no GGUF (text)", "give the folder of"),
     "a link that leads nowhere": (lambda f: (shutil.rmtree(f), f.symlink_to(f / "x")), "there is no folder", "give the folder of"),
     "the folder above": (nested, "is no model, but", "name that folder"),
     "no config": (gone("config.json"), "holds no config.json", "give the folder of"),
     "no weights": (gone(WEIGHTS), "and no other weights", "give the folder of"),
     "pickled weights": (pickled, "(it has pytorch_model.bin)", "convert the weights to safetensors"),
-    "gguf": (gone(WEIGHTS, "config.json", then=content("llama.Q4_K_M.gguf", b"GGUF")), "(it has llama.Q4_K_M.gguf)", "convert the weights"),
+    "gguf": (gone(WEIGHTS, "config.json", then=content("llama.Q4_K_M.gguf", b"GGUF")), "(it has llama.Q4_K_M.gguf)", "name that file"),
     "weights of another name": (
         lambda f: (f / WEIGHTS).rename(f / "weights.safetensors"),
         "(it has weights.safetensors)",
         "named model.safe",
     ),
-    "an adapter": (
+    "an adapter without weights": (
         gone(WEIGHTS, "config.json", then=content("adapter_config.json", json.dumps(ADAPTER).encode())),
-        "holds a LoRA adapter",
-        "merge it into its base model",
+        "holds an adapter without adapter_model.safetensors",
+        "save it again",
     ),
-    "an adapter beside a model": (content("adapter_config.json", json.dumps(ADAPTER).encode()), "holds a LoRA adapter", "merge it"),
+    "an adapter's config beside a model": (
+        content("adapter_config.json", json.dumps(ADAPTER).encode()),
+        "holds an adapter without",
+        "save it again",
+    ),
     # weights
     "truncated weights": (
         lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-1]),

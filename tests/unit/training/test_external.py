@@ -11,9 +11,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from workflow_scripts.core.data import tokenizer
+from workflow_scripts.core.data.model_source import ADAPTER_CONFIG, ADAPTER_WEIGHTS, named_base
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.training import external, models
-from workflow_scripts.core.training.external_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, check_external, named_base
+from workflow_scripts.core.training.external_files import check_external
 
 WEIGHTS = "model.safetensors"
 

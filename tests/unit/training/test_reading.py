@@ -2,13 +2,14 @@
 
 import copy
 import logging
+import re
 
 import pytest
 import torch
 from transformers import BertConfig, BertLMHeadModel, LlamaConfig, LlamaForCausalLM, Phi3Config, Phi3ForCausalLM
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from tests.unit.training.architectures import CONTEXT, FIM, outcome, tiny
+from tests.unit.training.architectures import BEGIN, CONTEXT, END, FIM, PAGE, of_gguf, outcome, tiny, with_adapter
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.training import generation, models, packing, score_heads
 
@@ -36,6 +37,18 @@ def test_architectures_that_read_packed_rows(kind):
 def test_architectures_that_read_padded_rows(kind):
     found = outcome(kind)
     assert found.startswith("padded: ") and PADDED[kind] in found
+
+
+@pytest.mark.parametrize("kind", [*PACKED, *PADDED])
+def test_an_adapter_of_each_family_is_merged(kind):
+    found = with_adapter(kind)
+    assert found == "merged" or (kind == "mamba" and "Module 'out_proj' is incompatible with" in found)
+
+
+def test_the_table_of_architectures_says_what_the_library_reads_from_gguf():
+    rows = [line.split(" | ") for line in PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0].splitlines()[2:]]
+    said = {kind.strip("`"): row[-1].strip(" |") for row in rows for kind in re.findall("`[a-z0-9_-]+`", row[0])}
+    assert {*PACKED, *PADDED} <= {*said} and said == {kind: of_gguf(kind) for kind in said}
 
 
 @pytest.mark.slow

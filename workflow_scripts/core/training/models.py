@@ -11,13 +11,13 @@ import shutil
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, GgufConfig, LlamaConfig, LlamaForCausalLM
 
+from ..data import gguf_files, model_source
 from ..data.fim import Fim
 from ..data.tokenizer import FIM_FILE, load_fim, trusts_code
 from ..errors import InputError, first_line
-from ..user_files import user_path
-from . import reading, runtime, score_heads
+from . import adapters, gguf_weights, reading, runtime, score_heads
 
 log = logging.getLogger(__name__)
 _BUFFER = re.compile(r"(^|\.)(inv_freq|masked_bias|position_ids|(attn|attention)\.bias)$")  # older libraries saved what is computed
@@ -56,18 +56,39 @@ def create_base(*, model: dict, tokenizer, fim: Fim, context: int):
 
 
 def load_pretrained(*, base: str, revision: str | None, trust_remote_code: bool, context: int, device: str | None = None):
-    """A causal LM by hub id or local path in fp32; on the device "meta" it has no weights, but each was given its place.
+    """A causal LM of any kind that model_source knows, in fp32; on the device "meta" it has no weights, but each was given its place.
 
     Raises InputError where it cannot be loaded, where a weight is missing, has another shape, has no place or is not finite, where no
     score head fits it, and where it cannot read rows of `context` tokens. What an unused head or a buffer brings is left out.
     """
+    source = model_source.find(base, revision)
+    loaded = _whole(source, base, trust_remote_code, device)
+    for folder in source.adapters:
+        loaded = adapters.merged(loaded, folder, "model.base")
+    _check_positions(loaded.config, base, context)
+    score_heads.check(loaded)
+    if loaded.device.type == "meta":
+        return loaded
+    if broken := not_finite(loaded):
+        raise InputError(f"model.base: {broken} of {base!r} is not finite; fetch the model again, or give another one")
+    packed(loaded, context=context)
+    _check_training(loaded, base)
+    return loaded
+
+
+def _whole(source: model_source.Source, base: str, trust_remote_code: bool, device: str | None):
+    """A model as its files have it, de-quantised where it is a GGUF file's, with every weight in its place."""
+    place, options = Path(source.place), dict(revision=source.revision, trust_remote_code=trust_remote_code, use_safetensors=True)
+    if source.is_gguf and device == "meta":
+        return gguf_weights.shell(place)
+    if source.is_gguf:
+        plain = GgufConfig(dequantize=True)  # which leaves no word of it in the model
+        options = dict(gguf_file=place.name, config=gguf_files.config(place), quantization_config=plain)
     try:
         loaded, report = AutoModelForCausalLM.from_pretrained(
-            str(user_path(base, "model.base")),
-            revision=revision,
-            trust_remote_code=trust_remote_code,
+            str(place.parent) if source.is_gguf else source.place,
+            **options,
             dtype=torch.float32,
-            use_safetensors=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are in the report
             device_map=device,
@@ -77,14 +98,6 @@ def load_pretrained(*, base: str, revision: str | None, trust_remote_code: bool,
             f"model.base: the weights of {base!r} could not be loaded ({first_line(e, 160)}); give a causal LM with safetensors weights"
         ) from e
     _check_complete(loaded, report, base)
-    _check_positions(loaded.config, base, context)
-    score_heads.check(loaded)
-    if loaded.device.type == "meta":
-        return loaded
-    if broken := not_finite(loaded):
-        raise InputError(f"model.base: {broken} of {base!r} is not finite; fetch the model again, or give another one")
-    packed(loaded, context=context)
-    _check_training(loaded, base)
     return loaded
 
 
@@ -170,7 +183,7 @@ def not_finite(model) -> str | None:
     """What of a model is NaN or infinite: the first such weight, else its output for a row of its tokens; None where all is finite."""
     if broken := next((name for name, p in model.named_parameters() if not torch.isfinite(p).all()), None):
         return f"the weight {broken}"
-    size = model.get_input_embeddings().num_embeddings
+    size = reading.vocabulary(model)
     with torch.no_grad():
         output = model(input_ids=torch.arange(0, size, -(-size // _READ), device=model.device)[None], use_cache=False).logits
     return None if torch.isfinite(output).all() else "the output"

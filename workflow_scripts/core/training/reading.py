@@ -52,6 +52,17 @@ def window(config) -> int | None:
     return min((size for name in names if isinstance(size := getattr(text, name, None), int) and size > 0), default=None)
 
 
+def vocabulary(model) -> int:
+    """The number of a model's input embeddings. Raises InputError where it has no such table, as where it only decodes what another part reads."""
+    try:
+        return model.get_input_embeddings().num_embeddings
+    except (NotImplementedError, AttributeError) as e:
+        raise InputError(
+            f"model.base: {type(model).__name__} names no embeddings of its tokens ({first_line(e, 80)}); give a causal LM, such as Llama, Qwen, "
+            "StarCoder2 or Gemma"
+        ) from e
+
+
 def _why_not_packed(model, alone: list[torch.Tensor], context: int | None) -> str | None:
     """Why a model cannot read packed rows; None where it can, and is set to."""
     if not model._can_set_attn_implementation():
@@ -69,7 +80,7 @@ def _why_not_packed(model, alone: list[torch.Tensor], context: int | None) -> st
 
 def _sequences(model) -> list[list[int]]:
     """A prompt with two continuations and one with one, each as a sequence, of tokens spread over the vocabulary."""
-    size = model.get_input_embeddings().num_embeddings
+    size = vocabulary(model)
     ids = [size * (2 * (7 * k % 22) + 1) // 44 for k in range(22)]
     return [ids[:9], ids[:5] + ids[9:12], ids[12:]]
 

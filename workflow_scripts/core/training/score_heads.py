@@ -28,6 +28,10 @@ class _Scored(GenericForSequenceClassification):
         self.score = torch.nn.Linear(config.get_text_config().hidden_size, self.num_labels, bias=False)
         self.post_init()
 
+    def get_input_embeddings(self):
+        """Those of the causal LM, which knows where in its body they are."""
+        return self.causal.get_input_embeddings(self)
+
 
 def load(path, *, pad_token_id: int, trust_remote_code: bool = False):
     """A sequence classifier with one score, in fp32; from a causal LM's checkpoint its head is fresh.
@@ -51,6 +55,7 @@ def check(model) -> None:
     try:
         with torch.device("meta"):
             scored = _class(model.config, type(model))._from_config(copy.deepcopy(model.config))
+        scored.get_input_embeddings()
         lost = [key for key in scored.state_dict() if not _FRESH.search(key) and key not in model.state_dict()]
     except Exception as e:
         raise InputError(f"model.base: no reward model can be made of {name} ({first_line(e, 120)}); give another model") from e

@@ -31,7 +31,7 @@ def canaries() -> dict:
 @pytest.fixture
 def given(config, canaries) -> dict:
     """What render is given for the study by hand."""
-    about = dict(manifest=study.MANIFEST, versions=study.VERSIONS, receipts=study.RECEIPTS, commit=study.COMMIT)
+    about = dict(manifest=study.MANIFEST, versions=study.VERSIONS, receipts=study.RECEIPTS, commit=study.COMMIT, model=study.MODEL)
     return dict(config=config, tables=study.tables(collapsed=("ipo",)), figures=dict.fromkeys(FIGURES, SVG), explorer=canaries, **about)
 
 
@@ -232,6 +232,7 @@ def test_text_from_outside_is_escaped_wherever_it_is_shown(given):
         tables=tables,
         figures=given["figures"],
         manifest={"licence": EVIL, "counts": {EVIL: 1, "pools": {EVIL: 2}}},
+        model={"style": "added", "base": EVIL, "origin": {"package": dict(file=EVIL, wheel=EVIL, sha256=EVIL)}},
         versions={EVIL: [EVIL]},
         explorer=study.explorer(extraction=extraction, canaries=planted, policies=list(policies)),
         receipts=[{"rule": EVIL, "outputs": {"model": {EVIL: EVIL}}}],
@@ -262,3 +263,10 @@ def test_the_confidence_that_was_computed_is_the_one_that_is_named(given):
     given["config"] = {**given["config"], "report": {**given["config"]["report"], "confidence": 0.9}}
     text = report.render(**given).replace("\u00a0", " ")
     assert "90 % interval" in text and "95 % interval" not in text
+
+
+def test_the_page_says_what_was_added_to_the_model_and_where_it_comes_from(given):
+    gguf = dict(file="own.gguf", says=dict(name=EVIL), quantisation="Q4_1", tensors={"Q4_1": 9}, assumed="words are cut as GPT-2 does")
+    text = report.render(**given | dict(model={"style": "added", "base": EVIL, "origin": {"gguf": gguf}}))
+    assert EVIL not in text and "so new ones were added; base training on FIM blocks taught them." in escaping.unescape(text)
+    assert "quantised as Q4_1 (tensors: 9 Q4_1) and de-quantised to fp32; assumed: words are cut as GPT-2 does" in text

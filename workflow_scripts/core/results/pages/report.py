@@ -8,7 +8,7 @@ from markupsafe import Markup
 from ...data.manifest import skipped
 from ..tables.files import Tables
 from ..tables.strengths import strengths
-from ..text import leaderboard
+from ..text import base_model, leaderboard
 from ..text.answer import answer, controls
 from ..text.asked import asked
 from ..text.elsewhere import elsewhere
@@ -61,12 +61,13 @@ def render(
     explorer: dict,
     receipts: list[dict],
     commit: dict | None,
+    model: dict,
 ) -> str:
     """The page as text.
 
     `config` is the resolved one; `tables` has the rows of every table of the registry; `figures` has SVG by name; `manifest` is the
-    corpus's; `explorer` is explorer.data; `commit` is provenance.git_state. Raises jinja2.UndefinedError where the template names
-    something that is not there.
+    corpus's; `explorer` is explorer.data; `commit` is provenance.git_state; `model` is what the tokenizer says of the base model. Raises
+    jinja2.UndefinedError where the template names something that is not there.
     """
     return html.render(
         "report.html.j2",
@@ -82,6 +83,8 @@ def render(
         counts=corpus_counts(manifest["counts"]),
         skipped=skipped(manifest["counts"]),
         commit=commit,
+        untaught=base_model.untaught(model, policies=config["policies"], fim_rate=config["examples"]["fim_rate"]),
+        model_origin=base_model.origin(model),
         prompts_json=Markup(html.as_json(PROMPTS)),
         explorer_json=Markup(html.as_json(explorer)),
     )

@@ -7,7 +7,7 @@ import re
 
 from ...data.manifest import skipped
 from ..tables.files import Tables
-from ..text import leaderboard
+from ..text import base_model, leaderboard
 from ..text.answer import Line, answer, controls
 from ..text.asked import asked
 from ..text.elsewhere import elsewhere
@@ -20,8 +20,8 @@ from .views import Cell, View, view
 _MARKUP = re.compile(r"([\\`*_\[\]|~])")
 
 
-def render(*, config: dict, tables: Tables, manifest: dict) -> str:
-    """The Markdown text; `tables` has the rows of every table of the registry, `manifest` is the corpus's."""
+def render(*, config: dict, tables: Tables, manifest: dict, model: dict) -> str:
+    """The Markdown text; `tables` has the rows of every table of the registry, `manifest` is the corpus's, `model` the base model's."""
     settings = config["report"]
     reference = settings["reference_policy"]
     seeds = len(config["seeds"])
@@ -33,7 +33,7 @@ def render(*, config: dict, tables: Tables, manifest: dict) -> str:
         "## What can be asked of this run",
         "\n".join(_line(line) for line in asked(tables=tables, policies=policies, report=settings)),
         plain(declared(tables=tables, report=settings, seeds=seeds)),
-        *filter(None, [plain(elsewhere(config["policies"])), plain(hidden.sentence(config["canaries"]))]),
+        *filter(None, map(plain, [elsewhere(policies), hidden.sentence(config["canaries"]), _untaught(model, config), _origin(model)])),
         "## The answer",
         "\n".join(_line(line) for line in answer(verdicts)),
         grid(views.headline(tables)),
@@ -49,6 +49,14 @@ def render(*, config: dict, tables: Tables, manifest: dict) -> str:
         *_corpus(manifest),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _untaught(model: dict, config: dict) -> str:
+    return base_model.untaught(model, policies=config["policies"], fim_rate=config["examples"]["fim_rate"])
+
+
+def _origin(model: dict) -> str:
+    return f"Model: {found}." if (found := base_model.origin(model)) else ""
 
 
 def _line(line: Line) -> str:
