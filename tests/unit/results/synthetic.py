@@ -255,8 +255,6 @@ def audited(seeds=(0,), stages=STAGES) -> dict:
     return dict(stages=stages, sizes=sizes, uses=uses)
 
 
-
-
 @remembered
 def shown(seeds=(0,)) -> presentations.Shown:
     """How often each policy was shown each canary."""
