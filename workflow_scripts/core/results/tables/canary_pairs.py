@@ -104,9 +104,9 @@ def layout(pairs: Frame) -> Layout:
     if len(pairs) != shape[0] * shape[1]:
         raise ValueError(f"{shape[0]} canaries under {shape[1]} seeds have {len(pairs)} rows: not each was probed under every seed")
     order = np.lexsort((seeds, ids))
-    first = pairs.iloc[order[:: shape[1]]]
-    factors = first["cohort"].cat.codes, first["dose"], first["half"], first["secret_type"].cat.codes
-    return Layout(order, shape, stratified.strata(*(factor.to_numpy() for factor in factors)))
+    factors = pairs["cohort"].cat.codes, pairs["dose"], pairs["half"], pairs["secret_type"].cat.codes
+    first = order[:: shape[1]]
+    return Layout(order, shape, stratified.strata(*(factor.to_numpy()[first] for factor in factors)))
 
 
 def hit_rate(*, pairs: Frame, is_hit, prefix: str = "", confidence: float) -> dict:

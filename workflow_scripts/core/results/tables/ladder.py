@@ -11,11 +11,12 @@ from . import columns
 from .collapse import reasons
 from .frames import Frame
 from .on_policy import BESIDE_REWARD, means
+from .resampling import ratio_interval
 
 SAMPLED = ("tokens", "ended", "parses", "reward")
-WITHIN = 1.05  # of the lowest perplexity
+WITHIN = 1.05  # of the lowest perplexity, with the upper end of the interval: a rung just within it would be chosen by chance
 HIGHEST_RATE, LEAST_PERPLEXITY, MOST_REWARD = (
-    "highest rate within 5 % of the lowest perplexity",
+    "highest rate surely within 5 % of the lowest perplexity",
     "lowest perplexity",
     "most reward within the KL budget, not collapsed",
 )
@@ -26,6 +27,7 @@ SCHEMA = declare(
     learning_rate=columns.NUMBER,
     n=columns.COUNT,
     perplexity=columns.NUMBER,  # of true continuations with their end tokens
+    **columns.mean("perplexity_ratio"),  # over the lowest of the ladder, on the same functions
     **columns.mean("reward"),
     **BESIDE_REWARD,
     collapsed_by=optional(columns.TEXT),  # by which of report.collapse_limits
@@ -46,18 +48,21 @@ def summarize(
 ) -> list[dict]:
     """Rows of `ladder`, from {policy: rows of `scored_samples`}, [{policy: learning rate}] and {policy: method}.
 
-    `base`: the lowest perplexity. Methods that learn from examples: the highest rate within 5 % of the lowest perplexity, since doses
-    must be learnt and held-out perplexity alone would choose not to train. All others: the most reward whose KL to the reference, in
-    nats per completion, is within `kl_budget` and that has not collapsed on this pool; none, where no rung qualifies.
+    `base`: the lowest perplexity. Methods that learn from examples: the highest rate whose perplexity is within 5 % of the lowest, by
+    the upper end of the interval of their ratio, since doses must be learnt and held-out perplexity alone would choose not to train. All
+    others: the most reward whose KL to the reference, in nats per completion, is within `kl_budget` and that has not collapsed on this
+    pool; none, where no rung qualifies.
     """
     if not ladders:
         return []
-    measured = {policy: _measured(frame, confidence) for policy, frame in samples.items()}
+    pools = {policy: frame[frame.pool == "validation"].sort_values("example_id") for policy, frame in samples.items()}
+    measured = {policy: _measured(pool, confidence) for policy, pool in pools.items()}
     rows = []
     for rates in ladders:
-        method = methods[next(iter(rates))]
+        method, least = methods[next(iter(rates))], min(rates, key=lambda policy: measured[policy]["perplexity"])
         rungs = [
             dict(method=method, policy=policy, learning_rate=rate, **measured[policy])
+            | _over(pools[policy], pools[least], confidence)
             | dict(collapsed_by=_collapsed_by(measured[policy], measured[reference], collapse_limits))
             for policy, rate in rates.items()
         ]
@@ -66,9 +71,15 @@ def summarize(
     return rows
 
 
-def _measured(frame: Frame, confidence: float) -> dict:
-    pool = frame[frame.pool == "validation"]
+def _measured(pool: Frame, confidence: float) -> dict:
     return means(pool, confidence) | dict(perplexity=float(np.exp(-pool.truth_logprob.sum() / pool.truth_tokens.sum())))
+
+
+def _over(pool: Frame, least: Frame, confidence: float) -> dict:
+    """perplexity_ratio and its interval, paired over functions."""
+    lost = least.truth_logprob.to_numpy() - pool.truth_logprob.to_numpy()
+    log_ratios = ratio_interval(numerators=lost, denominators=pool.truth_tokens.to_numpy(), confidence=confidence)
+    return {f"perplexity_ratio{end}": float(np.exp(log_ratio)) for end, log_ratio in zip(("", "_low", "_high"), log_ratios, strict=True)}
 
 
 def _collapsed_by(row: dict, reference: dict, limits: dict[str, float]) -> str | None:
@@ -85,7 +96,7 @@ def _choice(method: str, rungs: list[dict], kl_budget: float) -> tuple[str, dict
         case "blocks":
             return LEAST_PERPLEXITY, least
         case "examples":
-            within = [rung for rung in rungs if rung["perplexity"] <= WITHIN * least["perplexity"]]
+            within = [rung for rung in rungs if rung["perplexity_ratio_high"] <= WITHIN]
             return HIGHEST_RATE, max(within, key=lambda rung: rung["learning_rate"])
         case _:
             within = [rung for rung in rungs if rung["kl"] <= kl_budget and not rung["collapsed_by"]]
