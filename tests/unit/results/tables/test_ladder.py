@@ -9,12 +9,19 @@ from tests.unit.results.synthetic import LIMITS
 from workflow_scripts.core.results.tables.ladder import summarize
 
 
-def frame(*, reward: float = 0.0, kl: float = 0.0, perplexity: float = 10.0, ended: bool = True) -> pd.DataFrame:
-    """4 examples of the validation pool; in the evaluation pool everything is otherwise."""
+def frame(*, reward: float = 0.0, kl: float = 0.0, perplexity: float = 10.0, spread: float = 0.0, ended: bool = True) -> pd.DataFrame:
+    """4 examples of the validation pool, half of them `spread` nats likelier and half less likely; in the evaluation pool all is otherwise."""
     common = dict(ended=ended, parses=None, tokens=5, truth_tokens=7)
     return pd.DataFrame(
         [
-            dict(pool="validation", example_id=str(i), reward=reward, kl=kl, truth_logprob=-7 * math.log(perplexity), **common)
+            dict(
+                pool="validation",
+                example_id=str(i),
+                reward=reward,
+                kl=kl,
+                truth_logprob=-7 * math.log(perplexity) + spread * (-1) ** i,
+                **common,
+            )
             | (dict(pool="evaluation", reward=-reward, kl=-kl, truth_logprob=-1.0) if other else {})
             for i in range(4)
             for other in (False, True)
@@ -59,6 +66,7 @@ def test_a_rung_that_has_collapsed_is_not_chosen():
 def test_the_highest_rate_within_five_percent_of_the_lowest_perplexity(method):
     values = dict(a=dict(perplexity=10), b=dict(perplexity=10.2), c=dict(perplexity=10.49), d=dict(perplexity=10.6))
     assert chosen(method, **values) == ["c"]
+    assert chosen(method, **values | dict(c=dict(perplexity=10.49, spread=1.0))) == ["b"]  # within 5 % by chance, perhaps
 
 
 def test_base_has_the_lowest_perplexity():
