@@ -230,8 +230,8 @@ def test_long_prompts_are_cut_far_from_the_hole_and_counted(tmp_path, model_word
         dict(canary_id=s.canary_id("sft"), secret_type=s.secret_type, **secrets.row(s, tokenizer=words, fim=fim, **LIMITS)) for s in own
     ]
     assert len(rows[1]["prompt_ids"]) == LIMITS["max_prompt_tokens"] and rows[1]["prefix"].endswith('key = "')
-    about = secrets.manifest(own, rows, unused_lines=[])
-    assert about["cut_prompts"] == ["sft-own_api_key-0002", "sft-own_api_key-0003"] and about["own"] == 3
+    about = secrets.manifest(own, rows, {("sft", 1): [(own[0], own[1])]})
+    assert about["unused_lines"] == [3] and about["cut_prompts"] == ["sft-own_api_key-0002", "sft-own_api_key-0003"] and about["own"] == 3
     with pytest.raises(InputError, match="sft-own_api_key-0002 and sft-own_api_key-0003 .* have the same prompt within"):
         secrets.check_prompts(rows)
 

@@ -178,6 +178,18 @@ def deal(
     return dealt
 
 
+def of_user(
+    *, source: str, path: str | None, texts: Iterable[str], **design
+) -> tuple[list[Secret], dict[Cell, list[tuple[Secret, Secret]]]]:
+    """(the user's secrets, where they are dealt to), neither where all canaries are generated. `texts` are the corpus, in which none may stand."""
+    if source == SOURCES[0]:
+        return [], {}
+    secrets = read(path)
+    dealt = deal(secrets, source=source, path=path, **design)
+    check_corpus(secrets, texts)
+    return secrets, dealt
+
+
 def _spread(places: dict[Cell, int]) -> list[Cell]:
     """Each cell as often as it has places, so that any stretch of the list has of each cell its share."""
     return [cell for _, _, cell in sorted(((k + 0.5) / n, i, cell) for i, (cell, n) in enumerate(places.items()) for k in range(n))]
@@ -280,9 +292,9 @@ def unused(secrets: list[Secret], dealt: dict[Cell, list[tuple[Secret, Secret]]]
     return [s.line for s in secrets if s.line not in used]
 
 
-def manifest(secrets: list[Secret], rows: list[dict], *, unused_lines: list[int]) -> dict:
+def manifest(secrets: list[Secret], rows: list[dict], dealt: dict[Cell, list[tuple[Secret, Secret]]]) -> dict:
     """What became of the file, without any text: counts of canaries, the lines that were not used, and the canaries whose prompt was cut."""
     own = [row for row in rows if is_own(row["secret_type"])]
     sizes = {f"{OWN}{s.type}-{s.line:04d}": len(s.prefix) + len(s.suffix) for s in secrets}
     cut = [c["canary_id"] for c in own if len(c["prefix"]) + len(c["suffix"]) < sizes[c["canary_id"].partition("-")[2]]]
-    return dict(own=len(own), generated=len(rows) - len(own), unused_lines=unused_lines, cut_prompts=cut)
+    return dict(own=len(own), generated=len(rows) - len(own), unused_lines=unused(secrets, dealt), cut_prompts=cut)

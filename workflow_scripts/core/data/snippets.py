@@ -157,6 +157,18 @@ def split(
     return Spool(({**rows[i], "pool": pool_of.get(i)} for i in by_id), folder=folder)
 
 
+def pooled(*, documents: Iterable[dict], settings: dict, folder) -> tuple[Sequence[dict], dict]:
+    """(snippets of rows of `documents`, without duplicates and with their pools; what became of the corpus, for corpus.with_snippets).
+
+    `settings` are those of `corpus`.
+    """
+    options = {key: settings[key] for key in ("min_lines", "max_lines", "max_chars", "language")}
+    extracted, parsed = extract(documents=documents, **options)
+    distinct, removed = without_duplicates(snippets=extracted, threshold=settings["near_duplicate_similarity"])
+    rows = split(snippets=distinct, **{key: settings[key] for key in ("pools", "seed", "split_by")}, folder=folder, parsed=parsed)
+    return rows, dict(distinct=len(rows), removed=removed, skipped=parsed.skipped, parsed=parsed.counts, pools=settings["pools"])
+
+
 def _assigned(places: list[int], groups: list[str], pools: dict[str, int], pick: random.Random, split_by: str) -> dict[int, str]:
     """{place: pool}. Held-out pools first: groups in a random order, as long as enough is left for all other pools."""
     members: dict[str, list[int]] = {}

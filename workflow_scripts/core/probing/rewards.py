@@ -8,6 +8,22 @@ from ..training import packing
 from ..training.rewards import Reward, finite
 
 
+def of_checkpoint(
+    *,
+    canaries: list[dict],
+    evaluation: list[dict],
+    validation: list[dict],
+    completions: list[dict],
+    samples: list[dict],
+    fim: Fim,
+    **options,
+) -> tuple[list[dict], list[dict]]:
+    """Rows of `rewards` and of `scored_samples` of one policy, from its `completions` and `samples`; `options` are those of `rewards`."""
+    probed = items(canaries=canaries, examples=evaluation, completions=completions)
+    prompts = {e["source_id"]: e["prompt_ids"] for e in [*evaluation, *validation]}
+    return of_items(items=probed, fim=fim, **options), of_samples(samples=samples, prompts=prompts, **options)
+
+
 def items(*, canaries: list[dict], examples: list[dict], completions: list[dict]) -> list[dict]:
     """{item_id, prompt_ids, target_ids, completion_ids} of each row of `completions`. Raises KeyError where it is of another item."""
     rows = {c["canary_id"]: c for c in canaries} | {e["source_id"]: e for e in examples}
