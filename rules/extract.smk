@@ -123,7 +123,7 @@ rule collect_extraction:
         receipt="results/{run}/receipts/collect_extraction/{policy}.json",
     params:
         config=config_params("probes.memorized_distance"),
-        chains=lambda wildcards: [[arm, seed] for _, arm, seed in layout.chains_of(wildcards.policy)],
+        chains=layout.probed_chains,
     log:
         "logs/{run}/collect_extraction/{policy}.log",
     conda:

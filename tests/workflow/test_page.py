@@ -33,7 +33,7 @@ def pictures(tmp_path_factory) -> dict[str, bytes]:
 def given(config, pictures) -> dict:
     """What the page is made of."""
     tables = study.tables(collapsed=("ipo",))
-    about = dict(manifest=study.MANIFEST, versions=study.VERSIONS, receipts=study.RECEIPTS, commit=study.COMMIT)
+    about = dict(manifest=study.MANIFEST, versions=study.VERSIONS, receipts=study.RECEIPTS, commit=study.COMMIT, model=study.MODEL)
     return dict(config=config, tables=tables, figures=pictures, explorer=study.explorer(), **about)
 
 

@@ -272,7 +272,6 @@ def completions_by_batch() -> pd.DataFrame:
     )
 
 
-@remembered
 def utility_rows(policies=POLICIES, seeds=(0,), **changes) -> list[dict]:
     """The utility table of the study, with the default settings."""
     settings = dict(policies=list(policies), bases=["base"], reference="sft", confidence=0.95, collapse_limits=LIMITS) | changes

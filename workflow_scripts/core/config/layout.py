@@ -87,6 +87,10 @@ class Layout:
         """An input function: this file of the probes of each of the policy's checkpoints."""
         return lambda wildcards: [f"{self.root}/probes/{a}/{s}/{p}/{file}.parquet" for p, a, s in self.chains_of(wildcards.policy)]
 
+    def probed_chains(self, wildcards) -> list[list]:
+        """[arm, seed] of each of them."""
+        return [[arm, seed] for _, arm, seed in self.chains_of(wildcards.policy)]
+
     def least_room(self) -> list:
         """[setting, tokens] of the shortest completions that training samples."""
         return list(min(completion_room(self.config).items(), key=lambda item: item[1]))
