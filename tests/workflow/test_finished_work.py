@@ -92,7 +92,7 @@ def a_new_seed_of_ppo(repository: Repository) -> None:
     repository.append(f"{CORE}/training/ppo.py")
 
 
-@pytest.mark.parametrize("path", rows({path: (path,) for path in ("models/A/0", "models/A", "probes/A/0/ppo")}, always=1))
+@pytest.mark.parametrize("path", rows({path: (path,) for path in ("models/A/0", "probes/A/0/ppo")}, always=1))
 def test_a_folder_that_cannot_be_written_is_named_before_the_first_job(repository, path):
     before = repository.files()
     run = closed(repository, f"{RESULTS}/{path}", 0o555, a_new_seed_of_ppo)

@@ -13,7 +13,7 @@ from tests.workflow.scenarios import CONFIG, RESULTS
 
 CHAINS = {  # name: (the edit, what is asked for, what it makes stale)
     "tables": (("confidence: 0.95", "confidence: 0.9"), (), stages.OF_INTERVALS),
-    "ipo": (("beta: 0.5 ", "beta: 0.1 "), (f"{RESULTS}/extraction/ipo.parquet",), "train_ipo-*"),
+    "ipo": (("beta: 0.5}   # beta is", "beta: 0.1}   # beta is"), (f"{RESULTS}/extraction/ipo.parquet",), "train_ipo-*"),
 }
 KILLS = {"the job": "kill_jobs", "snakemake": "kill_snakemake", "both": "kill_all"}
 
