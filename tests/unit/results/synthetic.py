@@ -71,7 +71,10 @@ PERPLEXITY = {"base": 60.0, "sft": 50.0, "sft_chosen": 52.5, "ppo": 55.0, "ipo":
 
 
 def remembered(make):
-    """The function, whose result is made once for the same arguments; each caller gets a copy of its own."""
+    """The function, whose result is made once for the same arguments; each caller gets a copy of its own.
+
+    Arguments are told apart by their repr, so none may be a frame, whose repr leaves out most of it.
+    """
     made = {}
 
     @functools.wraps(make)
