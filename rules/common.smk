@@ -28,7 +28,7 @@ if not Path(sys.modules["workflow_scripts"].__file__).is_relative_to(Path(workfl
 if {*"{}"} & {*str(workflow.basedir)}:
     sys.exit(f"canaryflow: {workflow.basedir} has a brace in its path, which Snakemake takes for a wildcard; rename the folder")
 if workflow.is_main_process:
-    check_command()
+    check_command(workflow.overwrite_configfiles)
     or_stop(read, f"{workflow.basedir}/config.yaml")
 
 

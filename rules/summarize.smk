@@ -23,7 +23,7 @@ LINEAGES = {p: lineage(config["policies"], p) for p in POLICIES}
 LINEAGES |= {name: [*LINEAGES.get(r.get("parent"), []), name] for name, r in config["reward_models"].items()}
 LINEAGES |= {name: [s for m in r["members"] for s in LINEAGES[m]] for name, r in config["reward_models"].items() if "members" in r}
 # how often each of them goes through which training set
-STAGE_KEYS = ("method", "type", "data", "epochs", "episodes", "rollout_batch_size", "num_generations", "preference_prompts")
+STAGE_KEYS = ("method", "type", "arm", "data", "epochs", "episodes", "rollout_batch_size", "num_generations", "preference_prompts")
 STAGES = {s: {k: v for k, v in {**config["policies"], **config["reward_models"]}[s].items() if k in STAGE_KEYS} for s in [*POLICIES, *layout.learnt]}
 LEVEL = "report.confidence"
 # tables that are one parquet file and one CSV: (inputs, config values, params)

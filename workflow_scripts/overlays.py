@@ -24,12 +24,15 @@ def named(text: str) -> list[str]:
     return [f"./{file}" if file.startswith("-") else file for file in files]
 
 
-def check_command() -> None:
-    """Look at the overlays and settings of the snakemake command that this process is, and exit with one sentence where one is bad."""
+def check_command(found: list | None = None) -> None:
+    """Look at the overlays and settings of the snakemake command that this process is, and exit with one sentence where one is bad.
+
+    `found` are the overlays where Snakemake has already gone to the folder that `--directory` names.
+    """
     if options := adapter.command():
         try:
             check_settings(options.config or [])
-            for file in options.configfile:
+            for file in found if found and options.directory else options.configfile:
                 read(file)
         except InputError as error:
             sys.exit(f"canaryflow: {error}")

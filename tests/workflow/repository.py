@@ -45,7 +45,7 @@ class Run:
         for rule, block in _LISTED.findall(self.said):
             wildcards = re.search(r"^ +wildcards: (.*)$", block, re.MULTILINE)
             found.add(job_name(rule, dict(pair.split("=") for pair in wildcards[1].split(", ")) if wildcards else {}))
-        return found - {"all"}
+        return found - {"all", "export"}  # rules that only name what is to be made
 
     @property
     def stood(self) -> set[str]:

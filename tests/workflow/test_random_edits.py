@@ -27,7 +27,7 @@ EDITS = {  # title: (file, old text, new text, the stages that it makes stale th
     "beta": (CONFIG, "beta: 0.5}   # beta is", "beta: 0.6}   # beta is", "train_ipo-*"),
     "temperature": (CONFIG, "is rejected\n  temperature: 1.0", "is rejected\n  temperature: 0.5", "sample_preferences-*"),
     "rate": (CONFIG, *RATE, "train_reward_single-*"),
-    "without ipo": (CONFIG, IPO, "", OVER_ALL),
+    "without ipo": (CONFIG, IPO, "  # without ipo\n", OVER_ALL),
     "one more": (CONFIG, CHOSEN, CHOSEN + "  more: {method: ppo, parent: sft_chosen}\n", OVER_ALL),
     "ppo script": (f"{SCRIPTS}/train_ppo.py", INSIDE, f"NOTED = True\n{INSIDE}", "train_ppo-*"),
     "shift script": (f"{SCRIPTS}/plot_shift.py", INSIDE, f"NOTED = True\n{INSIDE}", "plot_shift"),

@@ -17,17 +17,17 @@ from tests.workflow import servers
 from tests.workflow.conftest import ROOT
 from tests.workflow.repository import Repository
 from tests.workflow.scenarios import rows
-from tests.workflow.stages import behind, dag
+from tests.workflow.stages import OF_RUN, behind, dag
 from workflow_scripts.core.freshness import ledger
 from workflow_scripts.core.freshness.receipts import files
-from workflow_scripts.core.results.tables import registry
 
 R = "results/tiny"
 DAG = dag()
 MODEL = f"{R}/models/A/0/sft"
 INSIDE = "with job(snakemake) as j:\n"
 KL = ("0.0001\n    kl_coef: 0.05", "0.0001\n    kl_coef: 0.06")  # of PPO, as the config.yaml of `saved` has it; and another
-TABLES = [f"{R}/tables/{table}.parquet" for table in registry.TABLES]
+LIMIT = ("perplexity_ratio: 1.5\n", "perplexity_ratio: 1.6\n")
+TABLES = [f"{R}/tables/{table}.parquet" for table in OF_RUN]
 
 
 class Shelf:
@@ -217,14 +217,10 @@ def test_a_partial_pull_asks_by_name_and_runs_nothing(clone):
 
 @pytest.mark.slow
 def test_a_partial_pull_asks_for_the_inputs_of_what_is_stale(clone):
-    clone(
-        "dvc",
-        "pull",
-        "--quiet",
-        *TABLES,
-        f"{R}/report.html",
-        *(f"{R}/extraction/{p}.parquet" for p in ("base", "sft", "sft_chosen", "ppo", "ipo")),
-    )
+    stages = yaml.safe_load((clone.folder / "dvc.yaml").read_text())["stages"].values()
+    made = [path for stage in stages for out in [*stage["outs"], *stage.get("metrics", [])] for path in out]
+    shown = tuple(f"{R}/{part}" for part in ("tables/", "figures/", "extraction/", "report.html", "summary.md"))
+    clone("dvc", "pull", "--quiet", *(path for path in made if path.startswith(shown)))
     assert "Nothing to be done" in clone("snakemake", "--cores", "2")
     clone.edit("config.yaml", *KL)
     said = clone("snakemake", "--dry-run", fails=True)
@@ -300,7 +296,7 @@ def test_dvc_repro_runs_what_a_changed_policy_invalidates(pulled):
 def test_a_colleague_pulls_what_the_other_built(saved, tmp_path):
     mine, theirs = saved.fork(tmp_path / "mine"), saved.clone(tmp_path / "theirs")
     theirs("dvc", "pull", "--quiet")
-    mine.edit("config.yaml", "perplexity_ratio: 1.5 ", "perplexity_ratio: 1.6 ")
+    mine.edit("config.yaml", *LIMIT)
     mine("git", "commit", "--quiet", "--all", "--message", "edit")
     mine.make("save")
     theirs("git", "pull", "--quiet", str(mine.folder), "HEAD")
@@ -312,12 +308,12 @@ def test_a_colleague_pulls_what_the_other_built(saved, tmp_path):
 def test_branches_take_their_artifacts_along(saved, tmp_path):
     copy = saved.fork(tmp_path / "copy")
     copy("git", "checkout", "--quiet", "-b", "stricter")
-    copy.edit("config.yaml", "perplexity_ratio: 1.5 ", "perplexity_ratio: 1.6 ")
+    copy.edit("config.yaml", *LIMIT)
     copy("git", "commit", "--quiet", "--all", "--message", "edit")
     copy.make("save")
     copy("git", "checkout", "--quiet", "-")
     stale = copy.repository.plan()  # the ledger of this branch beside artifacts of the other
-    assert stale and stale <= behind(DAG, "summarize_utility*")
+    assert stale and stale <= behind(DAG, "summarize_utility summarize_ladder")
     copy("dvc", "checkout", "--quiet")
     assert copy.repository.plan() == set()
     copy("git", "checkout", "--quiet", "stricter")

@@ -13,7 +13,7 @@ from tests.workflow import stages
 from tests.workflow.repository import Repository
 from tests.workflow.scenarios import CONFIG, CORE, KL, RESULTS, SCRIPTS, both, edit, note, remove, rows
 
-TRAIN, REPORT = "rules/train.smk", "rules/report.smk"
+TRAIN, REPORT, PLOT = "rules/train.smk", "rules/report.smk", f"{SCRIPTS}/plot_workflow.py"
 BASE_LOG, SHIFT_LOG = "{run}/train_base/{seed}/{policy}.log", '"logs/{run}/plot_shift.log",'
 SHIFT_TIMES = f'{SHIFT_LOG}\n    benchmark:\n        "results/{{run}}/plot_shift.tsv"'
 
@@ -114,6 +114,9 @@ IN_TEXT = {
     "mode of a script": lambda repository: (repository.folder / SCRIPTS / "train_ppo.py").chmod(0o755),
     "tests and README": both(note("README.md"), note("tests/conftest.py")),
     "comments, docstrings and formatting of modules": lambda repository: reword(repository),
+    "a script saved with the line ends of Windows": lambda r: (r.folder / PLOT).write_bytes(
+        (r.folder / PLOT).read_bytes().replace(b"\n", b"\r\n")
+    ),
     "the registry of methods": note(f"{CORE}/methods.py"),
 }
 ON_DISK = {

@@ -53,7 +53,9 @@ def stage_name(job: Job) -> str:
 def _stage(job: Job, config_files: dict[str, dict], methods: dict[str, str]) -> dict:
     overlays = list(config_files)[1:]
     command = ["snakemake", "--quiet", "rules", "--cores", "all", job.receipt, *(["--configfile", *overlays] if overlays else [])]
-    deps = {job.declared["script"], *(str(Path(portable(path)).expanduser()) for path in [*job.sources, *job.own, *job.parents])}
+    # a receipt is in the ledger, which DVC cannot look into: it stands for what its job has made
+    read = [made.outputs[0] if path == made.receipt else path for path, made in job.parents.items()]
+    deps = {job.declared["script"], *(str(Path(portable(path)).expanduser()) for path in [*job.sources, *job.own, *read])}
     metrics = [path for path in job.outputs if path.endswith("/metrics.json")]
     stage = dict(
         cmd=shlex.join(command),

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from tests.unit.results import synthetic
+from workflow_scripts.core.methods import METHODS
 from workflow_scripts.core.results.tables import audit, presentations
 
 KEY = ("training_set", "stage", "arm", "cohort", "sequence", "dose")
@@ -87,6 +88,24 @@ def test_a_set_that_no_stage_reads_is_audited_all_the_same():
     rows = audit.summarize(counts=pd.DataFrame(synthetic.audit_counts()), **synthetic.audited(stages={"sft": synthetic.STAGES["sft"]}))
     assert {(r["training_set"], r["stage"]) for r in rows} == {("base", None), ("sft", "sft"), ("preference", None), ("rl_prompt", None)}
     assert all((r["presentations"] is None) == (r["stage"] is None) for r in rows)
+
+
+def test_nobody_knows_how_often_a_checkpoint_trained_elsewhere_was_shown_its_export():
+    stages = {"sft": synthetic.STAGES["sft"], "mine": {"method": "external"}, "of_b": {"method": "external", "arm": "B"}}
+    rows = audit.summarize(counts=pd.DataFrame(synthetic.audit_counts()), **synthetic.audited(stages=stages))
+    read = {stage: {(r["training_set"], r["arm"]) for r in rows if r["stage"] == stage} for stage in ("mine", "of_b")}
+    assert read["mine"] == {(name, arm) for name in ("sft", "preference", "rl_prompt") for arm in "AB"}
+    assert read["of_b"] == {(name, "B") for name in ("sft", "preference", "rl_prompt")}
+    assert all(r["presentations"] is None for r in rows if r["stage"] in read) and any(
+        r["canary_share"] for r in rows if r["stage"] == "mine"
+    )
+    shown = presentations.of(rows=rows, lineages={"sft": ["sft"], "after": ["sft", "mine"]})
+    assert shown["sft", "sft", 16] == 48 and shown["after", "sft", 16] is None
+    assert presentations.mean(shown, "after", "sft", [16, 4]) is None and presentations.mean(shown, "after", "unplanted", [0]) == 0
+
+
+def test_every_kind_of_data_is_some_training_set_of_the_audit():
+    assert all(audit.training_sets({"method": name, "data": "sft"}) for name in METHODS)
 
 
 def test_a_policy_was_shown_what_it_and_its_ancestors_were():

@@ -60,13 +60,14 @@ def collapse_flags(rows: Iterable[dict]) -> list[str]:
 
 def listing(rows: list[dict], words: list[str], columns: dict[str, CellMaker]) -> View:
     """One line per row: `words` are its keys that stand as they are, `columns` make the cells that follow."""
-    body = [[*(_word(row[word]) for word in words), *(make(row) for make in columns.values())] for row in rows]
+    body = [[*(_word(word, row[word]) for word in words), *(make(row) for make in columns.values())] for row in rows]
     heads = [*(word.replace("_", " ") for word in words), *columns]
     return view(heads, body, word_columns=len(words), flags=collapse_flags(rows))
 
 
-def _word(value) -> str:
-    return "all" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+def _word(name: str, value) -> str:
+    missing = "not known" if name == "presentations" else "all"
+    return missing if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def matrix(rows: list[dict], utility: list[dict], cell: Callable[[list[dict]], Cell]) -> View:

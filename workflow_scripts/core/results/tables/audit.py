@@ -20,7 +20,7 @@ SCHEMA = declare(
     expected=columns.BIG_COUNT,
     counted=columns.BIG_COUNT,
     agree=columns.COUNT,
-    presentations=optional(columns.NUMBER),  # of one canary, by the whole training of the stage
+    presentations=optional(columns.NUMBER),  # of one canary, by the whole training of the stage; of one elsewhere nobody knows
     rows=columns.BIG_COUNT,  # that the stage goes through in one pass
     canary_share=columns.NUMBER,  # of these rows
 )
@@ -29,6 +29,7 @@ _READS = {
     "pairs": ("preference",),
     "rewards": ("rl_prompt", "preference"),  # prompts alone
     "samples": ("rl_prompt", "preference"),
+    "elsewhere": ("sft", "preference", "rl_prompt"),  # the export
 }
 
 
@@ -45,7 +46,7 @@ def summarize(*, counts: Frame, stages: dict[str, dict], sizes: dict[tuple, int]
     counts = counts.assign(dose=counts.groupby("canary_id")["expected"].transform("max"))
     parts = []
     for (name, arm), part in counts.groupby(["training_set", "arm"], sort=False):
-        readers = [stage for stage, settings in stages.items() if name in training_sets(settings)]
+        readers = [stage for stage, settings in stages.items() if name in training_sets(settings) and settings.get("arm") in (None, arm)]
         for stage in readers or [""]:
             use = uses.get((stage, arm))
             shown = _prompts(part, stages[stage], use) if use else _rows(part, stages.get(stage), sizes[arm, name])
@@ -63,9 +64,14 @@ def training_sets(settings: dict) -> tuple[str, ...]:
 
 
 def _rows(part: Frame, settings: dict | None, size: int) -> Frame:
-    """The counts of a set of `size` rows, with what training over it for so many epochs shows; None of a set that nobody reads."""
+    """The counts of a set of `size` rows, with what training over it for so many epochs shows; NaN of a set that nobody reads here."""
     share = part.loc[part["sequence"] == PLANTED, "counted"].sum() / size
-    return part.assign(presentations=part["counted"] * settings.get("epochs", 1) if settings else None, rows=size, canary_share=share)
+    epochs = settings.get("epochs", 1) if settings and not _is_elsewhere(settings) else float("nan")
+    return part.assign(presentations=part["counted"] * epochs, rows=size, canary_share=share)
+
+
+def _is_elsewhere(settings: dict) -> bool:
+    return "method" in settings and METHODS[settings["method"]].learns_from == "elsewhere"
 
 
 def _prompts(part: Frame, settings: dict, use: dict) -> Frame:
@@ -92,7 +98,8 @@ def _sums(parts: list[Frame], order: list[str]) -> list[dict]:
         stage=_in_order(rows["stage"], order),
     )
     key = ["training_set", "stage", "arm", "cohort", "sequence", "dose"]
-    aggregates = {name: (name, "sum") for name in ("expected", "counted", "agree", "presentations", "own")}
+    aggregates = {name: (name, "sum") for name in ("expected", "counted", "agree", "own")}
+    aggregates["presentations"] = ("presentations", lambda shown: shown.sum(min_count=1))
     same = {name: (name, "first") for name in ("rows", "canary_share")}
     sums = rows.groupby(key, observed=True).agg(canaries=("canary_id", "nunique"), **aggregates, **same).reset_index()
     return [_row(row) for row in sums.astype({"training_set": str, "cohort": str, "stage": str}).to_dict("records")]
@@ -100,7 +107,7 @@ def _sums(parts: list[Frame], order: list[str]) -> list[dict]:
 
 def _row(row: dict) -> dict:
     each = row["presentations"] / (row["own"] or row["canaries"])
-    row |= dict(stage=row["stage"] or None, presentations=each if row["stage"] else None, canary_share=float(row["canary_share"]))
+    row |= dict(stage=row["stage"] or None, presentations=None if each != each else each, canary_share=float(row["canary_share"]))
     return {name: row[name] for name in SCHEMA.names}
 
 

@@ -10,7 +10,8 @@ from ...parquet import optional
 MATCHED = "matched"  # of held-out pairs those of equal length, which the gate looks at (reward_accuracy)
 TEXT, COUNT, BIG_COUNT, NUMBER, FLAG = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.bool_()
 DOSE = optional(COUNT)  # null: all doses together
-CELL = dict(policy=TEXT, cohort=TEXT, dose=DOSE, presentations=NUMBER)  # of one canary, ancestors' included (presentations.py)
+PRESENTATIONS = optional(NUMBER)  # of one canary, ancestors' included; null: not known (presentations.py)
+CELL = dict(policy=TEXT, cohort=TEXT, dose=DOSE, presentations=PRESENTATIONS)
 
 
 def rate(prefix: str = "") -> dict:

@@ -18,7 +18,7 @@ SCHEMA = declare(
     cohort=columns.TEXT,
     probe=columns.TEXT,  # the prompt condition
     dose=columns.DOSE,
-    presentations=columns.NUMBER,
+    presentations=columns.PRESENTATIONS,
     n=columns.COUNT,
     **columns.rate(),
     **columns.rate("control_"),

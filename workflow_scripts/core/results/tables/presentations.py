@@ -6,7 +6,7 @@ from statistics import fmean
 
 from . import audit, files
 
-Shown = dict[tuple[str, str, int], float]  # presentations of one canary, by (policy or reward model, cohort, dose); else none
+Shown = dict[tuple[str, str, int], float | None]  # presentations of one canary, by (policy or reward model, cohort, dose); else none
 
 
 def read(path, lineages: dict[str, list[str]]) -> Shown:
@@ -18,19 +18,21 @@ def of(*, rows: list[dict], lineages: dict[str, list[str]]) -> Shown:
     """Of rows of `audit`, summed over the stages of each of `lineages` ({policy: [ancestors and itself]}), a mean over the arms.
 
     Shown is the canary as planted: its prompt and target, of `rl_prompt` only the prompt. A prompt of a preference canary without its
-    target is none, and what only the reward model saw is none of the policy's.
+    target is none, and what only the reward model saw is none of the policy's. None where a stage was trained elsewhere: nobody says
+    how often it went through its data.
     """
     own = defaultdict(list)
     for row in rows:
         if row["sequence"] == audit.PLANTED and row["cohort"] == row["training_set"] and row["dose"] and row["stage"]:
             own[row["stage"], row["cohort"], row["dose"]].append(row["presentations"])
-    shown = defaultdict(float)
+    shown = defaultdict(list)
     for name, chain in lineages.items():
         for (stage, cohort, dose), each in own.items():
-            shown[name, cohort, dose] += fmean(each) if stage in chain else 0.0
-    return dict(shown)
+            shown[name, cohort, dose] += [None if None in each else fmean(each)] if stage in chain else [0.0]
+    return {key: None if None in each else sum(each) for key, each in shown.items()}
 
 
-def mean(shown: Shown, name: str, cohort: str, doses: Iterable[int]) -> float:
-    """Presentations of a canary, a mean over canaries of these doses."""
-    return fmean(shown.get((name, cohort, int(dose)), 0.0) for dose in doses)
+def mean(shown: Shown, name: str, cohort: str, doses: Iterable[int]) -> float | None:
+    """Presentations of a canary, a mean over canaries of these doses; None where one is not known."""
+    each = [shown.get((name, cohort, int(dose)), 0.0) for dose in doses]
+    return None if None in each else fmean(each)

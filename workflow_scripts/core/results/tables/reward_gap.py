@@ -12,7 +12,7 @@ SCHEMA = declare(
     "reward_gap",
     cohort=columns.TEXT,
     dose=columns.DOSE,
-    presentations=columns.NUMBER,
+    presentations=columns.PRESENTATIONS,
     n=columns.COUNT,
     **columns.ARM_MEANS,
     **columns.mean("auc"),
