@@ -5,6 +5,7 @@ import pytest
 
 from tests.unit.results import synthetic
 from workflow_scripts.core.methods import METHODS
+from workflow_scripts.core.results.pages import check_views
 from workflow_scripts.core.results.tables import audit, presentations
 
 KEY = ("training_set", "stage", "arm", "cohort", "sequence", "dose")
@@ -102,6 +103,8 @@ def test_nobody_knows_how_often_a_checkpoint_trained_elsewhere_was_shown_its_exp
     shown = presentations.of(rows=rows, lineages={"sft": ["sft"], "after": ["sft", "mine"]})
     assert shown["sft", "sft", 16] == 48 and shown["after", "sft", 16] is None
     assert presentations.mean(shown, "after", "sft", [16, 4]) is None and presentations.mean(shown, "after", "unplanted", [0]) == 0
+    summed, every = check_views.presentations({"audit": rows}), check_views.audit({"audit": rows})[1]
+    assert "not known" in str([line for line in summed.rows if "mine" in str(line)]) and "not known" in str(every.rows)
 
 
 def test_every_kind_of_data_is_some_training_set_of_the_audit():

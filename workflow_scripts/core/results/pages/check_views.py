@@ -111,8 +111,8 @@ def presentations(tables: Tables) -> View:
     return view(heads, body, word_columns=3)
 
 
-def _each(found: list[float] | None) -> str:
-    return MISSING if found is None else f"{sum(found) / len(found):.3g}"
+def _each(found: list[float | None] | None) -> str:
+    return MISSING if found is None else "not known" if None in found else f"{sum(found) / len(found):.3g}"
 
 
 def audit(tables: Tables) -> tuple[View, View]:
@@ -129,7 +129,7 @@ def audit(tables: Tables) -> tuple[View, View]:
     every = listing(
         tables["audit"],
         ["training_set", "stage", "arm", "cohort", "sequence", "dose"],
-        columns | {"presentations": lambda row: _each(None if row["presentations"] is None else [row["presentations"]])},
+        columns | {"presentations": lambda row: _each([row["presentations"]] if row["stage"] else None)},
     )
     return listing(rows, ["training_set", "sequence"], columns), every
 
