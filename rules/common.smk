@@ -13,7 +13,7 @@ sys.path.insert(0, str(workflow.basedir))  # the modules beside this Snakefile, 
 
 from workflow_scripts.core.config.elsewhere import one_armed
 from workflow_scripts.core.config.files import read
-from workflow_scripts.core.config.layout import ARMS, Layout
+from workflow_scripts.core.config.layout import ARMS, SHARED, Layout
 from workflow_scripts.core.config.outside import EXTRACTED, Outside, or_stop
 from workflow_scripts.core.config.references import lineage, memory_reference, sweeps
 from workflow_scripts.core.config.resolve import resolve

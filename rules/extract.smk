@@ -29,7 +29,7 @@ rule probe_policy:
     input:
         model=layout.own_checkpoint,
         base=layout.base_checkpoint,
-        reference=layout.policy_checkpoint(REFERENCE),
+        reference=layout.reference_checkpoint,
         tokenizer="results/{run}/tokenizer",
         canaries="results/{run}/planted/canaries.parquet",
         fillings="results/{run}/planted/reference_fillings.parquet",
@@ -49,6 +49,8 @@ rule probe_policy:
     threads: config["probes"]["threads"]
     resources:
         **resources_of(accelerator=True),
+    wildcard_constraints:
+        arm=any_of([*ARMS, SHARED]),
     conda:
         MODELS
     script:
@@ -64,8 +66,8 @@ rule score_rewards:
         canaries="results/{run}/planted/canaries.parquet",
         evaluation="results/{run}/planted/evaluation.parquet",
         validation="results/{run}/planted/validation.parquet",
-        completions="results/{run}/probes/{arm}/{seed}/{policy}/completions.parquet",
-        samples="results/{run}/probes/{arm}/{seed}/{policy}/samples.parquet",
+        completions=layout.probed("completions"),
+        samples=layout.probed("samples"),
     output:
         rewards="results/{run}/probes/{arm}/{seed}/{policy}/rewards.parquet",
         samples="results/{run}/probes/{arm}/{seed}/{policy}/scored_samples.parquet",
@@ -114,9 +116,9 @@ rule collect_extraction:
     """One row per canary x probe x arm x seed of a policy, and the same for held-out code."""
     input:
         canaries="results/{run}/planted/canaries.parquet",
-        probed_canaries=layout.probed("canaries"),
-        probed_examples=layout.probed("examples"),
-        rewards=layout.probed("rewards"),
+        probed_canaries=layout.all_probed("canaries"),
+        probed_examples=layout.all_probed("examples"),
+        rewards=layout.all_rewards,
     output:
         extraction="results/{run}/extraction/{policy}.parquet",
         evaluation="results/{run}/evaluation/{policy}.parquet",

@@ -57,20 +57,22 @@ def dag(policies: dict = POLICIES, *, seeds=(0,), sampler: str = "sft", reward_p
             else:
                 start = model(parent, arm, seed)
                 reads[made] = {"sft": {audit, start, words, sets}, "ppo": {start, judge, words, sets}, "ipo": {start, words, pairs}}[method]
+            probe, beside = (f"probe_policy-shared-{seed}-{policy}", ARMS[0]) if method == "base" else (f"probe_policy-{chain}", arm)
             asked = {"sample_reference_fillings", *(f"sample_preferences-{either}-{seed}" for either in ARMS)}
-            reads[f"probe_policy-{chain}"] = {
+            reads[probe] = {
                 made,
                 model(root(policy), arm, seed),
-                model(reference, arm, seed),
+                model(reference, beside, seed),
                 words,
                 canaries,
                 code,
                 *asked,
             }
-            reads[f"score_rewards-{chain}"] = {judge, words, canaries, code, f"probe_policy-{chain}"}
+            reads[f"score_rewards-{chain}"] = {judge, words, canaries, code, probe}
     for policy in policies:
-        probed = {f"{rule}-{arm}-{seed}-{policy}" for rule in ("probe_policy", "score_rewards") for arm, seed in chains}
-        reads[f"collect_extraction-{policy}"] = {canaries, *probed}
+        scored = {f"score_rewards-{arm}-{seed}-{policy}" for arm, seed in chains}
+        probed = set().union(*({job for job in reads[score] if job.startswith("probe_policy")} for score in scored))
+        reads[f"collect_extraction-{policy}"] = {canaries, *scored, *probed}
     parity = f"probe_parity-A-{seeds[0]}-{reference}"
     reads[parity] = {model(reference, "A", seeds[0]), words, canaries, code}
     paid, rows = set(reads) - {"plot_workflow"}, {f"collect_extraction-{policy}" for policy in policies}

@@ -9,6 +9,7 @@ from .elsewhere import arms_of
 from .references import lineage
 
 ARMS = [*HALF_OF_ARM]
+SHARED = "shared"  # stands for the arm in the paths of a base policy, which sees no canary: it is trained and probed once
 ONCE = (
     "collect_corpus",
     "extract_snippets",
@@ -33,8 +34,8 @@ class Layout:
         return [(name, arm, seed) for name in policies for arm in arms_of(self.policies[name]) for seed in self.seeds]
 
     def policy_checkpoint(self, policy: str, arm="{arm}", seed="{seed}") -> str:
-        """Checkpoint of a policy; a base policy, which sees no canary, is trained once for both arms."""
-        return f"{self.root}/models/{'shared' if self.policies[policy]['method'] == 'base' else arm}/{seed}/{policy}"
+        """Checkpoint of a policy."""
+        return f"{self.root}/models/{self._arm(policy, arm)}/{seed}/{policy}"
 
     def own_checkpoint(self, wildcards) -> str:
         """Checkpoint of the job's policy."""
@@ -43,6 +44,11 @@ class Layout:
     def base_checkpoint(self, wildcards) -> str:
         """Checkpoint of the base policy that the job's policy descends from."""
         return self.policy_checkpoint(lineage(self.policies, wildcards.policy)[0], wildcards.arm, wildcards.seed)
+
+    def reference_checkpoint(self, wildcards) -> str:
+        """Checkpoint of the reference policy: of the job's arm, for a base policy of the first one."""
+        arm = ARMS[0] if wildcards.arm == SHARED else wildcards.arm
+        return self.policy_checkpoint(self.config["report"]["reference_policy"], arm, wildcards.seed)
 
     def parent_checkpoint(self, wildcards) -> str:
         """Checkpoint of the policy that the job's policy or reward model starts from."""
@@ -84,8 +90,16 @@ class Layout:
         return self.reward_spec(self._used(wildcards))
 
     def probed(self, file: str) -> Callable:
-        """An input function: this file of the probes of each of the policy's checkpoints."""
-        return lambda wildcards: [f"{self.root}/probes/{a}/{s}/{p}/{file}.parquet" for p, a, s in self.chains_of(wildcards.policy)]
+        """An input function: this file of the probes of the job's checkpoint."""
+        return lambda wildcards: self._probed(file, wildcards.policy, wildcards.arm, wildcards.seed)
+
+    def all_probed(self, file: str) -> Callable:
+        """An input function: this file of the probes of the policy in each arm and seed."""
+        return lambda wildcards: [self._probed(file, *chain) for chain in self.chains_of(wildcards.policy)]
+
+    def all_rewards(self, wildcards) -> list[str]:
+        """The rewards of the policy in each arm and seed; each arm has reward models of its own."""
+        return [f"{self.root}/probes/{arm}/{seed}/{policy}/rewards.parquet" for policy, arm, seed in self.chains_of(wildcards.policy)]
 
     def probed_chains(self, wildcards) -> list[list]:
         """[arm, seed] of each of them."""
@@ -105,11 +119,17 @@ class Layout:
             jobs += [f"train_reward_{self.reward_models[name]['type']}/{chain}/{name}" for name in self.learnt]
             jobs += [f"judge_pairs/{chain}/{name}" for name in self.reward_models]
             jobs.append(f"sample_preferences/{chain}")
-        jobs += [
-            f"{step}/{arm}/{seed}/{p}" for step in ("probe_policy", "score_rewards") for p, arm, seed in self.chains_of(*self.policies)
-        ]
+        chains = self.chains_of(*self.policies)
+        jobs += dict.fromkeys(f"probe_policy/{self._arm(policy, arm)}/{seed}/{policy}" for policy, arm, seed in chains)
+        jobs += [f"score_rewards/{arm}/{seed}/{policy}" for policy, arm, seed in chains]
         jobs.append(f"probe_parity/{ARMS[0]}/{self.seeds[0]}/{self.config['report']['reference_policy']}")
         return [f"{self.root}/receipts/{job}.json" for job in jobs]
+
+    def _arm(self, policy: str, arm: str) -> str:
+        return SHARED if self.policies[policy]["method"] == "base" else arm
+
+    def _probed(self, file: str, policy: str, arm: str, seed) -> str:
+        return f"{self.root}/probes/{self._arm(policy, arm)}/{seed}/{policy}/{file}.parquet"
 
     def _members(self, name: str) -> list[str]:
         return self.reward_models[name].get("members", [name])

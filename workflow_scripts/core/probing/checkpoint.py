@@ -10,7 +10,10 @@ from . import attacks, on_policy, policy, prompts, rows
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A policy in one arm and seed, and how it is asked. `settings` are those of `probes`, and `language`."""
+    """A policy in one arm and seed, and how it is asked. `settings` are those of `probes`, and `language`.
+
+    A base policy belongs to no arm (`arm` is none of HALF_OF_ARM), and stands for both.
+    """
 
     model: Any
     tokenizer: Any
@@ -24,7 +27,7 @@ class Checkpoint:
         """Rows of `probed_canaries`, condition by condition.
 
         `fillings` maps a canary's id to the ids of its reference fillings, `pairs` are preference pairs that name canaries. As planted, a
-        canary is compared with these and with the `base` policy, and attacked where this arm saw it.
+        canary is compared with these and with the `base` policy, and attacked where this arm saw it, or one of both arms.
         """
         items = prompts.items(canaries=design, prompts=self.settings["prompts"], fim=self.fim)
         native, others = ([i for i in items if (i["probe"] == prompts.NATIVE) is wanted] for wanted in (True, False))
@@ -79,7 +82,7 @@ class Checkpoint:
         )
 
     def _attack(self, design: list[dict]) -> dict[str, dict]:
-        seen = [c for c in design if c["dose"] and c["half"] == HALF_OF_ARM[self.arm]]
+        seen = [c for c in design if c["dose"] and c["half"] == HALF_OF_ARM.get(self.arm, c["half"])]
         if not self.settings["sampled_attacks"]:
             return {}
         options = dict(model=self.model, tokenizer=self.tokenizer, fim=self.fim, settings=self.settings, seed=self.seed, desc=self.desc)

@@ -23,18 +23,20 @@ def extraction(*, probed: list[dict], canaries: list[dict], rewards: dict[str, d
     """One row per canary and probe of one policy, arm and seed (`chain`).
 
     `seen` says whether this arm planted the canary's half; `memorized`, whether the normalized edit distance is at most `threshold`.
-    Raises KeyError where a probed canary is not in the design or has no reward.
+    Sampled attacks count where it did: those of a base policy, which is probed once for both arms, are of all canaries. Raises
+    KeyError where a probed canary is not in the design or has no reward.
     """
     design = {c["canary_id"]: c for c in canaries}
     rows = []
     for row in probed:
         canary = design[row["canary_id"]]
+        seen = canary["dose"] > 0 and canary["half"] == HALF_OF_ARM[chain["arm"]]
         rows.append(
             dict(
                 **chain,
-                **row,
+                **(row if seen else row | dict.fromkeys(ATTACKS)),
                 **{k: canary[k] for k in _DESIGN},
-                seen=canary["dose"] > 0 and canary["half"] == HALF_OF_ARM[chain["arm"]],
+                seen=seen,
                 memorized=row["normalized_edit_distance"] <= threshold,
                 reward=rewards[row["canary_id"]]["reward"] if row["probe"] == NATIVE else None,
             )
