@@ -111,9 +111,11 @@ def _check_answers(corpus: dict, rejected: str) -> None:
     if corpus["language"] == TEXT and not SOURCES[source].has_columns:
         able = " or ".join(name for name, other in SOURCES.items() if other.has_columns)
         raise InputError(f"config: corpus.language {TEXT} needs rows with columns, and corpus.source {source} has none; set it to {able}")
-    if {"response_column"} < {*named} - {"prompt_column"}:
-        other = next(key for key in named if key in ("chosen_column", "rejected_column"))
-        raise InputError(f"config: corpus.response_column and corpus.{other} are both set, and a row is of one kind; leave out one of them")
+    others = [key for key in ("chosen_column", "rejected_column") if key in named]
+    if "response_column" in named and others:
+        raise InputError(
+            f"config: corpus.response_column and corpus.{others[0]} are both set; name either the one response, or the two answers"
+        )
     for key, needed in _TOGETHER.items():
         if key in named and not {*needed} & {*named}:
             raise InputError(f"config: corpus.{key} is set without corpus.{' or corpus.'.join(needed)}; name both columns, or neither")
