@@ -167,11 +167,15 @@ BAD = [
     ),
     (text(prompts=["fim", "prefix"]), "config: probes.prompts has 'prefix', and prompts of examples.task response show no", "take it out"),
     (text(source="directory"), "config: corpus.language text needs rows with columns, and corpus.source directory has none", "to jsonl or"),
-    (text(source="python_stdlib", path=None), "config: corpus.source python_stdlib holds python alone", "jsonl, parquet or huggingface"),
+    (
+        text(source="python_stdlib", path=None),
+        "config: corpus.language text needs rows with columns",
+        "set it to jsonl or parquet or huggingface",
+    ),
     (
         {"corpus": {"prompt_column": "p"}},
-        "config: corpus.prompt_column is set, and corpus.source python_packages has no columns",
-        "leave it out",
+        "config: corpus.prompt_column is set, and corpus.language is python",
+        "leave it out, or set corpus.language to text",
     ),
     (
         {"corpus": {"source": "jsonl", "path": "x", "chosen_column": "c", "rejected_column": "r"}},

@@ -23,8 +23,8 @@ def check_design(config: dict) -> None:
     _check_cohorts(config["canaries"])
     _check_task(config)
     _check_prompts(config["probes"]["prompts"], config["examples"]["task"])
-    _check_corpus(config["corpus"])
     _check_answers(config["corpus"], config["preferences"]["rejected"])
+    _check_corpus(config["corpus"])
     _check_shapes(config)
     _check_context(config)
     for name, policy in config["policies"].items():

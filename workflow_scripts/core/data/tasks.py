@@ -79,7 +79,7 @@ TASKS = {
         body,
         "the first lines of a function's body, from its signature and docstring or leading comment",
         ("python",),
-        needs="a docstring or leading comment before more of its body",
+        needs="a docstring or leading comment with more of the body behind it",
     ),
     "response": Task(response, "the response to a prompt", (TEXT,)),
 }
