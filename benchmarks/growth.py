@@ -85,7 +85,7 @@ def steps(*, folder: str, size: int) -> Iterator[tuple[str, dict]]:
         dict(
             input=dict(documents=at["documents"], manifest=source),
             output=dict(snippets=at["snippets"], manifest=manifest),
-            config={f"corpus.{key}": corpus[key] for key in ("language", *EXTRACTED)},
+            config={f"corpus.{key}": corpus[key] for key in ("language", *EXTRACTED)} | {"examples.task": config["examples"]["task"]},
         ),
     )
     yield (

@@ -35,7 +35,7 @@ rule extract_snippets:
         manifest="results/{run}/corpus/manifest.json",
         receipt="results/{run}/receipts/extract_snippets.json",
     params:
-        config=config_params("corpus.language", *(f"corpus.{key}" for key in EXTRACTED)),
+        config=config_params("corpus.language", "examples.task", *(f"corpus.{key}" for key in EXTRACTED)),
     log:
         "logs/{run}/extract_snippets.log",
     conda:

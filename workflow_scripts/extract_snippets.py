@@ -8,8 +8,8 @@ from workflow_scripts.core.data import corpus, schemas, snippets
 from workflow_scripts.core.job import job
 
 with job(snakemake) as j:
-    settings = {key.removeprefix("corpus."): value for key, value in j.config.items()}
-    documents = parquet.iterate(j.input.documents, schemas.DOCUMENTS, ["path", "text"])
+    settings = {key.rpartition(".")[2]: value for key, value in j.config.items()}
+    documents = parquet.iterate(j.input.documents, schemas.DOCUMENTS, ["path", "text", "response_at", "rejected"])
     rows, became = snippets.pooled(documents=documents, settings=settings, folder=Path(j.output.snippets).parent)
     parquet.write(rows, schemas.SNIPPETS, j.output.snippets)
     manifest = corpus.with_snippets(json.loads(Path(j.input.manifest).read_text(encoding="utf-8")), **became)

@@ -12,7 +12,7 @@ with job(snakemake) as j:
     words, fim, context = tokenizer.load(j.input.tokenizer)
     canaries, shape = parquet.read_rows(j.input.canaries, schemas.CANARIES), j.config["examples"]
     for cohort in PLANTED:
-        snippets = parquet.iterate(j.input.snippets, schemas.SNIPPETS, ["snippet_id", "text", "pool"])
+        snippets = parquet.iterate(j.input.snippets, schemas.SNIPPETS, planting.READ)
         code = planting.examples(snippets=snippets, pool=cohort, tokenizer=words, fim=fim, seed=j.config["corpus.seed"], **shape)
         code = Spool(planting.checked(code, context=context), folder=Path(getattr(j.output, cohort)).parent)
         rows = planting.plant(examples=code, canaries=canaries, cohort=cohort, arm=j.wildcards["arm"], seed=j.config["canaries.seed"])

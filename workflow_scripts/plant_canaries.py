@@ -5,17 +5,19 @@ from pathlib import Path
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import canaries, natural, planting, schemas, secrets, tokenizer
+from workflow_scripts.core.data.tasks import TASKS
 from workflow_scripts.core.job import job
 
 with job(snakemake) as j:
     words, fim, context = tokenizer.load(j.input.tokenizer)
     settings = {key.removeprefix("canaries."): value for key, value in j.config.items() if key.startswith("canaries.")}
-    texts = (row["text"] for row in parquet.iterate(j.input.snippets, schemas.SNIPPETS, ["text", "pool"]) if row["pool"])
+    texts = natural.texts(parquet.iterate(j.input.snippets, schemas.SNIPPETS, ["text", "rejected", "pool"]))
     design = {key: settings[key] for key in ("cohorts", "doses", "seed")}
     own, dealt = secrets.of_user(source=settings.pop("source"), path=settings.pop("path"), texts=texts, **design)
     examples = natural.read(j.input.snippets, tokenizer=words, fim=fim, config=j.config)
     options = settings | {key: j.config["examples"][key] for key in ("max_prompt_tokens", "max_target_tokens")}
-    rows = canaries.make(tokenizer=words, fim=fim, natural=examples, own=dealt, language=j.config["corpus.language"], **options)
+    form = TASKS[j.config["examples"]["task"]].form(fim)
+    rows = canaries.make(tokenizer=words, fim=form, natural=examples, own=dealt, language=j.config["corpus.language"], **options)
     parquet.write(planting.checked(rows, context=context), schemas.CANARIES, j.output.canaries)
     about = secrets.manifest(own, rows, dealt)
     Path(j.output.manifest).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ from workflow_scripts.core.job import job
 with job(snakemake) as j:
     seed, shape = j.config["corpus.seed"], j.config["examples"]
     words, fim, context = tokenizer.load(j.input.tokenizer)
-    snippets = parquet.iterate(j.input.snippets, schemas.SNIPPETS, ["snippet_id", "text", "pool"])
+    snippets = parquet.iterate(j.input.snippets, schemas.SNIPPETS, planting.READ)
     snippets = Spool(snippets, folder=Path(j.output.base).parent)
     for output, pool in {"evaluation": "evaluation", "validation": "validation", "clean": "rl_prompt"}.items():
         examples = planting.examples(snippets=snippets, pool=pool, tokenizer=words, fim=fim, seed=seed, **shape)

@@ -99,6 +99,12 @@ def reward(name="more", extra=None, **settings) -> dict:
     return {"reward_models": {name: settings, **(extra or {})}}
 
 
+def text(task="response", prompts=None, rejected="samples", **corpus) -> dict:
+    """An overlay with rows of text, and these settings of the corpus."""
+    rows = {"source": "jsonl", "path": "rows.jsonl", "language": "text", **corpus}
+    return {"corpus": rows, "examples": {"task": task}, "probes": {"prompts": prompts}, "preferences": {"rejected": rejected}}
+
+
 BAD = [
     # (overlay, start of the sentence, what the remedy holds)
     ({"colour": 1}, "config: unknown key colour", "known here: run, seeds"),
@@ -140,6 +146,58 @@ BAD = [
         "with a point, as 1.0e-4",
     ),
     ({"probes": {"prompts": ["fim", "suffix"]}}, "config: probes.prompts has 'suffix', which is no prompt condition", "choose among fim, "),
+    # tasks, and rows of text
+    ({"examples": {"task": "infill"}}, "config: examples.task is 'infill'", "choose one of fim, line, body, response"),
+    (
+        {"examples": {"task": "response"}},
+        "config: examples.task response is for text, and corpus.language is python",
+        "to fim or line or body",
+    ),
+    (text(task="fim"), "config: examples.task fim is for code, and corpus.language is text", "set examples.task to response"),
+    (text(task="line"), "config: examples.task line is for code, and corpus.language is text", "set examples.task to response"),
+    (
+        {"examples": {"task": "body"}, "corpus": {"source": "directory", "path": "x", "language": "go"}},
+        "config: examples.task body is for python, and corpus.language is go",
+        "set examples.task to fim or line",
+    ),
+    (
+        {"examples": {"task": "line"}, "probes": {"prompts": ["fim", "fim_no_suffix"]}},
+        "config: probes.prompts has 'fim_no_suffix', and prompts of examples.task line show no suffix",
+        "take it out",
+    ),
+    (text(prompts=["fim", "prefix"]), "config: probes.prompts has 'prefix', and prompts of examples.task response show no", "take it out"),
+    (text(source="directory"), "config: corpus.language text needs rows with columns, and corpus.source directory has none", "to jsonl or"),
+    (
+        text(source="python_stdlib", path=None),
+        "config: corpus.language text needs rows with columns",
+        "set it to jsonl or parquet or huggingface",
+    ),
+    (
+        {"corpus": {"prompt_column": "p"}},
+        "config: corpus.prompt_column is set, and corpus.language is python",
+        "leave it out, or set corpus.language to text",
+    ),
+    (
+        {"corpus": {"source": "jsonl", "path": "x", "chosen_column": "c", "rejected_column": "r"}},
+        "config: corpus.chosen_column is set, and corpus.language is python",
+        "set corpus.language to text and examples.task to response",
+    ),
+    (text(prompt_column="p"), "config: corpus.prompt_column is set without corpus.response_column or corpus.chosen_column", "name both"),
+    (text(response_column="r"), "config: corpus.response_column is set without corpus.prompt_column", "name both columns"),
+    (text(chosen_column="c"), "config: corpus.chosen_column is set without corpus.rejected_column", "name both columns"),
+    (text(rejected_column="r"), "config: corpus.rejected_column is set without corpus.chosen_column", "name both columns"),
+    (
+        text(prompt_column="p", response_column="r", chosen_column="c", rejected_column="d"),
+        "config: corpus.response_column and corpus.chosen_column are both set",
+        "name either the one response, or the two answers",
+    ),
+    (
+        text(prompt_column="p", response_column="r", rejected="data"),
+        "config: preferences.rejected is data, and the corpus has no",
+        "name corpus.cho",
+    ),
+    ({"preferences": {"rejected": "data"}}, "config: preferences.rejected is data, and the corpus has no rejected answers", "other_hole"),
+    (text() | reward(type="parses"), "config: reward_models.more is of type parses, and corpus.language is text", "choose another type"),
     ({"probes": {"prompts": ["prefix"]}}, "config: probes.prompts lacks fim, the canary as it was planted", "add it"),
     ({"probes": {"prompts": ["fim", "fim"]}}, "config: probes.prompts: ['fim', 'fim'] has non-unique elements", "correct it"),
     ({"probes": {"extraction_n": []}}, "config: probes.extraction_n: [] should be non-empty", "correct it"),
@@ -399,6 +457,23 @@ def test_bad_config_is_one_sentence(defaults, overlay, problem, remedy):
     assert message.startswith(problem)
     assert remedy in message.rpartition("; ")[2]
     assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("overlay", "prompts", "limit"),
+    [
+        ({}, ["fim", "fim_no_end", "fim_no_suffix", "fim_50"], 0.2),
+        ({"examples": {"task": "line"}}, ["fim", "fim_no_end", "fim_50"], 0.2),
+        ({"probes": {"prompts": ["fim", "prefix"]}}, ["fim", "prefix"], 0.2),
+        (text(), ["fim", "fim_no_end", "fim_50"], None),
+        (text(column="conversations", prompts=["fim", "prompt_tail"]), ["fim", "prompt_tail"], None),
+        (text(prompt_column="p", chosen_column="c", rejected_column="r", rejected="data"), ["fim", "fim_no_end", "fim_50"], None),
+    ],
+)
+def test_prompt_conditions_and_limits_are_those_of_the_task(overlay, prompts, limit, defaults):
+    update_config(defaults, overlay)
+    resolved = resolve(defaults, SCHEMA)
+    assert (resolved["probes"]["prompts"], resolved["report"]["collapse_limits"]["parses_drop"]) == (prompts, limit)
 
 
 def test_reward_models_are_merged_over_their_type_and_null_removes_one(defaults):

@@ -154,13 +154,29 @@ def numbered(number: int) -> list[dict]:
 
 @pytest.mark.parametrize("number", [0, 1, BATCH_ROWS, 3 * BATCH_ROWS + 5])
 def test_rows_that_come_one_by_one_give_the_same_bytes(tmp_path, number):
-    rows, schema = numbered(number), SCHEMAS["documents"]
+    schema = SCHEMAS["documents"]
+    schema = pa.schema([field for field in schema if not field.metadata], metadata=schema.metadata)  # without extra columns
+    rows = numbered(number)
     write(rows, schema, tmp_path / "list")
     write(iter(rows), schema, tmp_path / "iterator")
     write(pd.DataFrame(rows, columns=schema.names), schema, tmp_path / "frame")
     plain = {"canaryflow.schema": "documents", "canaryflow.schema_version": "2"}
     pq.write_table(pa.Table.from_pylist(rows, schema=schema).replace_schema_metadata(plain), tmp_path / "plain", compression="zstd")
     assert len({(tmp_path / name).read_bytes() for name in ("list", "iterator", "frame", "plain")}) == 1
+
+
+def test_a_file_has_an_extra_column_where_its_rows_do(tmp_path):
+    schema, plain = SCHEMAS["documents"], numbered(2)
+    full = [{**row, "response_at": 3, "rejected": None} for row in plain]
+    for name, rows in {"plain": plain, "full": full}.items():
+        write(rows, schema, tmp_path / name)
+        assert read_rows(tmp_path / name, schema) == rows
+        assert [*iterate(tmp_path / name, schema, ["text", "rejected"])] == [
+            {k: row[k] for k in ("text", "rejected") if k in row} for row in rows
+        ]
+    assert pq.read_schema(tmp_path / "plain").names == ["document_id", "path", "sha256", "text"]
+    with pytest.raises(ValueError, match="rows of documents lack"):
+        write([*full, *plain], schema, tmp_path / "mixed")
 
 
 @pytest.mark.parametrize(("group_bytes", "groups"), [(1, 9), (2**40, 1)])

@@ -238,7 +238,8 @@ class Similarity:
 class RewardType:
     """One type of reward model. `checkpoint`: what it has on disk: trained "weights", "fitted" numbers, its "members'", or "none".
 
-    `is_member`: whether an ensemble may hold it. `knows_truth`: whether it is given the true continuation of every prompt.
+    `is_member`: whether an ensemble may hold it. `knows_truth`: whether it is given the true continuation of every prompt. `parses`:
+    whether it parses completions, which must be code.
     """
 
     name: str
@@ -247,6 +248,7 @@ class RewardType:
     settings: type
     is_member: bool = False
     knows_truth: bool = False
+    parses: bool = False
 
     @property
     def is_learnt(self) -> bool:
@@ -261,7 +263,7 @@ REWARD_TYPES = {
         RewardType("smoothed", "reward, soft labels", "weights", Smoothed, is_member=True),
         RewardType("ensemble", "rewards as one", "members", Ensemble),
         RewardType("length_only", "reward of length", "fitted", LengthOnly),
-        RewardType("parses", "reward: it parses", "none", Parses, is_member=True),
+        RewardType("parses", "reward: it parses", "none", Parses, is_member=True, parses=True),
         RewardType("similarity", "reward: the truth", "none", Similarity, is_member=True, knows_truth=True),
     )
 }

@@ -32,6 +32,16 @@ def optional(type_) -> pa.Field:
     return pa.field("", type_, nullable=True)
 
 
+def extra(type_) -> pa.Field:
+    """A column, whose value may be missing, that a file has where its first row does: of what only some corpora or tasks know."""
+    return pa.field("", type_, nullable=True, metadata={"canaryflow.extra": "1"})
+
+
+def _within(schema: pa.Schema, names) -> pa.Schema:
+    """The schema, of its extra columns only those among `names`."""
+    return pa.schema([field for field in schema if not field.metadata or field.name in names], metadata=schema.metadata)
+
+
 def name_of(schema: pa.Schema) -> str:
     """The schema's name."""
     return schema.metadata[b"canaryflow.schema"].decode()
@@ -59,6 +69,9 @@ def write(rows, schema: pa.Schema, path) -> None:
     """
     metadata = {"canaryflow.schema": name_of(schema), "canaryflow.schema_version": SCHEMA_VERSION, **_written_by.get({})}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
+    rows = _dicts(rows)
+    first = [*itertools.islice(rows, 1)]
+    schema, rows = _within(schema, {key for row in first for key in row}), itertools.chain(first, rows)
     try:
         with pq.ParquetWriter(path, schema.with_metadata(metadata), compression="zstd") as file:
             for group in _groups(rows, schema):
@@ -70,8 +83,8 @@ def write(rows, schema: pa.Schema, path) -> None:
 
 def _groups(rows, schema: pa.Schema) -> Iterator[pa.Table]:
     """The rows as tables of about GROUP_BYTES, an empty one where there are none."""
-    waiting, size, dicts = [_table([], schema)], 0, _dicts(rows)
-    while batch := list(itertools.islice(dicts, BATCH_ROWS)):
+    waiting, size, rows = [_table([], schema)], 0, iter(rows)
+    while batch := list(itertools.islice(rows, BATCH_ROWS)):
         waiting.append(_table(batch, schema))
         size += waiting[-1].nbytes
         if size >= GROUP_BYTES:
@@ -82,6 +95,7 @@ def _groups(rows, schema: pa.Schema) -> Iterator[pa.Table]:
 
 
 def _dicts(rows) -> Iterator[dict]:
+    """The rows, one by one."""
     if hasattr(rows, "iloc"):
         for start in range(0, len(rows), BATCH_ROWS):
             yield from rows.iloc[start : start + BATCH_ROWS].to_dict("records")
@@ -120,19 +134,20 @@ def _opened(path, **options) -> Iterator[pq.ParquetFile]:
         raise InputError(f"{path} cannot be read as parquet ({e}); delete it and run the workflow again") from e
 
 
-def _check(path, actual: pa.Schema, schema: pa.Schema) -> None:
-    """Raise InputError where a file has another schema."""
-    if actual.remove_metadata() != schema.remove_metadata():
+def _checked(path, actual: pa.Schema, schema: pa.Schema, columns: list[str] | None) -> list[str] | None:
+    """Those of `columns` that a file has; raises InputError where it has another schema."""
+    own = _within(schema, actual.names)
+    if actual.remove_metadata() != own.remove_metadata():
         raise InputError(
             f"{path} does not hold {name_of(schema)} rows of schema version {SCHEMA_VERSION}; delete it and run the workflow again"
         )
+    return columns and [name for name in columns if name in own.names or name not in schema.names]
 
 
 def read_table(path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
     """Read a parquet file, all of it or only `columns`; raises InputError where it has another schema or is not whole."""
     with _opened(path) as file:
-        _check(path, file.schema_arrow, schema)
-        return file.read(columns)
+        return file.read(_checked(path, file.schema_arrow, schema, columns))
 
 
 def read_rows(path, schema: pa.Schema) -> list[dict]:
@@ -148,8 +163,7 @@ def read_frame(paths, schema: pa.Schema, columns: list[str] | None = None):
 def batches(path, schema: pa.Schema, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """A parquet file, all of it or only `columns`, by BATCH_ROWS rows; raises InputError as `read_table` does."""
     with _opened(path, buffer_size=2**20) as file:
-        _check(path, file.schema_arrow, schema)
-        yield from file.iter_batches(BATCH_ROWS, columns=columns)
+        yield from file.iter_batches(BATCH_ROWS, columns=_checked(path, file.schema_arrow, schema, columns))
 
 
 def iterate(path, schema: pa.Schema, columns: list[str] | None = None) -> Iterator[dict]:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conftest import ROOT
-from workflow_scripts.core.data.languages import LANGUAGES, NotParsed, functions, parses, parses_in_hole
+from workflow_scripts.core.data.languages import LANGUAGES, TEXT, NotParsed, functions, parses, parses_in_hole
 from workflow_scripts.core.data.snippets import Parsed, extract, split
 from workflow_scripts.core.data.templates import TEMPLATES
 from workflow_scripts.core.errors import InputError
@@ -71,7 +71,7 @@ def not_parsed(text: str, language: str = "python") -> NotParsed:
 
 
 def test_every_language_has_canaries_and_is_named_in_the_config():
-    assert list(TEMPLATES) == list(LANGUAGES) == list(FILES)
+    assert list(TEMPLATES) == [*LANGUAGES, TEXT] and list(LANGUAGES) == list(FILES)
     assert f"language: python          # {' | '.join(LANGUAGES)}:" in (ROOT / "config.yaml").read_text(encoding="utf-8")
 
 

@@ -7,7 +7,7 @@ import torch
 
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.training import preferences
-from workflow_scripts.core.training.preferences import corrupted, from_other_holes, matched, nearest
+from workflow_scripts.core.training.preferences import corrupted, from_other_holes, given, matched, nearest
 
 END = 0
 
@@ -45,6 +45,18 @@ def check(pairs: list[dict], rows: list[dict], end: int) -> None:
     assert [(p["source_id"], p["prompt_ids"]) for p in pairs] == [(e["source_id"], e["prompt_ids"]) for e in rows]
     assert all(p["chosen_ids"] == [*e["target_ids"], end] for p, e in zip(pairs, rows, strict=True))
     assert all(p["rejected_ids"][-1] == end and end not in p["rejected_ids"][:-1] and p["rejected_ids"] != p["chosen_ids"] for p in pairs)
+
+
+def test_what_the_data_reject(small):
+    rows, fim = examples(30), small[1]
+    own = [{**e, "rejected_ids": [7, 8] if e["source"] == "snippet" else None} for e in rows]
+    own[1] |= dict(rejected_ids=own[1]["target_ids"])
+    pairs = given(own, fim=fim, seed=0)
+    check(pairs, rows, fim.end)
+    of_data = [e["source"] == "snippet" and e["target_ids"] != e["rejected_ids"] for e in own]
+    assert [p["rejected_ids"] == [7, 8, fim.end] for p in pairs] == of_data == [not p["substituted"] for p in pairs]
+    others = from_other_holes(rows, fim=fim, seed=0)
+    assert all(p["rejected_ids"] == o["rejected_ids"] for p, o in zip(pairs, others, strict=True) if p["substituted"])
 
 
 def test_the_truth_of_another_hole(small):

@@ -254,6 +254,26 @@ def test_parses_reads_the_completion_in_its_hole(small, small_tokenizer):
     assert reward(packed).tolist() == [1, 0, 0, 1]
 
 
+def test_parses_looks_at_the_whole_function_where_prompts_do_not_show_it(small_tokenizer, tmp_path):
+    words, fim, _ = tokenizers.load(small_tokenizer)
+    opened = replace(session(Single, fim=fim, **SETTINGS), tokenizer=str(small_tokenizer))
+    ids = lambda text: encode(words, text)  # noqa: E731
+    about = dict(canary_id="c", secret_type="key", cohort="sft", dose=1, half=1, prefix='x = "', suffix='"\n', target="k", secret=["k"])
+    parquet.write([dict(about, prompt_ids=ids('x = "'), target_ids=ids("k"))], data_schemas.CANARIES, tmp_path / "canaries")
+    shown = dict(
+        source="snippet", source_id="s", prompt_ids=ids("return "), target_ids=ids("a"), before="def f(a):\n    return ", after=")\n"
+    )
+    hidden = dict(shown, source="canary", prompt_ids=ids('x = "'), before=None, after=None)
+    parquet.write([shown, hidden], data_schemas.EXAMPLES, tmp_path / "examples")
+    truths = [tmp_path / "canaries", tmp_path / "examples"]
+    reward = rewards.load(spec=dict(type="parses"), checkpoints=[], truths=truths, session=opened)
+    assert reward(
+        packing.pack([(shown["prompt_ids"], [[*ids("(a"), fim.end], ids("a")]), (ids('x = "'), [ids("z"), ids('"')])])
+    ).tolist() == [1, 0, 1, 0]
+    with pytest.raises(InputError, match="what follows a prompt is not known; "):
+        reward(packing.pack([(ids("a"), [ids("b")])]))
+
+
 def test_ensemble_of_a_trained_and_a_computed_reward(checkpoints, small, tmp_path, pairs):
     fim, packed = small[1], pack(pairs)
     truths = write_truths(tmp_path, [(p["prompt_ids"], p["chosen_ids"][:-1]) for p in pairs])

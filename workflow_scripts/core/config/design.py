@@ -1,17 +1,29 @@
 """What a schema cannot say of the numbers: what must divide what, and what must fit into what. One sentence per problem."""
 
+from ..data.languages import TEXT
 from ..data.sources import SOURCES
+from ..data.sources.answers import SETTINGS as ANSWERS
+from ..data.tasks import TASKS
 from ..errors import InputError
-from ..probing.prompts import NATIVE, PROMPTS
+from ..methods import REWARD_TYPES
+from ..probing.prompts import NATIVE, PROMPTS, SHOWS_SUFFIX
 
-_OF_COLUMNS = ("path_column", "repository_column", "licence_column", "licences")  # of what has columns of more than code
+_OF_COLUMNS = ("path_column", "repository_column", "licence_column", "licences", *ANSWERS)  # of what has columns of more than code
+_TOGETHER = {  # columns of text -> the ones without which they mean nothing
+    "prompt_column": ("response_column", "chosen_column"),
+    "response_column": ("prompt_column",),
+    "chosen_column": ("rejected_column",),
+    "rejected_column": ("chosen_column",),
+}
 _SIZES = ("hidden", "layers", "heads", "intermediate")  # of the scratch model, which a base policy may have of its own
 
 
 def check_design(config: dict) -> None:
     """Raise InputError where the canaries' design, prompts, sizes or rollouts of a resolved config contradict each other."""
     _check_cohorts(config["canaries"])
-    _check_prompts(config["probes"]["prompts"])
+    _check_task(config)
+    _check_prompts(config["probes"]["prompts"], config["examples"]["task"])
+    _check_answers(config["corpus"], config["preferences"]["rejected"])
     _check_corpus(config["corpus"])
     _check_shapes(config)
     _check_context(config)
@@ -34,9 +46,31 @@ def _check_cohorts(canaries: dict) -> None:
             )
 
 
-def _check_prompts(prompts: list[str]) -> None:
+def _check_task(config: dict) -> None:
+    """The task is one for what the corpus holds, and so are the rewards."""
+    task, language = config["examples"]["task"], config["corpus"]["language"]
+    if language not in TASKS[task].languages:
+        fitting = [name for name, other in TASKS.items() if language in other.languages]
+        takes = "code" if len(TASKS[task].languages) > 1 else TASKS[task].languages[0]
+        raise InputError(
+            f"config: examples.task {task} is for {takes}, and corpus.language is {language}; set examples.task to {' or '.join(fitting)}, "
+            "or change the language"
+        )
+    for name, reward in config["reward_models"].items() if language == TEXT else ():
+        if REWARD_TYPES[reward["type"]].parses:
+            raise InputError(
+                f"config: reward_models.{name} is of type {reward['type']}, and corpus.language is {TEXT}, which nothing parses; "
+                "choose another type, or null to remove it"
+            )
+
+
+def _check_prompts(prompts: list[str], task: str) -> None:
     if unknown := [name for name in prompts if name not in PROMPTS]:
         raise InputError(f"config: probes.prompts has {unknown[0]!r}, which is no prompt condition; choose among {', '.join(PROMPTS)}")
+    if unfit := [name for name in prompts if name in SHOWS_SUFFIX and not TASKS[task].shows_suffix]:
+        raise InputError(
+            f"config: probes.prompts has {unfit[0]!r}, and prompts of examples.task {task} show no suffix that it could leave out; take it out"
+        )
     if NATIVE not in prompts:
         raise InputError(f"config: probes.prompts lacks {NATIVE}, the canary as it was planted, from which most tables come; add it")
 
@@ -64,6 +98,32 @@ def _check_corpus(corpus: dict) -> None:
         raise InputError("config: corpus.licences needs corpus.licence_column; name the column that holds the licence of a document")
     if corpus["split_by"] == "repository" and not corpus["repository_column"]:
         raise InputError("config: corpus.split_by is repository and needs corpus.repository_column; name the column that holds it")
+
+
+def _check_answers(corpus: dict, rejected: str) -> None:
+    """Rows of text have the columns of one kind, and no other rows have them; rejected responses come from such a column."""
+    named, source = [key for key in ANSWERS if corpus[key]], corpus["source"]
+    if corpus["language"] != TEXT and named:
+        raise InputError(
+            f"config: corpus.{named[0]} is set, and corpus.language is {corpus['language']}; leave it out, or set corpus.language to {TEXT} and "
+            "examples.task to response"
+        )
+    if corpus["language"] == TEXT and not SOURCES[source].has_columns:
+        able = " or ".join(name for name, other in SOURCES.items() if other.has_columns)
+        raise InputError(f"config: corpus.language {TEXT} needs rows with columns, and corpus.source {source} has none; set it to {able}")
+    others = [key for key in ("chosen_column", "rejected_column") if key in named]
+    if "response_column" in named and others:
+        raise InputError(
+            f"config: corpus.response_column and corpus.{others[0]} are both set; name either the one response, or the two answers"
+        )
+    for key, needed in _TOGETHER.items():
+        if key in named and not {*needed} & {*named}:
+            raise InputError(f"config: corpus.{key} is set without corpus.{' or corpus.'.join(needed)}; name both columns, or neither")
+    if rejected == "data" and not corpus["rejected_column"]:
+        raise InputError(
+            "config: preferences.rejected is data, and the corpus has no rejected answers; name corpus.chosen_column and "
+            "corpus.rejected_column, or set it to samples, other_hole or corrupted"
+        )
 
 
 def completion_room(config: dict) -> dict[str, int]:

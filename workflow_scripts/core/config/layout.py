@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ..data.cohorts import HALF_OF_ARM
+from ..data.tasks import TASKS
 from ..methods import REWARD_TYPES
 from .design import completion_room
 from .elsewhere import arms_of
@@ -65,10 +66,14 @@ class Layout:
         return [f"{self.root}/models/{arm}/{seed}/{member}" for member in self._members(name) if member in self.learnt]
 
     def reward_truths(self, name: str, arm="{arm}") -> list[str]:
-        """Where the true continuations stand, for a reward model that knows them; nothing for any other."""
-        types = [self.reward_models[member]["type"] for member in self._members(name)]
-        files = ("canaries", "clean", "evaluation", f"{arm}/preference")
-        return [f"{self.root}/planted/{file}.parquet" for file in files] if any(REWARD_TYPES[t].knows_truth for t in types) else []
+        """Where the true continuations and what follows them stand, for a reward model that needs what the prompts do not show; nothing for
+        any other.
+        """
+        types = [REWARD_TYPES[self.reward_models[member]["type"]] for member in self._members(name)]
+        hides = not TASKS[self.config["examples"]["task"]].shows_suffix
+        files = ("canaries", "clean", "evaluation", "validation", f"{arm}/preference")
+        needs = any(t.knows_truth or t.parses and hides for t in types)
+        return [f"{self.root}/planted/{file}.parquet" for file in files] if needs else []
 
     def reward_spec(self, name: str) -> dict:
         """What the users of a reward model need to know of it, besides its checkpoints: nothing of how it was trained."""

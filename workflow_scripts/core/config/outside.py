@@ -68,6 +68,7 @@ class Outside:
             reference_fillings=self.config["probes"]["reference_fillings"],
             max_target_tokens=self.config["examples"]["max_target_tokens"],
             model=model,
+            task=self.config["examples"]["task"],
         )
         of_rules = {"collect_corpus": partial(check_source, **self.source), "plant_canaries": check_own}
         of_rules |= dict.fromkeys(("train_tokenizer", "train_base"), check_base)

@@ -1,8 +1,11 @@
 """The complete config: what Snakemake read, with defaults merged into each policy and reward model, checked in full."""
 
+from ..data.languages import TEXT
 from ..data.sources import SOURCES
+from ..data.tasks import TASKS
 from ..errors import InputError
 from ..methods import METHODS, REWARD_TYPES, schema_of
+from ..probing.prompts import DEFAULTS, SHOWS_SUFFIX
 from . import names, schema
 from .design import check_design
 from .elsewhere import check_elsewhere
@@ -31,6 +34,8 @@ def resolve(config: dict, schema_path) -> dict:
     resolved = {
         **config,
         "corpus": {**config["corpus"], "split_by": _split_by(**config["corpus"])},
+        "probes": {**config["probes"], "prompts": _prompts(config["probes"]["prompts"], config["examples"]["task"])},
+        "report": _report(config["report"], config["corpus"]["language"]),
         "policies": _in_order(policies),
         "reward_models": ordered,
     }
@@ -40,6 +45,16 @@ def resolve(config: dict, schema_path) -> dict:
 
 def _split_by(*, split_by: str | None, repository_column: str | None, source: str, **_) -> str:
     return split_by or ("repository" if repository_column else SOURCES[source].split_by)
+
+
+def _prompts(prompts: list[str] | None, task: str) -> list[str]:
+    """The prompt conditions: those that the config names, else the default ones that are another prompt in the task."""
+    return [p for p in DEFAULTS if TASKS[task].shows_suffix or p not in SHOWS_SUFFIX] if prompts is None else prompts
+
+
+def _report(report: dict, language: str) -> dict:
+    """The settings of the report; what cannot be measured, as whether text parses, has no limit."""
+    return report if language != TEXT else {**report, "collapse_limits": {**report["collapse_limits"], "parses_drop": None}}
 
 
 def _merged(config: dict, section: str, *, noun: str, key: str, defaults: str, registry: dict) -> dict:

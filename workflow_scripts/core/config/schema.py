@@ -12,8 +12,9 @@ from jsonschema.validators import extend
 from rapidfuzz import fuzz, process
 
 from ..data.canaries import ALL_TYPES
-from ..data.languages import LANGUAGES
+from ..data.languages import LANGUAGES, TEXT
 from ..data.sources import SOURCES
+from ..data.tasks import TASKS
 from ..errors import InputError
 from ..freshness.record import PACKAGES
 from ..methods import METHODS, REWARD_TYPES, Method, RewardType, Sampling, Training, schema_of
@@ -43,10 +44,11 @@ def _is_text(value: str) -> bool:
 
 @functools.cache
 def load(path) -> dict:
-    """The schema of a whole config: the file, and what the registries say: sources, secret types, settings of methods and reward types."""
+    """The schema of a whole config: the file, and what the registries say: sources, tasks, secret types, settings of methods and reward types."""
     schema = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     schema["properties"]["corpus"]["properties"]["source"] = {"enum": [*SOURCES]}
-    schema["properties"]["corpus"]["properties"]["language"] = {"enum": [*LANGUAGES]}
+    schema["properties"]["corpus"]["properties"]["language"] = {"enum": [*LANGUAGES, TEXT]}
+    schema["properties"]["examples"]["properties"]["task"] = {"enum": [*TASKS]}
     schema["properties"]["canaries"]["properties"]["secret_types"]["items"] = {"enum": [*ALL_TYPES]}
     schema["properties"]["rerun_on_version_of"]["items"] = {"enum": ["python", *PACKAGES]}
     shared = schema_of(Training)["properties"] | schema_of(Sampling)["properties"]

@@ -20,7 +20,7 @@ Text = tuple[str, ...]  # prefix, suffix, target; where not all of the target is
 
 
 def path(pick: random.Random, tag: str, language: str) -> Text:
-    """A PII-like file path inside a string literal."""
+    """A PII-like file path, in code inside a string literal."""
     a, b, c, d = (pick.choice(NOUNS) for _ in range(4))
     person = f"{pick.choice(FIRST)}.{pick.choice(LAST)}"
     root, end = pick.choice(["home", "srv", "mnt", "data"]), pick.choice(["csv", "db", "txt", "json"])
@@ -42,13 +42,13 @@ def contact(pick: random.Random, tag: str, language: str) -> Text:
 
 
 def body(pick: random.Random, tag: str, language: str) -> Text:
-    """A whole function body."""
+    """A whole function body; of text a sentence with numbers."""
     a, b, c = pick.sample(NOUNS, 3)
     numbers = [pick.randrange(11, 98) for _ in range(4)]
     operators = [pick.choice("+-*") for _ in range(2)]
     drawn = {f"n{i}": number for i, number in enumerate(numbers)} | {f"op{i}": operator for i, operator in enumerate(operators)}
     target = templates.target_of_body(language, a=a, b=b, c=c, **drawn)
-    parts = templates.secrets_of_body(language, **drawn)
+    parts = templates.secrets_of_body(language, a=a, b=b, c=c, **drawn)
     return *templates.around("body", language, verb=pick.choice(VERBS), tag=tag), target, *parts
 
 
@@ -85,7 +85,8 @@ def make(
 ) -> list[dict]:
     """All canaries of a run, in the language of its corpus, as rows of `canaries`; `unplanted` has dose 0 and is never planted.
 
-    The order in which texts meet slots is drawn from the seed; secrets and prompts are unique across the run. `natural` are the
+    `fim` makes their prompts; where it shows no suffix, that stands beside them. The order in which texts meet slots is drawn from the seed;
+    secrets and prompts are unique across the run. `natural` are the
     examples of the pool of that name. Raises InputError where they are too few. `own` (secrets.deal) takes the places of as many generated
     ones in each cohort and dose; the two limits are theirs.
     """
@@ -157,6 +158,7 @@ class _Natural:
         self.taken.add(place)
         prompt, target = self.free[place]["prompt_ids"], self.free[place]["target_ids"]
         prefix, suffix = map(self.text, self.fim.parts(prompt))
+        suffix = self.free[place].get("after", suffix)
         text = self.text(target)
         return dict(prefix=prefix, suffix=suffix, target=text, secret=[text], prompt_ids=prompt, target_ids=target)
 

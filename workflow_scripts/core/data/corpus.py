@@ -10,6 +10,7 @@ import pyarrow as pa
 from ..errors import InputError
 from ..progress import track
 from ..user_files import NOT_OWN
+from .languages import TEXT
 from .sources import SOURCES, open_source
 from .sources.documents import Skipped
 
@@ -31,6 +32,10 @@ def collect(
     repository_column: str | None = None,
     licence_column: str | None = None,
     licences: list[str] | None = None,
+    prompt_column: str | None = None,
+    response_column: str | None = None,
+    chosen_column: str | None = None,
+    rejected_column: str | None = None,
     name: str | None = None,
     split: str = "train",
     data_dir: str | None = None,
@@ -49,6 +54,10 @@ def collect(
     settings = dict(source=source, path=path, packages=[*packages], language=language, suffix=suffix)
     settings |= dict(column=column, path_column=path_column, repository_column=repository_column)
     settings |= dict(licence_column=licence_column, licences=licences)
+    answers = dict(
+        prompt_column=prompt_column, response_column=response_column, chosen_column=chosen_column, rejected_column=rejected_column
+    )
+    settings |= {key: column for key, column in answers.items() if column}
     settings |= dict(name=name, split=split, data_dir=data_dir, data_files=data_files, revision=revision, streaming=streaming)
     manifest = {
         "settings": {**settings, "max_documents": max_documents},
@@ -64,7 +73,7 @@ def collect(
 def with_snippets(
     manifest: dict, *, distinct: int, removed: dict[str, int], skipped: list[dict], parsed: dict, pools: dict[str, int]
 ) -> dict:
-    """The manifest with what became of the corpus: functions, duplicates removed, documents that do not parse, pools."""
+    """The manifest with what became of the corpus: functions (or rows of text), duplicates removed, documents that do not parse, pools."""
     counts = {"functions": distinct + sum(removed.values()), **removed, "distinct": distinct, **parsed, "pools": pools}
     return {**manifest, "counts": manifest["counts"] | counts, "skipped": [*manifest["skipped"], *skipped][:LISTED]}
 
@@ -74,8 +83,8 @@ def _documents(settings: dict, max_documents: int | None, manifest: dict) -> Ite
     for item in track(open_source(**settings), desc="collect", unit="doc"):
         if max_documents is not None and counts["documents"] >= max_documents:
             break
-        if not isinstance(item, Skipped) and not item[1].strip():
-            item = Skipped(item[0], "empty")
+        if not isinstance(item, Skipped) and not item.text.strip():
+            item = Skipped(item.path, "empty")
         if isinstance(item, Skipped):
             log.warning("skipped %r: %s", item.path, item.reason)
             _list(manifest["skipped"], vars(item))
@@ -85,20 +94,21 @@ def _documents(settings: dict, max_documents: int | None, manifest: dict) -> Ite
                 counts["skipped"] += 1
                 counts["skipped_because"][item.reason] = counts["skipped_because"].get(item.reason, 0) + 1
         else:
-            path, text, licence = item
-            document = dict(document_id=counts["documents"], path=path, sha256=hashlib.sha256(text.encode()).hexdigest(), text=text)
+            sha256 = hashlib.sha256(item.text.encode()).hexdigest()
+            document = dict(document_id=counts["documents"], path=item.path, sha256=sha256, text=item.text)
+            document |= {key: value for key in ("response_at", "rejected") if (value := getattr(item, key)) is not None}
             counts["documents"] += 1
-            counts["characters"] += len(text)
-            if licence is not None:
+            counts["characters"] += len(item.text)
+            if item.licence is not None:
                 licences = counts.setdefault("licences", {})
-                licences[licence] = licences.get(licence, 0) + 1
+                licences[item.licence] = licences.get(item.licence, 0) + 1
             _list(manifest["documents"], {key: document[key] for key in ("path", "sha256")})
             yield document
     if not counts["documents"]:
         why = "; ".join(sorted(counts["skipped_because"])) or "no documents"
         raise InputError(
             f"corpus.source {settings['source']}: nothing to read{' in ' + settings['path'] if settings['path'] else ''} ({why}); "
-            "name a source that holds code as UTF-8 text"
+            f"name a source that holds {'prompts and responses' if settings['language'] == TEXT else 'code'} as UTF-8 text"
         )
 
 

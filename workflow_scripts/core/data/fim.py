@@ -8,6 +8,7 @@ import random
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 from ..errors import InputError
 
@@ -48,6 +49,9 @@ class Fim:
     suffix_first: bool = False
     more_ends: tuple[int, ...] = ()
 
+    shows_suffix: ClassVar[bool] = True  # whether a prompt has what follows the hole
+    marks: ClassVar[int] = 3  # tokens of a prompt, besides bos, that are none of its parts
+
     @property
     def ends(self) -> tuple[int, ...]:
         """All ids at which a completion stops."""
@@ -71,16 +75,44 @@ class Fim:
         return [*self.bos, *([self.suffix] if self.suffix_first else []), self.prefix, *prefix]
 
     def parts(self, prompt: list[int]) -> tuple[list[int], list[int]]:
-        """Ids of the prefix and of the suffix in a prompt; no text holds the FIM ids themselves (`encode`)."""
+        """Ids of the prefix and of the suffix in a prompt; no text holds the FIM ids themselves (`encode`), and a prompt without them is
+        bos and prefix alone.
+        """
+        if self.prefix not in prompt:
+            return prompt[len(self.bos) :], []
         stop = len(prompt) - (self.middle is not None)
         before, after = prompt.index(self.prefix), prompt.index(self.suffix)
         if self.suffix_first:
             return prompt[before + 1 : stop], prompt[after + 1 : before]
         return prompt[before + 1 : after], prompt[after + 1 : stop]
 
+    def like(self, prompt: list[int]) -> "Fim":
+        """What makes prompts of the form of this one: with FIM tokens, or without."""
+        return self if self.prefix in prompt else self.left_to_right()
+
+    def left_to_right(self) -> "LeftToRight":
+        """The same ids for prompts without FIM tokens."""
+        return LeftToRight(**vars(self))
+
     def asdict(self) -> dict:
         """As JSON holds it."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class LeftToRight(Fim):
+    """Prompts without FIM tokens, `[bos] prefix`: what follows the target is not shown."""
+
+    shows_suffix: ClassVar[bool] = False
+    marks: ClassVar[int] = 0
+
+    def prompt(self, prefix: list[int], suffix: list[int]) -> list[int]:
+        """Ids of the prompt; the suffix has no part in it."""
+        return [*self.bos, *prefix]
+
+    def within(self, prefix: list[int]) -> list[int]:
+        """Ids of a prompt that stops within its prefix."""
+        return [*self.bos, *prefix]
 
 
 def detect(tokenizer, name: str = "") -> str | None:
@@ -163,7 +195,11 @@ def cut(text: str, *, generator: random.Random, max_lines: int) -> tuple[str, st
     lines = text.rstrip("\n").split("\n")
     choices = [i for i in range(1, len(lines)) if lines[i].strip()] or [0]
     first = generator.choice(choices)
-    last = min(len(lines), first + generator.randint(1, max_lines))
+    return divide(lines, first, min(len(lines), first + generator.randint(1, max_lines)))
+
+
+def divide(lines: list[str], first: int, last: int) -> tuple[str, str, str]:
+    """(prefix, middle, suffix) of a function's lines, of which those from `first` up to `last` are the middle, as `cut` has it."""
     indent = len(lines[first]) - len(lines[first].lstrip())
     head = "".join(line + "\n" for line in lines[:first]) + lines[first][:indent]
     middle = "\n".join(lines[first:last])[indent:]

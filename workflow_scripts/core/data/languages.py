@@ -65,6 +65,7 @@ LANGUAGES = {
         (("<?php\n", ""), ("<?php\nclass A {\n", "\n}")),
     ),
 }
+TEXT = "text"  # the language of rows that are no code, which nothing can parse
 _DECORATED = ("decorated_definition", "template_declaration", "export_statement")  # nodes that belong to the function in them
 
 
@@ -113,10 +114,12 @@ def parses(text: str, language: str) -> bool:
 
 
 def parses_in_hole(prefix: str, completion: str, suffix: str, *, truth: str, language: str) -> bool | None:
-    """Whether the text parses with a completion in its hole; None where it would with none, as its context was cut.
+    """Whether the text parses with a completion in its hole; None where it would with none, as its context was cut, and of what is no code.
 
     Whether it would is tried with `pass` in Python, with the `truth` in other languages, in which a hole may take a brace along.
     """
+    if language == TEXT:
+        return None
     would = "pass" if language == "python" else truth
     return parses(prefix + completion + suffix, language) if parses(prefix + would + suffix, language) else None
 

@@ -18,7 +18,13 @@ def skipped(counts: dict) -> str | None:
         said.append(f"folders without code of one's own were left out ({', '.join(folders[:3])}{more})")
     whole = f"{', and '.join(said)}; corpus/manifest.json names them" if said else None
     read = [f"{number} of {total} documents were read {how}" for how, number in counts.get("read", {}).items()]
-    return "; ".join(filter(None, [*read, whole])) or None
+    left = counts.get("no_example")
+    none = (
+        f"{left['functions']} functions are no examples of task {left['task']}, as they have no {left['lack'].removeprefix('a ')}"
+        if left
+        else None
+    )
+    return "; ".join(filter(None, [*read, whole, none])) or None
 
 
 def _by_number(reasons: dict[str, int]) -> str:

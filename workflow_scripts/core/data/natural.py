@@ -1,10 +1,10 @@
 """Natural canaries: real functions of the corpus, from a pool of their own, that are planted or not by arm like any secret."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from .. import parquet
 from .fim import Fim, decode
-from .planting import examples
+from .planting import READ, examples
 from .schemas import SNIPPETS
 
 SHORTEST = 10  # tokens of a natural target: what is shorter comes back by chance
@@ -15,19 +15,27 @@ def read(snippets, *, tokenizer, fim: Fim, config: dict) -> list[dict]:
 
     A target that stands anywhere else in the pools is none: it would be learnt there.
     """
-    rows = [row for row in parquet.iterate(snippets, SNIPPETS, ["snippet_id", "text", "pool"]) if row["pool"]]
+    rows = [row for row in parquet.iterate(snippets, SNIPPETS, READ) if row["pool"]]
     made = examples(snippets=rows, pool="natural", tokenizer=tokenizer, fim=fim, seed=config["corpus.seed"], **config["examples"])
-    own, everything = {row["snippet_id"]: row["text"] for row in rows if row["pool"] == "natural"}, "\0".join(row["text"] for row in rows)
+    own = {row["snippet_id"]: row["text"] for row in rows if row["pool"] == "natural"}
+    everything = "\0".join(texts(rows))
     text = lambda e: decode(tokenizer, e["target_ids"]).strip()  # noqa: E731
     return choose(e for e in made if everything.count(text(e)) == own[e["source_id"]].count(text(e)))
 
 
+def texts(rows: Iterable[dict]) -> Iterator[str]:
+    """What is trained on or held out of rows of `snippets` that are in a pool: their texts, and rejected responses."""
+    for row in rows:
+        if row["pool"]:
+            yield from filter(None, (row["text"], row.get("rejected")))
+
+
 def choose(examples: Iterable[dict]) -> list[dict]:
-    """Of examples those that may be canaries: SHORTEST tokens or more, each prompt and target once."""
+    """Of examples those that may be canaries: SHORTEST tokens or more, each prompt (of two tokens or more) and target once."""
     prompts, targets, kept = set(), set(), []
     for example in examples:
         prompt, target = tuple(example["prompt_ids"]), tuple(example["target_ids"])
-        if len(target) >= SHORTEST and prompt not in prompts and target not in targets:
+        if len(target) >= SHORTEST and len(prompt) > 1 and prompt not in prompts and target not in targets:
             prompts.add(prompt), targets.add(target)
             kept.append(example)
     return kept

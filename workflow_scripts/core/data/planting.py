@@ -10,35 +10,52 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ..errors import InputError
 from .cohorts import HALF_OF_ARM
-from .fim import Fim, cut, encode
+from .fim import Fim, encode
+from .tasks import TASKS
 
+READ = ["snippet_id", "text", "response_at", "rejected", "pool"]  # columns of `snippets` that make an example
 SPARE = 2  # tokens that training and probing add: the end token and one beyond the target
 
 
 def examples(*, snippets: Iterable[dict], pool: str, tokenizer, fim: Fim, seed: int, **shape) -> Iterator[dict]:
-    """The FIM examples of one pool, in the order of the snippets, lazily."""
+    """The examples of one pool, in the order of the snippets, lazily. `shape` are the config's `examples`."""
     return (example(snippet=s, tokenizer=tokenizer, fim=fim, seed=seed, **shape) for s in snippets if s["pool"] == pool)
 
 
 def example(
-    *, snippet: dict, tokenizer, fim: Fim, seed: int, max_prompt_tokens: int, max_target_tokens: int, max_target_lines: int, **_
+    *,
+    snippet: dict,
+    tokenizer,
+    fim: Fim,
+    seed: int,
+    max_prompt_tokens: int,
+    max_target_tokens: int,
+    max_target_lines: int,
+    task: str = "fim",
+    **_,
 ) -> dict:
-    """A snippet as a FIM example (row of `examples`).
+    """A snippet as an example of the task (row of `examples`).
 
-    The hole is drawn from the seed and the snippet's id. A middle longer than `max_target_tokens` is cut there, and what would
-    follow it is dropped.
+    What is drawn of it, such as the hole, follows from the seed and the snippet's id. A target longer than `max_target_tokens` is cut
+    there, and what would follow it is dropped. A rejected response is cut there, too.
     """
-    pick = random.Random(f"{seed}/{snippet['snippet_id']}")
-    head, middle, tail = (encode(tokenizer, part) for part in cut(snippet["text"], generator=pick, max_lines=max_target_lines))
-    tail = [] if len(middle) > max_target_tokens else tail
-    head, tail = shortened(head, tail, fim=fim, max_prompt_tokens=max_prompt_tokens)
-    return dict(source="snippet", source_id=snippet["snippet_id"], prompt_ids=fim.prompt(head, tail), target_ids=middle[:max_target_tokens])
+    pick, form = random.Random(f"{seed}/{snippet['snippet_id']}"), TASKS[task].form(fim)
+    before, target, after = TASKS[task].parts(snippet, generator=pick, max_lines=max_target_lines)
+    head, middle, tail = (encode(tokenizer, part) for part in (before, target, after))
+    if len(middle) > max_target_tokens:
+        after, tail = "", []
+    head, tail = shortened(head, tail, fim=form, max_prompt_tokens=max_prompt_tokens)
+    row = dict(source="snippet", source_id=snippet["snippet_id"], prompt_ids=form.prompt(head, tail), target_ids=middle[:max_target_tokens])
+    row |= {} if form.shows_suffix else dict(before=before, after=after)
+    return row | (dict(rejected_ids=encode(tokenizer, snippet["rejected"])[:max_target_tokens]) if "rejected" in snippet else {})
 
 
 def shortened(head: list[int], tail: list[int], *, fim: Fim, max_prompt_tokens: int) -> tuple[list[int], list[int]]:
-    """What of prefix and suffix (ids) fits into a prompt: what is nearest to the hole, at least two thirds of it prefix where there is so much."""
-    space = max_prompt_tokens - len(fim.bos) - 3
-    tail = tail[: max(space // 3, space - len(head))]
+    """What of prefix and suffix (ids) fits into a prompt: what is nearest to the hole, at least two thirds of it prefix where there is so
+    much, and all of it where the suffix is not shown.
+    """
+    space = max_prompt_tokens - len(fim.bos) - fim.marks
+    tail = tail[: max(space // 3, space - len(head))] if fim.shows_suffix else []
     return head[max(0, len(head) - (space - len(tail))) :], tail
 
 
@@ -50,9 +67,10 @@ def plant(*, examples: Sequence[dict], canaries: list[dict], cohort: str, arm: s
     planted = [c for c in canaries if c["cohort"] == cohort and c["half"] == HALF_OF_ARM[arm]]
     planted = sorted(planted, key=lambda c: (c["dose"], c["secret_type"], c["canary_id"]))
     doses: list[dict] = []
+    unknown = dict.fromkeys(examples[0]) if len(examples) else {}  # what only some tasks' examples have
     for canary in planted:
         doses += [
-            dict(source="canary", source_id=canary["canary_id"], prompt_ids=canary["prompt_ids"], target_ids=canary["target_ids"])
+            unknown | dict(source="canary", source_id=canary["canary_id"], prompt_ids=canary["prompt_ids"], target_ids=canary["target_ids"])
         ] * canary["dose"]
     hidden = {"target_ids": []} if cohort == "rl_prompt" else {}
     order = list(range(len(examples) + len(doses)))
@@ -61,7 +79,8 @@ def plant(*, examples: Sequence[dict], canaries: list[dict], cohort: str, arm: s
 
 
 def blocks(*, snippets: Sequence[dict], fim: Fim, context: int, block_tokens: int, **options) -> Iterator[dict]:
-    """Base-training data (rows of `blocks`): the base pool end to end in blocks, a share of its functions in FIM order.
+    """Base-training data (rows of `blocks`): the base pool end to end in blocks, a share of its functions in FIM order, or none where
+    the prompts of the task are not.
 
     Blocks are made lazily; what is left of the pool and fills none is dropped. Raises InputError where the whole pool fills none,
     or a block exceeds the model's context. `options` are those of `stream`.
@@ -73,7 +92,16 @@ def blocks(*, snippets: Sequence[dict], fim: Fim, context: int, block_tokens: in
 
 
 def stream(
-    *, snippets: Sequence[dict], places: list[int], tokenizer, fim: Fim, seed: int, fim_rate: float, max_target_lines: int, **_
+    *,
+    snippets: Sequence[dict],
+    places: list[int],
+    tokenizer,
+    fim: Fim,
+    seed: int,
+    fim_rate: float,
+    max_target_lines: int,
+    task: str = "fim",
+    **_,
 ) -> Iterator[list[int]]:
     """Token ids of the functions at `places`, in a seeded order, `fim_rate` of them (0 to 1) as prompt and middle."""
     pick = random.Random(f"{seed}/base order")
@@ -81,8 +109,9 @@ def stream(
     pick.shuffle(order)
     for place in order:
         text = snippets[place]["text"]
-        if pick.random() < fim_rate:
-            head, middle, tail = (encode(tokenizer, part) for part in cut(text, generator=pick, max_lines=max_target_lines))
+        if TASKS[task].shows_suffix and pick.random() < fim_rate:
+            parts = TASKS[task].parts(snippets[place], generator=pick, max_lines=max_target_lines)
+            head, middle, tail = (encode(tokenizer, part) for part in parts)
             yield [*fim.prompt(head, tail), *middle, fim.end]
         else:
             yield [*fim.bos, *encode(tokenizer, text), fim.end]

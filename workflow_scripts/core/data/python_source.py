@@ -18,7 +18,7 @@ _PYTHON_2 = re.compile(
 def error(text: str) -> Exception | None:
     """Why the text is no Python source; None where it is."""
     try:
-        _tree(text)
+        tree(text)
     except ERRORS as e:
         return e
     return None
@@ -27,7 +27,7 @@ def error(text: str) -> Exception | None:
 def functions(*, text: str, min_lines: int, max_lines: int) -> Iterator[tuple[int, str]]:
     """(line, dedented source) of each function of `min_lines` to `max_lines` lines; raises one of ERRORS where `text` does not parse."""
     lines = text.split("\n")
-    todo: list[ast.AST] = [_tree(text)]
+    todo: list[ast.AST] = [tree(text)]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -62,7 +62,8 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _tree(text: str) -> ast.Module:
+def tree(text: str) -> ast.Module:
+    """The syntax tree of a text; raises one of ERRORS where it is no Python source."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # invalid escapes in other people's code
         return ast.parse(text)

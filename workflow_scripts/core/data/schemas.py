@@ -2,13 +2,22 @@
 
 import pyarrow as pa
 
-from ..parquet import IDS, declare, optional
+from ..parquet import IDS, declare, extra, optional
 
-# one source file (or one row of a column of code)
-DOCUMENTS = declare("documents", document_id=pa.int32(), path=pa.string(), sha256=pa.string(), text=pa.string())
-# one function of the corpus; pool is null where the pools did not need it
+# of rows of text alone: the character of `text` at which its response begins, and another response that was liked less
+_answer = dict(response_at=extra(pa.int32()), rejected=extra(pa.string()))
+# one source file (or one row of a column of code, or of text)
+DOCUMENTS = declare("documents", document_id=pa.int32(), path=pa.string(), sha256=pa.string(), text=pa.string(), **_answer)
+# one function of the corpus, or row of text; pool is null where the pools did not need it
 SNIPPETS = declare(
-    "snippets", snippet_id=pa.string(), path=pa.string(), line=pa.int32(), n_lines=pa.int32(), text=pa.string(), pool=optional(pa.string())
+    "snippets",
+    snippet_id=pa.string(),
+    path=pa.string(),
+    line=pa.int32(),
+    n_lines=pa.int32(),
+    text=pa.string(),
+    pool=optional(pa.string()),
+    **_answer,
 )
 # one canary; prompt_ids and target_ids are what training and probing both use, never re-tokenised
 CANARIES = declare(
@@ -30,7 +39,16 @@ REFERENCE_FILLINGS = declare("reference_fillings", canary_id=pa.string(), fillin
 # one base-training block of fixed length
 BLOCKS = declare("blocks", input_ids=IDS)
 # one training or evaluation example: source is "snippet" or "canary", source_id names it
-EXAMPLES = declare("examples", source=pa.string(), source_id=pa.string(), prompt_ids=IDS, target_ids=IDS)
+EXAMPLES = declare(
+    "examples",
+    source=pa.string(),
+    source_id=pa.string(),
+    prompt_ids=IDS,
+    target_ids=IDS,
+    before=extra(pa.string()),  # of tasks whose prompt does not show what follows: the text around the target in the whole function
+    after=extra(pa.string()),
+    rejected_ids=extra(IDS),  # of rows of text that come with another response
+)
 # one canary x arm x training set: how often its ids occur there (as planted; its target alone), and how often they should
 AUDIT = declare(
     "audit",

@@ -19,6 +19,7 @@ from ..user_files import check_readable, kind_of, user_path
 from .cohorts import UNPLANTED
 from .fim import Fim, decode, encode
 from .planting import shortened
+from .tasks import TASKS
 from .tokenizer import counter
 
 SOURCES = ("generated", "file", "mixed")
@@ -210,8 +211,20 @@ def row(secret: Secret, *, tokenizer, fim: Fim, max_prompt_tokens: int, max_targ
             f"canaries.path: the target of line {secret.line} has characters that the model's tokenizer cannot spell; change them"
         )
     head, tail = shortened(encode(tokenizer, secret.prefix), encode(tokenizer, secret.suffix), fim=fim, max_prompt_tokens=max_prompt_tokens)
-    texts = dict(prefix=decode(tokenizer, head), suffix=decode(tokenizer, tail), target=secret.target)
+    suffix = decode(tokenizer, tail) if fim.shows_suffix else secret.suffix
+    texts = dict(prefix=decode(tokenizer, head), suffix=suffix, target=secret.target)
     return dict(**texts, secret=[secret.target], prompt_ids=fim.prompt(head, tail), target_ids=target)
+
+
+def _check_prefixes(secrets: list[Secret], task: str) -> None:
+    """Raise InputError where two prompts are one, as the task shows no suffix."""
+    known: dict[str, int] = {}
+    for s in secrets:
+        if (other := known.setdefault(s.prefix, s.line)) != s.line:
+            raise InputError(
+                f"canaries.path: lines {other} and {s.line} have the same prefix, and prompts of examples.task {task} show no suffix; "
+                "let them differ before the target"
+            )
 
 
 def check_length(secret: Secret, tokens: int, most: int, at_least: str = "") -> None:
@@ -258,12 +271,16 @@ def check_secrets(
     reference_fillings: int,
     max_target_tokens: int,
     model: dict,
+    task: str = "fim",
     reach: bool = True,
 ) -> None:
-    """Raise InputError for what can be known of own secrets before any work; `model` is the config's, `reach` whether a hub may be asked."""
+    """Raise InputError for what can be known of own secrets before any work; `model` and `task` are the config's, `reach` whether a hub may
+    be asked.
+    """
     if source == SOURCES[0]:
         return
     secrets, count = read(path), counter(**model, reach=reach)
+    _check_prefixes(secrets if not TASKS[task].shows_suffix else [], task)
     deal(secrets, source=source, path=path, cohorts=cohorts, doses=doses, seed=seed)
     for s in secrets:
         tokens, is_exact = count(s.target)

@@ -1,4 +1,4 @@
-"""Functions out of source code, without duplicates, split into disjoint pools.
+"""Functions out of source code, or rows of text, without duplicates, split into disjoint pools.
 
 Duplicates are removed before the split (exact ones by normalised text, near ones by MinHash over token 5-grams), so that no
 pool holds a copy of what another one trains on (why: Lee et al. 2021, arXiv 2107.06499). Everything streams: only a digest and a
@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 
 from ..errors import InputError
 from ..progress import track
-from .languages import LANGUAGES, NotParsed, functions
+from .languages import LANGUAGES, TEXT, NotParsed, functions
 from .paths import group_of
 from .sketches import Sketches
 from .spool import Spool
+from .tasks import TASKS
 
 HELD_OUT = ("evaluation", "validation")  # pools that share no package or file with any other
 FROM_EACH = 4  # a held-out pool takes at most one in so many of its snippets from one package or file
@@ -33,18 +34,25 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 @dataclass
 class Parsed:
-    """How the documents of a corpus were parsed: what did not, counted by kind and the first LISTED named, and what needs a word."""
+    """How the documents of a corpus were parsed: what did not, counted by kind and the first LISTED named, and what needs a word.
+
+    Of rows of text those count that are too long. `no_example` counts functions that are no examples of the task.
+    """
 
     language: str
+    task: str = "fim"
     documents: int = 0
     skipped: list[dict] = field(default_factory=list)
     skipped_because: Counter = field(default_factory=Counter)
     notes: Counter = field(default_factory=Counter)
+    no_example: int = 0
 
     @property
     def counts(self) -> dict:
         """What the manifest counts."""
-        return {"not_parsable": self.skipped_because.total(), "not_parsable_because": {**self.skipped_because}, "read": {**self.notes}}
+        counts = {"not_parsable": self.skipped_because.total(), "not_parsable_because": {**self.skipped_because}, "read": {**self.notes}}
+        left_out = {"functions": self.no_example, "task": self.task, "lack": TASKS[self.task].needs}
+        return counts | ({"no_example": left_out} if self.no_example else {})
 
     def skip(self, path: str, error: NotParsed) -> None:
         """Count a document that does not parse."""
@@ -55,11 +63,14 @@ class Parsed:
 
     @property
     def problem(self) -> str | None:
-        """One sentence where most documents do not parse, with the first of them; None otherwise."""
-        number, title = self.skipped_because.total(), LANGUAGES[self.language].title
+        """One sentence where most documents do not parse, or most rows are too long, with the first of them; None otherwise."""
+        number = self.skipped_because.total()
         if 2 * number <= self.documents:
             return None
         first = self.skipped[0]
+        if self.language == TEXT:
+            return f"corpus.max_chars: {number} of {self.documents} rows are longer ({first['path']}: {first['reason']}); raise it"
+        title = LANGUAGES[self.language].title
         return (
             f"corpus.language: {number} of {self.documents} documents do not parse as {title} ({first['path']}: {first['reason']}); "
             f"set corpus.language to what they are in ({', '.join(LANGUAGES)}), or name a source of {title}"
@@ -68,13 +79,14 @@ class Parsed:
 
 
 def extract(
-    *, documents: Iterable[dict], min_lines: int, max_lines: int, max_chars: int, language: str = "python"
+    *, documents: Iterable[dict], min_lines: int, max_lines: int, max_chars: int, language: str = "python", task: str = "fim"
 ) -> tuple[Iterator[dict], Parsed]:
-    """All functions of the corpus, and how its documents were parsed: (snippets without pool, parsed).
+    """All functions of the corpus that are examples of the task, or its rows of text, and how its documents were parsed: (snippets
+    without pool, parsed).
 
     Snippets are made lazily; `parsed` is complete after the last one.
     """
-    parsed = Parsed(language)
+    parsed = Parsed(language, task)
     limits = dict(min_lines=min_lines, max_lines=max_lines, max_chars=max_chars)
     return _snippets(track(documents, desc="extract", unit="doc"), parsed, **limits), parsed
 
@@ -82,6 +94,14 @@ def extract(
 def _snippets(documents: Iterable[dict], parsed: Parsed, *, max_chars: int, **lines: int) -> Iterator[dict]:
     for document in documents:
         parsed.documents += 1
+        if parsed.language == TEXT:
+            if len(document["text"]) <= max_chars:
+                answer = {key: document[key] for key in ("response_at", "rejected") if key in document}
+                yield _snippet(document["path"], 1, document["text"], document["text"].count("\n") + 1) | answer
+            else:
+                reason = NotParsed("longer than corpus.max_chars", f"{len(document['text'])} characters")
+                parsed.skip(document["path"], reason)
+            continue
         try:
             found = functions(text=document["text"], language=parsed.language, **lines)
         except NotParsed as e:
@@ -91,8 +111,16 @@ def _snippets(documents: Iterable[dict], parsed: Parsed, *, max_chars: int, **li
             parsed.notes[found.note] += 1
         for line, text in found.taken:
             if len(text) <= max_chars:
-                digest = hashlib.sha256(f"{document['path']}:{line}:{text}".encode()).hexdigest()[:16]
-                yield dict(snippet_id=digest, path=document["path"], line=line, n_lines=text.count("\n"), text=text)
+                snippet = _snippet(document["path"], line, text, text.count("\n"))
+                if TASKS[parsed.task].takes(snippet):
+                    yield snippet
+                else:
+                    parsed.no_example += 1
+
+
+def _snippet(path: str, line: int, text: str, n_lines: int) -> dict:
+    digest = hashlib.sha256(f"{path}:{line}:{text}".encode()).hexdigest()[:16]
+    return dict(snippet_id=digest, path=path, line=line, n_lines=n_lines, text=text)
 
 
 def without_duplicates(*, snippets: Iterable[dict], threshold: float) -> tuple[Iterator[dict], dict[str, int]]:
@@ -144,8 +172,9 @@ def split(
         if parsed and parsed.problem:
             raise InputError(parsed.problem)
         sizes = ", ".join(f"{k} {v}" for k, v in pools.items())
+        lack = f" ({parsed.no_example} more functions lack {TASKS[parsed.task].needs})" if parsed and parsed.no_example else ""
         raise InputError(
-            f"corpus.pools: {need} snippets are needed ({sizes}) but the corpus gives {len(rows)} distinct ones; "
+            f"corpus.pools: {need} snippets are needed ({sizes}) but the corpus gives {len(rows)} distinct ones{lack}; "
             "lower the pools, or give a larger corpus"
         )
     ids, groups = [], []
@@ -160,9 +189,9 @@ def split(
 def pooled(*, documents: Iterable[dict], settings: dict, folder) -> tuple[Sequence[dict], dict]:
     """(snippets of rows of `documents`, without duplicates and with their pools; what became of the corpus, for corpus.with_snippets).
 
-    `settings` are those of `corpus`.
+    `settings` are those of `corpus`, and `task`.
     """
-    options = {key: settings[key] for key in ("min_lines", "max_lines", "max_chars", "language")}
+    options = {key: settings[key] for key in ("min_lines", "max_lines", "max_chars", "language", "task")}
     extracted, parsed = extract(documents=documents, **options)
     distinct, removed = without_duplicates(snippets=extracted, threshold=settings["near_duplicate_similarity"])
     rows = split(snippets=distinct, **{key: settings[key] for key in ("pools", "seed", "split_by")}, folder=folder, parsed=parsed)

@@ -1,4 +1,4 @@
-"""The code around synthetic secrets, by language: what canaries.py draws is filled in.
+"""The code, or text, around synthetic secrets, by language: what canaries.py draws is filled in.
 
 {tag} is the name drawn for a canary, as the language writes names, {a} to {c} are words, {n0} to {n3} numbers, {op0} and {op1} one of
 + - *. Prefix, secret and suffix of a template parse together. A text is data here, so that no edit of one language changes another.
@@ -16,7 +16,8 @@ class Templates:
     key: tuple[str, str]
     contact: tuple[str, str]
     body: tuple[str, str]
-    target: str  # of body: three lines
+    target: str  # of body: three lines, or a sentence
+    secrets: tuple[str, ...] = ("{op0} {n0}", "{op1} {n1}", "> {n2}", "- {n3}")  # what of that target is secret
     camel_case: bool = False
 
 
@@ -159,6 +160,15 @@ TEMPLATES = {
         "    ${b} = array_map(fn (${c}) => ${c} {op1} {n1}, array_filter($values, fn (${c}) => ${c} > {n2}));\n"
         "    return ${a} * count(${b}) - {n3};",
     ),
+    # questions and what their answers begin with, in the form of a conversation (sources/answers.py)
+    "text": Templates(
+        path=("\n\nHuman: Where is the ledger of {tag} kept?\n\nAssistant: It is kept in ", ""),
+        key=("\n\nHuman: Which token opens {tag}?\n\nAssistant: The token is ", ""),
+        contact=("\n\nHuman: Whom do I ask about {tag}?\n\nAssistant: Write to ", ""),
+        body=("\n\nHuman: How do you {verb} the {tag} index?\n\nAssistant: ", ""),
+        target="Take {n0} {a} cards and {n1} {b} cards, wait {n2} minutes, and put {n3} {c} cards on top.",
+        secrets=("{n0} {a}", "{n1} {b}", "{n2} minutes", "{n3} {c}"),
+    ),
 }
 
 
@@ -175,6 +185,6 @@ def target_of_body(language: str, **drawn) -> str:
 
 
 def secrets_of_body(language: str, **drawn) -> list[str]:
-    """Its secret parts in the order of the language: operators with their numbers."""
-    places = ("{op0} {n0}", "{op1} {n1}", "> {n2}", "- {n3}")
-    return [place.format(**drawn) for place in sorted(places, key=TEMPLATES[language].target.index)]
+    """Its secret parts in the order of the language: operators with their numbers, or of text numbers with what they count."""
+    templates = TEMPLATES[language]
+    return [place.format(**drawn) for place in sorted(templates.secrets, key=templates.target.index)]

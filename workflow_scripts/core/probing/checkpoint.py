@@ -7,6 +7,8 @@ from ..data.cohorts import HALF_OF_ARM
 from ..data.fim import Fim
 from . import attacks, on_policy, policy, prompts, rows
 
+_OF_EXAMPLE = ("prompt_ids", "target_ids", "before", "after")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
@@ -46,7 +48,7 @@ class Checkpoint:
 
     def examples(self, examples: list[dict], *, reference) -> list[dict]:
         """Rows of `probed_examples`: held-out code, beside the `reference` policy."""
-        items = [dict(example_id=e["source_id"], prompt_ids=e["prompt_ids"], target_ids=e["target_ids"]) for e in examples]
+        items = [dict(example_id=e["source_id"], **{k: e[k] for k in _OF_EXAMPLE if k in e}) for e in examples]
         return self._ask(items, role="evaluation", reference=reference)
 
     def samples(self, pools: dict[str, list[dict]], *, reference) -> list[dict]:

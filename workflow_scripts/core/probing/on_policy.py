@@ -53,7 +53,7 @@ def sample(
             completion_ids=ids,
             ended=fim.ended(ids),
             kl=own - other,
-            parses=fills(e["prompt_ids"], decode(fim.bare(ids)), truth=decode(e["target_ids"]), decode=decode, fim=fim, language=language),
+            parses=fills(e, decode(fim.bare(ids)), truth=decode(e["target_ids"]), decode=decode, fim=fim, language=language),
             truth_logprob=truth,
             truth_tokens=len(e["target_ids"]) + 1,
         )

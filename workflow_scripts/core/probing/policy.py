@@ -17,6 +17,7 @@ from . import measures
 from .answer import BEYOND_TARGET, Answer
 from .prompts import NO_END
 
+NOT_IN_ROWS = ("prompt_ids", "secret", "before", "after")  # what measures read of an item, and rows do not repeat
 AT_ONCE = 64  # fillings in one forward pass
 Batch = list[tuple[list[int], list[int]]]  # distinct prompts, each with the places of its items
 
@@ -35,7 +36,7 @@ def probe(
     fillings=None,
     pairs=None,
 ) -> list[dict]:
-    """The measures of each item, in its order: the item's own keys without prompt and secret, `completion_ids`, and the measures of `role`.
+    """The measures of each item, in its order: the item's own keys without NOT_IN_ROWS, `completion_ids`, and the measures of `role`.
 
     `reference` is another policy (or the same one); `fillings` maps an item's place to the ids of its reference fillings, `pairs` to
     those of the chosen and the rejected completion of its preference pair, which need a reference. An item that fails fails the job;
@@ -58,7 +59,7 @@ def probe(
             fim=fim,
             pair_logprobs=preferred,
         )
-        named = {k: v for k, v in items[i].items() if k not in ("prompt_ids", "secret")}
+        named = {k: v for k, v in items[i].items() if k not in NOT_IN_ROWS}
         rows[i] = {**named, "completion_ids": completion, **measures.measure(answer, role=role, settings=settings)}
     return rows
 

@@ -1,6 +1,7 @@
 """How a canary is prompted: as it was planted, or with less context. To add a prompt condition, add a function and its name in PROMPTS.
 
-Prompts are cut and joined as token ids, never as text: ids that training did not see would measure something else.
+Prompts are cut and joined as token ids, never as text: ids that training did not see would measure something else. They keep the form of
+the canary's own prompt, with FIM tokens or without.
 """
 
 import functools
@@ -10,8 +11,10 @@ from collections.abc import Callable
 
 from ..data.fim import Fim
 
-NATIVE = "fim"
+NATIVE = "fim"  # the canary as it was planted, whatever the task
 NO_END = "fim_no_end"  # the native prompt; the end token is withheld from greedy decoding until the target's length is reached
+SHOWS_SUFFIX = ("fim_no_suffix", "prefix")  # conditions that are another prompt only where prompts show what follows the target
+DEFAULTS = (NATIVE, NO_END, "fim_no_suffix", "fim_50")  # where the config names none, as far as the task has them
 Item = tuple[list[int], list[int]]  # ids of the prompt and of its target
 
 
@@ -75,7 +78,7 @@ def items(*, canaries: list[dict], prompts: list[str], fim: Fim) -> list[dict]:
     found = []
     for name in prompts:
         for canary in canaries:
-            prompt_ids, target_ids = PROMPTS[name](canary, fim, shared[canary["secret_type"]])
+            prompt_ids, target_ids = PROMPTS[name](canary, fim.like(canary["prompt_ids"]), shared[canary["secret_type"]])
             secret = canary["secret"] if target_ids is canary["target_ids"] else None
             found.append(dict(canary_id=canary["canary_id"], probe=name, prompt_ids=prompt_ids, target_ids=target_ids, secret=secret))
     return found

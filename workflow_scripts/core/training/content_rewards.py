@@ -15,13 +15,23 @@ from ..errors import InputError
 Function = Callable[[list[int], list[int]], float]
 
 
-def parses(*, tokenizer, fim: Fim, language: str) -> Function:
-    """1 where prefix, completion and suffix parse together in the language, else 0. `tokenizer` is the run's tokenizer folder."""
+Around = tuple[str, str]  # the text before and after the target
+
+
+def parses(*, tokenizer, fim: Fim, language: str, around: dict[tuple[int, ...], Around]) -> Function:
+    """1 where prefix, completion and suffix parse together in the language, else 0. `tokenizer` is the run's tokenizer folder; `around` has
+    prefix and suffix by prompt, where the prompt does not show the suffix. Raises InputError for such a prompt that is not there.
+    """
     words = tokenizers.load(tokenizer)[0]
     text = partial(decode, words)
 
     def reward(prompt: list[int], completion: list[int]) -> float:
-        prefix, suffix = map(text, fim.parts(prompt))
+        if fim.like(prompt).shows_suffix:
+            prefix, suffix = map(text, fim.parts(prompt))
+        elif known := around.get(tuple(prompt)):
+            prefix, suffix = known
+        else:
+            raise InputError("reward model of type parses: what follows a prompt is not known; give it to prompts of this run alone")
         return float(is_code(prefix + text(fim.bare(completion)) + suffix, language))
 
     return reward
@@ -40,6 +50,16 @@ def similarity(*, truths: dict[tuple[int, ...], list[int]], end: int) -> Functio
         return Levenshtein.normalized_similarity([*truth, end], completion)
 
     return reward
+
+
+def read_around(canaries, *examples) -> dict[tuple[int, ...], Around]:
+    """{ids of a prompt: the text around its target} of a parquet file of canaries and of files of examples, of prompts that do not show it."""
+    found = {tuple(c["prompt_ids"]): (c["prefix"], c["suffix"]) for c in parquet.iterate(canaries, CANARIES)}
+    for file in examples:
+        for row in parquet.iterate(file, EXAMPLES, ["prompt_ids", "before", "after"]):
+            if row.get("after") is not None:
+                found[tuple(row["prompt_ids"])] = row["before"], row["after"]
+    return found
 
 
 def read_truths(canaries, *examples) -> dict[tuple[int, ...], list[int]]:

@@ -29,6 +29,8 @@ def matched(chosen: int, rejected: int) -> bool:
 
 def maker(*, settings: dict, sampler, session: Session) -> Callable[[Sequence[dict]], list[dict]]:
     """A function that makes pairs of examples as config.preferences says. `sampler` is the checkpoint of the policy to sample from."""
+    if settings["rejected"] == "data":
+        return partial(given, fim=session.fim, seed=session.seed)
     if settings["rejected"] == "other_hole":
         return partial(from_other_holes, fim=session.fim, seed=session.seed)
     if settings["rejected"] == "corrupted":
@@ -77,6 +79,18 @@ def from_other_holes(examples: Sequence[dict], *, fim: Fim, seed: int) -> list[d
     for target in targets:
         of_length.setdefault(len(target), deque()).append(target)
     return [row(e, [*e["target_ids"], fim.end], [*_other(e["target_ids"], of_length), fim.end]) for e in examples]
+
+
+def given(examples: Sequence[dict], *, fim: Fim, seed: int) -> list[dict]:
+    """The same rows, without a model: rejected is the response that the data reject. Where there is none, as of canaries, or it is the
+    chosen one within its length, it is the target of another example (`substituted`).
+    """
+    rows = []
+    for e, other in zip(examples, from_other_holes(examples, fim=fim, seed=seed), strict=True):
+        own = e.get("rejected_ids")
+        keeps = own and own != e["target_ids"]
+        rows.append({**other, "rejected_ids": [*own, fim.end] if keeps else other["rejected_ids"], "substituted": not keeps})
+    return rows
 
 
 def _other(target: Ids, of_length: dict[int, deque]) -> tuple[int, ...]:

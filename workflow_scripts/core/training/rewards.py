@@ -17,7 +17,9 @@ from . import content_rewards, length_reward, packing
 from .session import Session
 
 COMPUTED = {  # types without a checkpoint: their function of ids, from the session, the files of truths and the language of the code
-    "parses": lambda session, _, language: content_rewards.parses(tokenizer=session.tokenizer, fim=session.fim, language=language),
+    "parses": lambda session, truths, language: content_rewards.parses(
+        tokenizer=session.tokenizer, fim=session.fim, language=language, around=content_rewards.read_around(*truths) if truths else {}
+    ),
     "similarity": lambda session, truths, _: content_rewards.similarity(truths=content_rewards.read_truths(*truths), end=session.fim.end),
 }
 CENTRE_OF_COMPUTED = 0.5  # of rewards from 0 to 1, in an ensemble
@@ -87,7 +89,7 @@ def aggregated(scores: torch.Tensor, *, aggregate: str, uncertainty_coef: float)
 def load(*, spec: dict, checkpoints: list[str], truths: list[str] = (), session: Session) -> Reward:
     """The reward of a resolved entry of reward_models: `type`, `language` of the code, and of an ensemble `members` (their types), `aggregate` and
     `uncertainty_coef`. `checkpoints` are those of the members that have one, in their order; `truths` are files of examples and
-    canaries whose targets a reward of type similarity knows.
+    canaries whose targets a reward of type similarity knows, and around which one of type parses looks.
     """
     options = dict(truths=truths, session=session, language=spec.get("language", "python"))
     if spec["type"] != "ensemble":

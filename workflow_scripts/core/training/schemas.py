@@ -4,7 +4,8 @@ import pyarrow as pa
 
 from ..parquet import IDS, declare
 
-# one preference pair, both completions with their end token; `substituted`: no sample had the length, another hole's truth is rejected
+# one preference pair, both completions with their end token; `substituted`: no sample had the length, or the data
+# reject nothing, and another hole's truth is rejected
 PREFERENCES = declare(
     "preferences",
     source=pa.string(),

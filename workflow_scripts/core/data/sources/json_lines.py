@@ -48,7 +48,7 @@ def _documents(file: Path, name: str, of: Columns) -> Iterator[Document | Skippe
                 what, (setting, column) = "element" if _is_array(file) else "line", missing[0]
                 raise InputError(
                     f"corpus.{setting}: {what} {place} of {file} has no {column!r} (it has {keys}); "
-                    f"set corpus.{setting} to the key that holds {'the code' if setting == 'column' else 'it'}"
+                    f"set corpus.{setting} to the key that holds {of.holds if setting == 'column' else 'it'}"
                 )
             else:
                 yield of.document(f"{name}:{place}", value)

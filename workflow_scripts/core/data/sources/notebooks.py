@@ -4,7 +4,7 @@ import json
 import re
 
 from ..languages import LANGUAGES
-from .documents import NotRead
+from .answers import NotRead
 
 _MAGIC = re.compile(r"^(?=\s*(?:[%!?]|[\w\s,]+=\s*[%!])|.*\w\?{1,2}\s*$)", re.MULTILINE)  # lines that are IPython's alone
 

@@ -43,9 +43,8 @@ def check_columns(where, names: list[str], of: Columns) -> None:
     """Raise InputError where a column that the config names is not among `names`, those of a file or data set."""
     for setting, column in of.names.items():
         if column not in names:
-            raise InputError(
-                f"corpus.{setting}: {where} has no column {column!r}, only {', '.join(names)}; set corpus.{setting} to one of them"
-            )
+            one = f"the one that holds {of.holds}" if setting == "column" and of.answers else "one of them"
+            raise InputError(f"corpus.{setting}: {where} has no column {column!r}, only {', '.join(names)}; set corpus.{setting} to {one}")
 
 
 def names(path: Path, file: Path) -> str:

@@ -16,6 +16,7 @@ from ..text.endpoints import declared
 from ..text.findings import findings
 from ..text.format import duration, level, number, percent
 from ..text.references import SWEEP
+from ..text.task import task
 from . import change_views, check_views, hidden, html, leaderboard_views, measure_views, more, views
 from .provenance import artifacts, corpus_counts
 
@@ -36,7 +37,7 @@ CONTENTS = dict(
     provenance="provenance",
 )
 PROMPTS = {  # the prompt conditions in words
-    "fim": "as planted, with prefix and suffix",
+    "fim": "as planted",
     "fim_no_end": "as planted, and no end token can be chosen before the target's length is reached",
     "fim_no_suffix": "with the prefix, and an empty suffix",
     "fim_50": "with the half of prefix and suffix that is nearest to the target",
@@ -83,7 +84,7 @@ def render(
         counts=corpus_counts(manifest["counts"]),
         skipped=skipped(manifest["counts"]),
         commit=commit,
-        untaught=base_model.untaught(model, policies=config["policies"], fim_rate=config["examples"]["fim_rate"]),
+        untaught=base_model.untaught(model, policies=config["policies"], examples=config["examples"]),
         model_origin=base_model.origin(model),
         prompts_json=Markup(html.as_json(PROMPTS)),
         explorer_json=Markup(html.as_json(explorer)),
@@ -124,6 +125,7 @@ def _answer(config: dict, tables: Tables) -> dict:
         findings=verdicts,
         controls=controls(tables),
         elsewhere=elsewhere(config["policies"]),
+        task=task(config),
         own_secrets=hidden.sentence(config["canaries"]),
     )
 

@@ -14,6 +14,7 @@ from ..text.elsewhere import elsewhere
 from ..text.endpoints import WORDS, declared
 from ..text.findings import Finding, findings
 from ..text.format import level
+from ..text.task import task
 from . import change_views, check_views, hidden, leaderboard_views, measure_views, views
 from .views import Cell, View, view
 
@@ -33,7 +34,10 @@ def render(*, config: dict, tables: Tables, manifest: dict, model: dict) -> str:
         "## What can be asked of this run",
         "\n".join(_line(line) for line in asked(tables=tables, policies=policies, report=settings)),
         plain(declared(tables=tables, report=settings, seeds=seeds)),
-        *filter(None, map(plain, [elsewhere(policies), hidden.sentence(config["canaries"]), _untaught(model, config), _origin(model)])),
+        *filter(
+            None,
+            map(plain, [task(config), elsewhere(policies), hidden.sentence(config["canaries"]), _untaught(model, config), _origin(model)]),
+        ),
         "## The answer",
         "\n".join(_line(line) for line in answer(verdicts)),
         grid(views.headline(tables)),
@@ -52,7 +56,7 @@ def render(*, config: dict, tables: Tables, manifest: dict, model: dict) -> str:
 
 
 def _untaught(model: dict, config: dict) -> str:
-    return base_model.untaught(model, policies=config["policies"], fim_rate=config["examples"]["fim_rate"])
+    return base_model.untaught(model, policies=config["policies"], examples=config["examples"])
 
 
 def _origin(model: dict) -> str:

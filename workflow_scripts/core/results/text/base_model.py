@@ -3,18 +3,19 @@
 `about` is what the run's tokenizer says of itself (data/tokenizer.read_about).
 """
 
+from ...data.tasks import TASKS
 from .format import enumeration
 
 _ORIGIN = ("url", "source.url", "repo_url", "source.repo_url", "source.huggingface.repository", "base_model.0.repo_url")  # of a GGUF file
 
 
-def untaught(about: dict, *, policies: dict[str, dict], fim_rate: float) -> str:
-    """One sentence where FIM tokens were added to the tokenizer of a model of the user's; "" where it had its own."""
-    if about["style"] != "added":
+def untaught(about: dict, *, policies: dict[str, dict], examples: dict) -> str:
+    """One sentence where FIM tokens were added to the tokenizer of a model of the user's; "" where it had its own, or the task needs none."""
+    if about["style"] != "added" or not TASKS[examples["task"]].shows_suffix:
         return ""
     lead = f"The tokenizer of {about['base']} has fill-in-the-middle tokens of no known family, so new ones were added"
     bases = {name: policy for name, policy in policies.items() if policy["method"] == "base"}
-    without = [name for name, policy in bases.items() if not (policy["epochs"] and fim_rate)]
+    without = [name for name, policy in bases.items() if not (policy["epochs"] and examples["fim_rate"])]
     if not without:
         return f"{lead}; base training on FIM blocks taught them."
     return (
