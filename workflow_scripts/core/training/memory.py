@@ -1,6 +1,6 @@
-"""How much memory a training stage takes: of weights, gradients and optimizer exactly, of activations for models of Llama's kind.
+"""How much memory a training stage takes: weights, gradients, optimizer, and activations of models of Llama's kind.
 
-The bytes of an activation were counted by torch's saved-tensor hooks; `python -m benchmarks.memory` compares the sum with what is measured.
+The bytes of an activation were counted by torch's saved-tensor hooks; `python -m benchmarks.memory` compares the sum with a real process.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ _KEPT = {
     (True, True): (26, 4, 8),
 }
 _LOGITS = 4  # copies of the predicted tokens' logits in fp32 that a loss and its backward pass hold at once
+SCRATCH = 16 * 2**20  # buffers of the matrix products, as measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ def shape_of(config, parameters: int) -> Shape:
 
 
 def peak_bytes(*, shape: Shape, method: Literal["one", "rollouts"], settings: Weights, bf16: bool, tokens: int, predicted: int) -> int:
-    """Most bytes that a stage holds at once, beside the libraries: while it loads models, trains, or merges.
+    """Most bytes that a stage on the CPU holds at once, beside the libraries: while it loads models, trains, or merges.
 
     `method`: "one" model that learns from rows, or "rollouts", PPO's four (with LoRA two backbones). `tokens` are those of the longest packed
     row, a batch or what `micro_batch_tokens` leaves of it, and `predicted` those of them whose logits are needed.
@@ -60,9 +61,11 @@ def peak_bytes(*, shape: Shape, method: Literal["one", "rollouts"], settings: We
     learnt = 4 * lora.r * shape.linear if lora else fp32
     casts = trained * fp32 // 2 if bf16 and not lora else 0
     kept = trained * _activations(shape, settings, bf16, tokens) + _LOGITS * 4 * predicted * shape.vocabulary
-    training = copies * held + 2 * trained * learnt + max(kept + casts, trained * learnt)
+    freed = fp32 if lora and bf16 else 0  # weights that were cast; the C library keeps their place, and activations take that of one model
+    training = copies * held + 3 * trained * learnt + max(kept + casts, freed) + (copies - 1) * freed
+    merging = 2 * fp32 if lora else 0
     loading = (copies - 1) * held + 2 * fp32  # a file's pages count while its weights are copied
-    return max(training, loading)
+    return max(training + merging, loading) + SCRATCH
 
 
 def _activations(shape: Shape, settings: Weights, bf16: bool, tokens: int) -> int:
