@@ -43,7 +43,7 @@ rule probe_policy:
         samples="results/{run}/probes/{arm}/{seed}/{policy}/samples.parquet",
         receipt="results/{run}/receipts/probe_policy/{arm}/{seed}/{policy}.json",
     params:
-        config=config_params("corpus.language", *[f"probes.{name}" for name in ("prompts", "sampled_attacks", "memorized_distance", "temperature", "top_k", "top_p", "max_new_tokens", "batch_size", "threads")]),
+        config=config_params("corpus.language", *[f"probes.{name}" for name in ("prompts", "sampled_attacks", "memorized_distance", "temperature", "top_k", "top_p", "max_new_tokens", "precision", "batch_size", "threads")]),
     log:
         "logs/{run}/probe_policy/{arm}/{seed}/{policy}.log",
     threads: config["probes"]["threads"]
@@ -73,7 +73,7 @@ rule score_rewards:
         samples="results/{run}/probes/{arm}/{seed}/{policy}/scored_samples.parquet",
         receipt="results/{run}/receipts/score_rewards/{arm}/{seed}/{policy}.json",
     params:
-        config=config_params("probes.batch_size", "probes.threads"),
+        config=config_params("probes.precision", "probes.batch_size", "probes.threads"),
         reward=layout.reward_spec(config["report"]["reward_model"]),
     log:
         "logs/{run}/score_rewards/{arm}/{seed}/{policy}.log",
@@ -97,7 +97,7 @@ rule judge_pairs:
         rewards="results/{run}/preferences/{arm}/{seed}.judged/{judged}.parquet",
         receipt="results/{run}/receipts/judge_pairs/{arm}/{seed}/{judged}.json",
     params:
-        config=config_params("probes.batch_size", "probes.threads"),
+        config=config_params("probes.precision", "probes.batch_size", "probes.threads"),
         reward=layout.used_spec,
     log:
         "logs/{run}/judge_pairs/{arm}/{seed}/{judged}.log",

@@ -100,7 +100,7 @@ rule sample_preferences:
         of_canaries="results/{run}/preferences/{arm}/{seed}.canaries.parquet",
         receipt="results/{run}/receipts/sample_preferences/{arm}/{seed}.json",
     params:
-        config=config_params("preferences"),
+        config=config_params("preferences", "training.precision"),
     log:
         "logs/{run}/sample_preferences/{arm}/{seed}.log",
     priority: 10

@@ -11,7 +11,7 @@ from workflow_scripts.core.training.schemas import PREFERENCES
 
 with job(snakemake) as j:
     settings = {path.rpartition(".")[2]: value for path, value in j.config.items()}
-    s = session.start_without_training(j, threads=settings["threads"])
+    s = session.start_without_training(j, threads=settings["threads"], precision=settings["precision"])
     words, fim, _ = tokenizer.load(j.input.tokenizer)
     models = {path: s.load_policy(path) for path in {j.input.model, j.input.base, j.input.reference}}
     probed = Checkpoint(
@@ -22,9 +22,11 @@ with job(snakemake) as j:
     evaluation, validation = (read_rows(path, data.EXAMPLES) for path in (j.input.evaluation, j.input.validation))
 
     design, reference = read_rows(j.input.canaries, data.CANARIES), models[j.input.reference]
-    canaries = probed.canaries(design, base=models[j.input.base], fillings=fillings, pairs=pairs)
-    examples = probed.examples(evaluation, reference=reference)
+    with s.autocast():
+        canaries = probed.canaries(design, base=models[j.input.base], fillings=fillings, pairs=pairs)
+        examples = probed.examples(evaluation, reference=reference)
+        samples = probed.samples(dict(evaluation=evaluation, validation=validation), reference=reference)
     write(canaries, schemas.PROBED_CANARIES, j.output.canaries)
     write(examples, schemas.PROBED_EXAMPLES, j.output.examples)
     write(rows.completions(canaries=canaries, examples=examples), scored.COMPLETIONS, j.output.completions)
-    write(probed.samples(dict(evaluation=evaluation, validation=validation), reference=reference), scored.SAMPLES, j.output.samples)
+    write(samples, scored.SAMPLES, j.output.samples)

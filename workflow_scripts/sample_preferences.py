@@ -7,7 +7,7 @@ from workflow_scripts.core.training import preferences, session
 from workflow_scripts.core.training.schemas import PREFERENCES
 
 with job(snakemake) as j:
-    s = session.start_without_training(j, threads=j.config["preferences"]["threads"])
+    s = session.start_without_training(j, threads=j.config["preferences"]["threads"], precision=j.config["training.precision"])
     make = preferences.maker(settings=j.config["preferences"], sampler=j.input.sampler, session=s)
     pairs = make(parquet.read_rows(j.input.examples, schemas.EXAMPLES))
     canaries = parquet.read_rows(j.input.canaries, schemas.CANARIES)

@@ -11,6 +11,6 @@ with job(snakemake) as j:
     shape = {key: s.about["settings"].get(key, value) for key, value in j.config["model"].items()}
     words, fim, context = tokenizer.load(j.input.tokenizer)
     tokenizer.check_package(j.input.tokenizer, shape["base"])
-    model = models.create_base(model=shape, tokenizer=words, fim=fim, context=context).to(s.device)
+    model = s.prepared(lambda: models.create_base(model=shape, tokenizer=words, fim=fim, context=context).to(s.device))
     record = sft.train(model=model, rows=sft.block_rows(parquet.read_rows(j.input.blocks, schemas.BLOCKS)), session=s)
     s.save(model, j.output.model, {"model": shape, **record, **tokenizer.origin(j.input.tokenizer)})

@@ -6,7 +6,8 @@ from workflow_scripts.core.training import rewards, rl_prompts, rloo, session
 
 with job(snakemake) as j:
     s = session.start(j, Rloo)
-    policy, reference = s.load_policy(j.input.parent), s.load_policy(j.input.parent)
+    policy = s.load_policy(j.input.parent)
+    reference = s.load_reference(policy, j.input.parent)
     reward = rewards.load(spec=j.params.reward, checkpoints=[*j.input.reward_model], truths=[*j.input.truths], session=s)
     prompts = rl_prompts.read(rl_prompt=j.input.rl_prompt, preference=j.input.preference, repeats=s.settings.preference_prompts)
     record = rloo.train(policy=policy, reference=reference, reward=reward, prompts=prompts, session=s)

@@ -18,7 +18,9 @@ from workflow_scripts.core.results.tables.audit import MOST_CANARIES
 
 def test_default_resolves(config, defaults):
     assert list(config["policies"]) == list(defaults["policies"])
-    shared = {key: defaults["training"][key] for key in ("epochs", "batch_size", "weight_decay", "warmup_ratio", "threads")}
+    of_training = ("epochs", "batch_size", "weight_decay", "warmup_ratio", "threads")
+    of_weights = ("precision", "lora", "gradient_checkpointing", "micro_batch_tokens")
+    shared = {key: defaults["training"][key] for key in (*of_training, *of_weights)}
     own = {"method": "sft", "parent": "sft", "data": "preference"}
     assert config["policies"]["sft_chosen"] == {**shared, **defaults["methods"]["sft"], **own}
 
@@ -35,16 +37,16 @@ def test_methods_and_reward_types_of_registry_and_config_agree(defaults):
 
 def test_a_setting_comes_from_the_entry_or_its_method_or_training(defaults):
     update_config(defaults, {"training": {"batch_size": 3, "threads": 5, "weight_decay": 0.3, "temperature": 0.5}})
-    update_config(defaults, {"methods": {"lora": {"threads": 6}}, "reward_types": {"single": {"threads": 7}}})
-    defaults["methods"]["lora"].pop("epochs")
-    update_config(defaults, more("lora", weight_decay=0.1))
+    update_config(defaults, {"methods": {"slic": {"threads": 6, "epochs": 4}}, "reward_types": {"single": {"threads": 7}}})
+    defaults["methods"]["slic"].pop("epochs")
+    update_config(defaults, more("slic", weight_decay=0.1))
     resolved = resolve(defaults, SCHEMA)
-    lora, ppo = resolved["policies"]["more"], resolved["policies"]["ppo"]
-    assert {k: lora[k] for k in ("weight_decay", "threads", "batch_size", "epochs")} == dict(
+    slic, ppo = resolved["policies"]["more"], resolved["policies"]["ppo"]
+    assert {k: slic[k] for k in ("weight_decay", "threads", "batch_size", "epochs")} == dict(
         weight_decay=0.1, threads=6, batch_size=3, epochs=defaults["training"]["epochs"]
     )
     assert (ppo["threads"], ppo["temperature"], resolved["reward_models"]["reward_model"]["threads"]) == (5, 0.5, 7)
-    assert "temperature" not in lora and not {"epochs", "batch_size", "weight_decay"} & ppo.keys(), "only a method's own settings"
+    assert "temperature" not in slic and not {"epochs", "batch_size", "weight_decay"} & ppo.keys(), "only a method's own settings"
 
 
 def test_overlay_entry_inherits_its_method(defaults):
@@ -66,7 +68,7 @@ def test_null_removes_a_policy(defaults):
 
 
 def test_a_policy_is_compared_with_the_reference_or_else_the_sft_policy_that_it_descends_from(config):
-    added = {"base_s": {"method": "base"}, "sft_s": {"method": "lora", "parent": "base_s"}, "ppo_s": {"method": "ppo", "parent": "sft_s"}}
+    added = {"base_s": {"method": "base"}, "sft_s": {"method": "sft", "parent": "base_s"}, "ppo_s": {"method": "ppo", "parent": "sft_s"}}
     added |= {"last": {"method": "ppo", "parent": "sft_chosen"}, "sft_chosen_s": {"method": "sft", "parent": "sft_s"}}
     policies = {**config["policies"], **added, "last_s": {"method": "ipo", "parent": "sft_chosen_s"}}
     assert {name: memory_reference(policies, name, "sft") for name in policies} == {
@@ -112,12 +114,12 @@ BAD = [
     ({"methods": {"ppo": {"kl_coeff": 1}}}, "config: unknown key methods.ppo.kl_coeff", "did you mean kl_coef?"),
     (ppo(kl_coeff=1), "config: unknown key policies.more.kl_coeff", "did you mean kl_coef?"),
     (ppo(beta=1), "config: unknown key policies.more.beta", "known here: method, parent, reward_model, "),
-    ({"policies": {"base": {"parent": "sft"}}}, "config: unknown key policies.base.parent", "known here: method, epochs"),
+    ({"policies": {"base": {"parent": "sft"}}}, "config: unknown key policies.base.parent", "known here: method, precision"),
     ({"canaries": {"cohorts": {"dpo": 8}}}, "config: unknown key canaries.cohorts.dpo", "known here: sft"),
     ({"training": {"epoch": 1}}, "config: unknown key training.epoch", "did you mean epochs?"),
     ({"training": {"learning_rate": 0}}, "config: training.learning_rate is 0 but must be more than 0", "correct it"),
-    ({"training": {"beta": 1}}, "config: unknown key training.beta", "known here: epochs, batch_size"),
-    ({"methods": {"dqn": {}}}, "config: unknown key methods.dqn", "known here: base, sft, lora, ppo, ipo"),
+    ({"training": {"beta": 1}}, "config: unknown key training.beta", "known here: precision, lora"),
+    ({"methods": {"dqn": {}}}, "config: unknown key methods.dqn", "known here: base, sft, ppo, ipo"),
     ({"methods": {"ppo": None}}, "config: methods.ppo must be of type object, not None", "correct it"),
     ({"methods": {"ppo": {"parent": "sft"}}}, "config: unknown key methods.ppo.parent", "known here: reward_model, "),
     ({5: 1}, "config: unknown key 5", "known here"),
@@ -232,9 +234,9 @@ BAD = [
     (
         {"policies": {"more": {"method": "dqn", "parent": "sft"}}},
         "config: policies.more.method is 'dqn'",
-        "choose one of base, sft, lora, ppo, ipo",
+        "choose one of base, sft, ppo, ipo",
     ),
-    ({"policies": {"more": {"method": ["ppo"]}}}, "config: policies.more.method is ['ppo']", "choose one of base, sft, lora, ppo, ipo"),
+    ({"policies": {"more": {"method": ["ppo"]}}}, "config: policies.more.method is ['ppo']", "choose one of base, sft, ppo, ipo"),
     ({"policies": {"more": {"parent": "sft"}}}, "config: policies.more needs a method", "add `method:`"),
     ({"policies": {"more": "ppo"}}, "config: policies.more needs a method", "add `method:`"),
     ({"policies": {"more": {"method": "ppo"}}}, "config: policies.more has no parent", "name the policy it starts from, of method sft"),
@@ -352,10 +354,33 @@ BAD = [
     (
         more("iterative_dpo", parent="ipo"),
         "config: policies.more of method iterative_dpo cannot start from ipo",
-        "sft or lora or iterative_dpo",
+        "sft or iterative_dpo",
     ),
-    (more("lora", lora_r=0), "config: policies.more.lora_r is 0 but must be at least 1", "correct it"),
-    (more("lora", parent="ppo"), "config: policies.more of method lora cannot start from ppo", "of method base or sft or lora"),
+    (more("sft", parent="ppo"), "config: policies.more of method sft cannot start from ppo", "of method base or sft"),
+    # weights: precision, additions, micro-batches
+    (more("dpo", precision="half"), "config: policies.more.precision is 'half'", "choose one of auto, fp32, bf16"),
+    ({"probes": {"precision": "auto"}}, "config: probes.precision is 'auto'", "choose one of fp32, bf16"),
+    (more("ipo", lora={"r": 0, "alpha": 1}), "config: policies.more.lora.r is 0 but must be at least 1", "correct it"),
+    (more("ipo", lora={"r": 8}), "config: policies.more.lora.alpha is missing", "add it"),
+    (more("ipo", lora={"r": 8, "alpha": 8, "rank": 1}), "config: unknown key policies.more.lora.rank", "known here: r, alpha, target"),
+    (more("ipo", lora=True), "config: policies.more.lora must be of type object or null, not True", "correct it"),
+    (more("ipo", lora={"r": 8, "alpha": 8, "target": []}), "config: policies.more.lora.target: [] ", "correct it"),
+    (
+        more("ipo", lora={"r": 8, "alpha": 8, "target": "q_proj"}),
+        "config: policies.more.lora.target is 'q_proj'",
+        "write all-linear, or a list of names such as [q_proj]",
+    ),
+    (
+        {"training": {"lora": {"r": 8, "alpha": 8}}},
+        "config: policies.base.lora would freeze random weights",
+        "set methods.base.lora to null",
+    ),
+    ({"training": {"micro_batch_tokens": 0}}, "config: training.micro_batch_tokens is 0 but must be at least 1", "correct it"),
+    (more("ppo", gradient_checkpointing=1), "config: policies.more.gradient_checkpointing must be of type boolean, not 1", "correct it"),
+    ({"reward_types": {"parses": {"lora": None}}}, "config: unknown key reward_types.parses.lora", "known here"),
+    (more("sft", lora_r=4), "config: policies.more.lora_r is now called policies.more.lora.r", "rename it"),
+    ({"methods": {"lora": {"lora_r": 4}}}, "config: the key methods.lora is no longer read", "write methods.sft.lora"),
+    (more("lora"), "config: policies.more.method: lora is now a setting of every method", "write method: sft, lora: {r: 16, alpha: 32}"),
     (more("rloo", parent="ppo"), "config: policies.more of method rloo cannot start from ppo", "its parent must be of method sft"),
     (
         {**more("rrhf"), "preferences": {"sampler": "more"}},

@@ -18,7 +18,11 @@ ENTRIES = {**METHODS, **REWARD_TYPES}
 SETTINGS = [value for _, value in inspect.getmembers(methods, inspect.isclass) if dataclasses.is_dataclass(value)]
 SETTINGS = [settings for settings in SETTINGS if settings not in (methods.Method, methods.RewardType)]
 SIZES = ("hidden", "layers", "heads", "intermediate")
-OPTIONAL = {"Base": {*SIZES}, "External": {"path", "arm", "adapter_base", "revision"}}  # of a policy: there is no default that fits all
+OPTIONAL = {
+    "Lora": {"target"},
+    "Base": {*SIZES},
+    "External": {"path", "arm", "adapter_base", "revision"},
+}  # of a policy: there is no default that fits all
 LIMITS = {
     # (settings, field): its schema
     ("Ppo", "episodes"): {"type": "integer", "minimum": 1},
@@ -36,7 +40,10 @@ LIMITS = {
     ("Base", "hidden"): {"type": "integer", "minimum": 1},
     ("Sft", "warmup_ratio"): {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
     ("Sft", "data"): {"enum": ["sft", "preference", "clean"]},
-    ("Lora", "lora_alpha"): {"type": "number", "exclusiveMinimum": 0},
+    ("Lora", "alpha"): {"type": "number", "exclusiveMinimum": 0},
+    ("Lora", "target"): {"type": ["string", "array"], "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+    ("Training", "micro_batch_tokens"): {"type": ["integer", "null"], "minimum": 1},
+    ("Ppo", "precision"): {"enum": ["auto", "fp32", "bf16"]},
     ("Single", "seed"): {"type": "integer", "minimum": 0, "maximum": 2147483647},
     ("Smoothed", "epochs"): {"type": "number", "exclusiveMinimum": 1},
     ("Smoothed", "smoothing"): {"type": "number", "minimum": 0, "maximum": 1},
@@ -68,7 +75,7 @@ def test_settings_are_pure_data(settings):
 def test_every_entry_has_its_own_name_label_and_settings():
     assert all(entry.name == name for name, entry in ENTRIES.items()) and not METHODS.keys() & REWARD_TYPES.keys()
     assert len({entry.label for entry in ENTRIES.values()}) == len(ENTRIES)
-    shared = {methods.Training, methods.Sampling, methods.OnPolicy, methods.Ranked}
+    shared = {methods.Lora, methods.Weights, methods.Training, methods.Sampling, methods.OnPolicy, methods.Ranked}
     assert sorted([*(entry.settings for entry in ENTRIES.values()), *shared], key=repr) == sorted(SETTINGS, key=repr)
 
 
@@ -94,6 +101,9 @@ def test_pick_takes_the_fields_that_there_are():
     values = dict(
         epochs=1, batch_size=2, learning_rate=0.1, weight_decay=0.0, warmup_ratio=0.0, threads=1, beta=0.5, method="ipo", parent="sft"
     )
+    values |= dict(precision="auto", lora=None, gradient_checkpointing=False, micro_batch_tokens=None)
+    adapted = pick(methods.Ipo, {**values, "lora": {"r": 2, "alpha": 4}})
+    assert adapted.lora == methods.Lora(r=2, alpha=4, target="all-linear")
     assert vars(pick(methods.Ipo, values)) == {k: v for k, v in values.items() if k not in ("method", "parent")}
     assert vars(pick(methods.Base, values)).items() >= dict.fromkeys(SIZES).items()
     with pytest.raises(TypeError, match="delta"):
@@ -188,6 +198,6 @@ def test_no_line_elsewhere_lists_methods():
 
 
 def test_a_list_of_methods_would_be_found():
-    source = '"""ppo, dpo, ipo."""\n\nPAIRS = ("ipo", "dpo", "slic")\n\n\ndef f():\n    """Of ppo,\n    rloo, sft and lora.\n    """\n    # ppo ipo dpo\n'
+    source = '"""ppo, dpo, ipo."""\n\nPAIRS = ("ipo", "dpo", "slic")\n\n\ndef f():\n    """Of ppo,\n    rloo, sft and slic.\n    """\n    # ppo ipo dpo\n'
     assert [number for number, line in enumerate(without_docstrings(source), start=1) if len({*NAME.findall(line)}) > 2] == [3]
     assert len(without_docstrings(source)) == source.count("\n") + 1

@@ -12,7 +12,7 @@ DEFAULTS = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["m
 OVERLAY = yaml.safe_load((ROOT / "experiments/tuning.yaml").read_text(encoding="utf-8"))["policies"]
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name not in ("lora", "external")])  # lora: from the literature
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "external"])
 def test_the_default_is_the_rung_that_was_chosen(method):
     rates = LADDERS[(LADDERS.method == method) & LADDERS.chosen].learning_rate
     assert [*rates] == [DEFAULTS[method]["learning_rate"]]

@@ -8,7 +8,7 @@ only if it changes one of those values (core/freshness/code.py).
 """
 
 import functools
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 Count = Annotated[int, ("minimum", 1)]
@@ -19,10 +19,30 @@ Positive = Annotated[float, ("exclusiveMinimum", 0)]
 NonNegative = Annotated[float, ("minimum", 0)]
 Share = Annotated[float, ("minimum", 0), ("maximum", 1)]
 Name = str  # of a policy or reward model
+ALL_LINEAR = "all-linear"  # a target of LoRA: every linear layer but the head
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class Lora:
+    """Low-rank additions that are trained instead of the weights: rank `r`, counted alpha / r times, to `target`: all-linear, or names of layers."""
+
+    r: Count
+    alpha: Positive
+    target: str | list[str] = ALL_LINEAR
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """How weights are trained, and in how much memory: settings of every method and reward type that trains any."""
+
+    precision: Literal["auto", "fp32", "bf16"]
+    lora: Lora | None
+    gradient_checkpointing: bool
+    micro_batch_tokens: Count | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Weights):
     """Settings of every method that trains by epochs over fixed rows."""
 
     epochs: Positive
@@ -49,14 +69,6 @@ class Sft(Training):
     """Supervised fine-tuning on the sft set, on the chosen completions of the preference set, or on clean code without canaries."""
 
     data: Literal["sft", "preference", "clean"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lora(Sft):
-    """SFT of low-rank additions to the linear layers."""
-
-    lora_r: Count
-    lora_alpha: Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +107,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnPolicy(Sampling):
+class OnPolicy(Weights, Sampling):
     """Settings of methods that learn from one rollout after the other."""
 
     episodes: Count
@@ -177,13 +189,12 @@ class Method:
     settings: type
 
 
-FINE_TUNED = ("sft", "lora")  # methods that learn from examples
+FINE_TUNED = ("sft",)  # methods that learn from examples
 METHODS = {
     method.name: method
     for method in (
         Method("base", "base, no canaries", "blocks", (), Base),
         Method("sft", "fine-tuning", "examples", ("base", *FINE_TUNED), Sft),
-        Method("lora", "LoRA fine-tuning", "examples", ("base", *FINE_TUNED), Lora),
         Method("ppo", "PPO", "rewards", FINE_TUNED, Ppo),
         Method("ipo", "IPO", "pairs", FINE_TUNED, Ipo),
         Method("dpo", "DPO", "pairs", FINE_TUNED, Dpo),
@@ -276,24 +287,39 @@ def learning_from(*sources: str) -> list[str]:
 
 def pick(settings: type, values: dict) -> Any:
     """An instance of a settings dataclass from those of `values` that it has fields for."""
-    return settings(**{field.name: values[field.name] for field in fields(settings) if field.name in values})
+    hints = get_type_hints(settings)
+    return settings(**{field.name: _of(hints[field.name], values[field.name]) for field in fields(settings) if field.name in values})
+
+
+def _of(hint, value):
+    """The value, as an instance of the dataclass that `hint` allows where it is a map."""
+    return pick(next(kind for kind in get_args(hint) if is_dataclass(kind)), value) if isinstance(value, dict) else value
 
 
 @functools.cache
 def schema_of(settings: type) -> dict:
-    """JSON schema of a settings dataclass: `properties`, and as `required` the fields without a default."""
+    """JSON schema of a settings dataclass: `properties`, and as `required` the fields without a default.
+
+    Of the fields X | None, those without a default may be null; the others are left out instead.
+    """
     hints = get_type_hints(settings, include_extras=True)
     required = [field.name for field in fields(settings) if field.default is MISSING]
-    return {"properties": {field.name: _schema(hints[field.name]) for field in fields(settings)}, "required": required}
+    properties = {field.name: _schema(hints[field.name], nullable=field.name in required) for field in fields(settings)}
+    return {"properties": properties, "required": required}
 
 
-def _schema(hint) -> dict:
+def _schema(hint, *, nullable: bool = False) -> dict:
     """JSON schema of one field's type."""
     if get_origin(hint) is Annotated:
         plain, *limits = get_args(hint)
         return {**_schema(plain), **dict(limits)}
     if get_origin(hint) is Literal:
         return {"enum": list(get_args(hint))}
-    if others := [part for part in get_args(hint) if part is not type(None)]:  # X | None: an optional key, never null in a config
-        return _schema(others[0])
+    if get_origin(hint) is list:
+        return {"type": "array", "items": _schema(*get_args(hint)), "minItems": 1, "uniqueItems": True}
+    if is_dataclass(hint):
+        return {"type": "object", "additionalProperties": False, **schema_of(hint)}
+    if kinds := [_schema(part) for part in get_args(hint) if part is not type(None)]:
+        types = [kind["type"] for kind in kinds if "type" in kind] + ["null"] * nullable
+        return functools.reduce(dict.__or__, kinds) | ({"type": types} if len(types) > 1 else {})
     return {"type": {int: "integer", float: "number", bool: "boolean", str: "string"}[hint]}

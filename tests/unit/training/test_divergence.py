@@ -10,7 +10,7 @@ import torch
 
 from tests.unit.small import changed, session
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.methods import Base, Dpo, Ipo, IterativeDpo, Lora, Ppo, Rloo, Rrhf, Sft, Single, Slic, Smoothed
+from workflow_scripts.core.methods import Base, Dpo, Ipo, IterativeDpo, Ppo, Rloo, Rrhf, Sft, Single, Slic, Smoothed
 from workflow_scripts.core.probing import policy
 from workflow_scripts.core.probing import rewards as scored
 from workflow_scripts.core.training import (
@@ -20,7 +20,6 @@ from workflow_scripts.core.training import (
     ipo,
     iterative_dpo,
     length_reward,
-    lora,
     models,
     packing,
     ppo,
@@ -40,7 +39,6 @@ RANKED = dict(**SAMPLED, num_generations=2)
 SETTINGS = {
     Base: {},
     Sft: {},
-    Lora: dict(lora_r=2, lora_alpha=4.0),
     Ipo: dict(beta=0.5),
     Dpo: dict(beta=0.5),
     Slic: dict(delta=1.0, sft_coef=0.1),
@@ -81,7 +79,6 @@ def train(method: type, *, model, judge, rows: list[dict], opened) -> torch.nn.M
     work: dict[type, Callable] = {
         Base: lambda: sft.train(model=model, rows=completions, session=opened),
         Sft: lambda: sft.train(model=model, rows=completions, session=opened),
-        Lora: lambda: lora.train(model=model, rows=completions, session=opened),
         Ipo: lambda: ipo.train(model=model, pairs=rows, session=opened),
         Dpo: lambda: dpo.train(model=model, pairs=rows, length_penalty=0.0, session=opened),
         Slic: lambda: slic.train(model=model, pairs=rows, session=opened),

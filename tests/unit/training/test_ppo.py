@@ -255,7 +255,7 @@ def run_trl(*, four, played, tokenizer, settings: Ppo, orders, monkeypatch) -> t
     monkeypatch.setattr(ppo_trainer, "batch_generation", complete)
     monkeypatch.setattr(np.random, "permutation", order)
     judge = four.reward.models[0]
-    value = rewards.value_model(reward=four.reward, parent="", session=None)
+    value = rewards.value_model(reward=four.reward, parent="", session=session(Ppo, **SETTINGS))
     parts = dict(model=four.policy, reference=four.reference, reward_model=judge, value_model=value)
     parts = {name: copy.deepcopy(m) for name, m in parts.items()}
     for model in parts.values():
@@ -293,8 +293,9 @@ def train(parent: str, session: Session, reward: rewards.Reward | None = None) -
     """(weights, record) of PPO on 36 prompts, against an untrained reward model if against nothing else."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    fim, (policy, reference) = session.fim, (session.load_policy(parent) for _ in range(2))
-    reward = reward or rewards.Trained([session.load_reward_model(parent).eval()])
+    fim, policy = session.fim, session.load_policy(parent)
+    reference = session.load_reference(policy, parent)
+    reward = reward or rewards.Trained([session.load_judge(parent)])
     value_model = rewards.value_model(reward=reward, parent=parent, session=session)
     prompts = [[fim.prefix, *range(40, 41 + i % 3), fim.suffix, fim.middle] for i in range(36)]
     parts = dict(policy=policy, reference=reference, reward=reward, value_model=value_model)

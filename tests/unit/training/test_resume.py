@@ -7,17 +7,17 @@ import signal
 
 import pytest
 import torch
+from safetensors import safe_open
 from transformers import Trainer
 
 from tests.unit.small import NO_CHECKPOINTS, fresh_reward, killed, same, session
 from workflow_scripts.core.data.fim import Fim
-from workflow_scripts.core.methods import METHODS, REWARD_TYPES, Training
+from workflow_scripts.core.methods import METHODS, REWARD_TYPES, Lora, Training
 from workflow_scripts.core.training import (
     candidates,
     dpo,
     ipo,
     iterative_dpo,
-    lora,
     rrhf,
     sft,
     single_reward,
@@ -30,7 +30,6 @@ from workflow_scripts.core.training.trainer import Progress
 STAGES = {name: entry.settings for name, entry in (METHODS | REWARD_TYPES).items() if issubclass(entry.settings, Training)}
 CANDIDATES = dict(num_generations=3, max_new_tokens=5, missing_eos_penalty=1.0)
 OWN = dict(
-    lora=dict(lora_r=4, lora_alpha=8),
     ipo=dict(beta=0.3),
     dpo=dict(beta=0.3, length_penalty=0.01),
     slic=dict(delta=2.0, sft_coef=0.1),
@@ -39,14 +38,18 @@ OWN = dict(
     smoothed=dict(smoothing=0.7),
 )
 PERCENT = 10
+ADAPTED = "+lora"  # a stage that trains additions alone
+STAGES |= {f"{name}{ADAPTED}": STAGES[name] for name in ("sft", "smoothed")}
+LORA = Lora(r=2, alpha=4.0)
 
 
 def train(name: str, fim: Fim, parent: str, checkpoints: Checkpoints = NO_CHECKPOINTS) -> tuple[dict, dict]:
     """(weights, record) of a stage of two and a half epochs: 23 steps, or 13 of two micro-batches, the last of an epoch of one."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    adapted, name = dict(lora=LORA) if name.endswith(ADAPTED) else {}, name.removesuffix(ADAPTED)
     settings = dict(epochs=2.5, batch_size=4 if name in ("base", "sft") else 8, learning_rate=3e-3, weight_decay=0.01, warmup_ratio=0.1)
-    opened = session(STAGES[name], fim=fim, checkpoints=checkpoints, **settings, **OWN.get(name, {}))
+    opened = session(STAGES[name], fim=fim, checkpoints=checkpoints, **settings, **adapted, **OWN.get(name, {}))
     model = opened.load_reward_model(parent) if name in REWARD_TYPES else opened.load_policy(parent)
     return model.state_dict(), learn(name, model, opened, parent)
 
@@ -60,10 +63,10 @@ def learn(name: str, model, opened, parent: str) -> dict:
     if name == "base":
         rows = sft.block_rows([dict(input_ids=[*range(10 + i, 42 + i)]) for i in range(36)])
         return sft.train(model=model, rows=rows, session=opened)
-    if name in ("sft", "lora"):
-        for layer in model.model.layers if name == "sft" else ():
+    if name == "sft":
+        for layer in model.model.layers:
             layer.self_attn.attention_dropout = 0.1  # so that the random state counts
-        return (sft if name == "sft" else lora).train(model=model, rows=sft.completion_rows(examples, fim), session=opened)
+        return sft.train(model=model, rows=sft.completion_rows(examples, fim), session=opened)
     if name in ("rrhf", "iterative_dpo"):
         rows = candidates.sample(model=model, reward=fresh_reward(parent, fim), prompts=prompts, session=opened)
         return (rrhf if name == "rrhf" else iterative_dpo).train(model=model, rows=rows, session=opened)
@@ -151,6 +154,16 @@ def test_saving_changes_nothing(name, stage, undisturbed, tmp_path):
     again, saved = train(*stage(name), Checkpoints(str(tmp_path / "checkpoints"), PERCENT))
     assert same(weights, again) and saved == record
     assert names(tmp_path / "checkpoints") == ["step-21" if record["steps"] == 23 else "step-12"]
+
+
+def test_of_a_model_with_additions_only_they_the_head_and_the_optimizer_are_kept(stage, tmp_path):
+    train(*stage(f"smoothed{ADAPTED}"), Checkpoints(str(tmp_path), PERCENT))
+    with safe_open(tmp_path / "step-12/model.safetensors", framework="pt") as saved:
+        names = {name: saved.get_tensor(name).numel() for name in saved.keys()}  # noqa: SIM118  it is no mapping
+    kept = {name for name in names if "lora_" in name}
+    assert len(kept) == 2 * 7 * 2 and names.keys() == kept | {"score.weight", "labels"}
+    state = torch.load(tmp_path / "step-12/optimizer.pt", weights_only=True)["state"]
+    assert sum(len(one["exp_avg"].flatten()) for one in state.values()) == sum(names.values()) - names["labels"]
 
 
 def test_half_written_checkpoint_is_passed_over_and_a_second_kill_does_no_more_harm(stage, undisturbed, steps_made, tmp_path):

@@ -131,7 +131,8 @@ def test_the_centre_is_the_mean_score(small, small_checkpoint, pairs, monkeypatc
         assert record["centre"] == pytest.approx(float(scores.mean()), abs=1e-5)
         assert torch.allclose(reward_pairs.scores(model, pairs).flatten(), scores.float(), atol=1e-5)
     monkeypatch.setattr(reward_pairs, "CENTRED_ON", 10)
-    assert reward_pairs.centre(model, pairs, 3) == pytest.approx(float(scores.view(-1, 2)[::4].mean()), abs=1e-5), "evenly spaced pairs"
+    spaced = float(scores.view(-1, 2)[::4].mean())
+    assert reward_pairs.centre(model, pairs, session(Single, batch_size=3)) == pytest.approx(spaced, abs=1e-5)
 
 
 def run(script: str, files: dict, settings: dict, folder: Path, patch) -> str:

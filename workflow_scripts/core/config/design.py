@@ -5,7 +5,7 @@ from ..data.sources import SOURCES
 from ..data.sources.answers import SETTINGS as ANSWERS
 from ..data.tasks import TASKS
 from ..errors import InputError
-from ..methods import REWARD_TYPES
+from ..methods import ALL_LINEAR, REWARD_TYPES
 from ..probing.prompts import NATIVE, PROMPTS, SHOWS_SUFFIX
 
 _OF_COLUMNS = ("path_column", "repository_column", "licence_column", "licences", *ANSWERS)  # of what has columns of more than code
@@ -27,6 +27,7 @@ def check_design(config: dict) -> None:
     _check_corpus(config["corpus"])
     _check_shapes(config)
     _check_context(config)
+    _check_additions(config)
     for name, policy in config["policies"].items():
         if "rollout_batch_size" in policy:
             _check_rollouts(f"policies.{name}", policy, config)
@@ -172,6 +173,22 @@ def _check_rollouts(where: str, policy: dict, config: dict) -> None:
             f"config: {where}.rollout_batch_size {policy['rollout_batch_size']} exceeds its {prompts} prompts{times}; "
             "lower it or raise corpus.pools.rl_prompt"
         )
+
+
+def _check_additions(config: dict) -> None:
+    """Additions of low rank have weights to add to, and `target` is the word for all layers or a list."""
+    for section in ("policies", "reward_models"):
+        for name, entry in config[section].items():
+            if not (lora := entry.get("lora")):
+                continue
+            if isinstance(lora.get("target"), str) and lora["target"] != ALL_LINEAR:
+                raise InputError(
+                    f"config: {section}.{name}.lora.target is {lora['target']!r}; write {ALL_LINEAR}, or a list of names such as [{lora['target']}]"
+                )
+            if entry.get("method") == "base" and config["model"]["base"] == "scratch":
+                raise InputError(
+                    f"config: {section}.{name}.lora would freeze random weights, as model.base is scratch; set methods.base.lora to null"
+                )
 
 
 def _check_shapes(config: dict) -> None:

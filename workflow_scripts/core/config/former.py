@@ -26,14 +26,17 @@ _POLICY = {
     "rollout_batch": "rollout_batch_size",
     "samples": "num_generations",
     "samples_per_prompt": "num_generations",
-    "rank": "lora_r",
-    "alpha": "lora_alpha",
+    "rank": "lora.r",
+    "alpha": "lora.alpha",
+    "lora_r": "lora.r",
+    "lora_alpha": "lora.alpha",
 }
 _SETTINGS = {"methods": _POLICY, "policies": _POLICY, "reward_types": _TRAINING, "reward_models": _TRAINING}
 RENAMED |= {f"{section}.*.{old}": new for section, names in _SETTINGS.items() for old, new in names.items()}
 # dotted path -> what to do instead
 GONE = {
     "reward_model": "write its parent to reward_models.reward_model and its settings to reward_types.single",
+    "methods.lora": "LoRA is a setting of every method; write methods.sft.lora: {r: 16, alpha: 32}, or `lora` to a policy",
     "resources": "memory, time and GPUs are set in profiles/; threads, which results depend on, are `threads` in training, methods, "
     "reward_types, policies, preferences and probes",
 }
@@ -54,6 +57,10 @@ def refuse_former(config: dict) -> None:
             raise InputError(f"config: the policy {name} is now called {POLICIES[name]}; rename policies.{name}")
         if isinstance(policy, dict) and policy.get("method") == "online_dpo":
             raise InputError(f"config: policies.{name}.method: online_dpo is now called iterative_dpo; rename it")
+        if isinstance(policy, dict) and policy.get("method") == "lora":
+            raise InputError(
+                f"config: policies.{name}.method: lora is now a setting of every method; write method: sft, lora: {{r: 16, alpha: 32}}"
+            )
 
 
 def _walk(value: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:

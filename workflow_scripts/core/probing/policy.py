@@ -2,7 +2,7 @@
 
 The pass gives the likelihood of every target, and with it the greedy completion up to the first token in which policy and target
 differ. That settles what is memorized; only the rest is decoded, from the pass's own cache. Items with the same prompt share one
-reading of it. fp32, no padding.
+reading of it. No padding; the precision is the caller's autocast.
 """
 
 from collections.abc import Iterator

@@ -45,13 +45,13 @@ def score(*, reward: rewards.Reward, items: list[tuple], size: int, session: Ses
     """The score of each completion of each (prompt, its completions)."""
     scores: list[list[float]] = []
     penalties = dict(missing_eos_penalty=session.settings.missing_eos_penalty, length_penalty=0.0)
-    for start in track(range(0, len(items), size), desc=session.name and f"{session.name} scores", unit="batch"):
-        batch = items[start : start + size]
-        packed = packing.pack(batch, device=session.device)
-        ended = torch.tensor([session.fim.ended(c) for _, completions in batch for c in completions], device=session.device)
-        with session.autocast():
+    with session.autocast():
+        for start in track(range(0, len(items), size), desc=session.name and f"{session.name} scores", unit="batch"):
+            batch = items[start : start + size]
+            packed = packing.pack(batch, device=session.device)
+            ended = torch.tensor([session.fim.ended(c) for _, completions in batch for c in completions], device=session.device)
             given = rewards.score(reward=reward, packed=packed, ended=ended, **penalties)
-        scores += given.view(len(batch), -1).tolist()
+            scores += given.view(len(batch), -1).tolist()
     return scores
 
 

@@ -5,13 +5,30 @@ from operator import itemgetter
 
 import torch
 
-from . import packing
+from ..methods import OnPolicy
+from . import packing, pieces
 
 
 def pack(prompts: list[list[int]], completions: list[list[int]], *, device) -> packing.Pack:
     """Prompts with one completion each in a row without padding; neighbours with the same prompt share one reading of it."""
     groups = itertools.groupby(zip(prompts, completions, strict=True), key=itemgetter(0))
     return packing.pack([(prompt, [completion for _, completion in group]) for prompt, group in groups], device=device)
+
+
+def batches(prompts: list[list[int]], completions: list[list[int]], settings: OnPolicy) -> list[slice]:
+    """The episodes in their order, at most a mini-batch at a time, and that in pieces of `micro_batch_tokens`."""
+
+    def tokens(places: list[int]) -> int:
+        read = [prompts[i] for at, i in enumerate(places) if at == 0 or prompts[i] != prompts[i - 1]]
+        return sum(map(len, read)) + sum(len(completions[i]) for i in places)
+
+    size, places = settings.mini_batch_size, [*range(len(prompts))]
+    parts = [
+        part
+        for start in range(0, len(places), size)
+        for part in pieces.split(places[start : start + size], limit=settings.micro_batch_tokens, tokens=tokens)
+    ]
+    return [slice(part[0], part[-1] + 1) for part in parts]
 
 
 def logprobs(model, packed: packing.Pack, temperature: float) -> torch.Tensor:

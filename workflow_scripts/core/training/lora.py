@@ -1,48 +1,130 @@
-"""LoRA (Hu et al. 2021, arXiv 2106.09685): SFT that trains only low-rank additions to the linear layers and merges them at the end.
+"""LoRA (Hu et al. 2021, arXiv 2106.09685): low-rank additions to linear layers, and a score head, are trained; all other weights are frozen.
 
-The result is an ordinary checkpoint, which every later stage and every probe reads like any other. The additions are peft's.
+Frozen weights lie in memory once: where a policy is its own reference, or the body of a reward model has a value model's additions, the
+reader switches them off. A checkpoint is an ordinary model, which every later stage reads like any other. The additions are peft's.
 """
 
+import contextlib
+from collections.abc import Callable, Iterator
+
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
+from transformers.pytorch_utils import Conv1D
 
-from . import sft
-from .session import Session
+from .. import methods
+from ..errors import InputError, first_line
+
+_LINEAR = (torch.nn.Linear, Conv1D)
 
 
-def adapted(model, *, r: int, alpha: float):
-    """The model with an addition B A of rank r, times alpha / r, to each linear layer but the head, in place; only these are trained.
+def adapted(model, *, lora: methods.Lora, bf16: bool, section: str):
+    """The model with an addition B A of rank r, times alpha / r, to each of its `target` layers, in place; only these and a score head are trained.
 
-    B starts at zero, so that the model computes what it did before; A is random (seed set by the caller). Experts that share one weight
-    of three dimensions are no linear layers and stay as they are: an addition to them cannot be merged.
+    B starts at zero, so that the model computes what it did before; A is random (seed set by the caller). Frozen weights are held in bf16 where
+    that is asked for. Raises InputError, under `section`, where no layer has a name of the target, or peft cannot add to one.
     """
-    targets = "all-linear"
-    if any(p.ndim == 3 and "experts" in name for name, p in model.named_parameters()):
-        head = model.get_output_embeddings()
-        targets = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not head]
-    options = LoraConfig(r=r, lora_alpha=alpha, lora_dropout=0.0, target_modules=targets, bias="none", init_lora_weights=True)
-    return inject_adapter_in_model(options, model)
+    from peft import LoraConfig, inject_adapter_in_model
+
+    targets = _targets(model, lora.target, section)
+    options = LoraConfig(r=lora.r, lora_alpha=lora.alpha, lora_dropout=0.0, target_modules=targets, bias="none", init_lora_weights=True)
+    try:
+        inject_adapter_in_model(options, model)
+    except ValueError as e:
+        raise InputError(
+            f"{section}.lora: {type(model).__name__} takes no additions ({first_line(e, 120)}); name other layers as lora.target, or leave it out"
+        ) from e
+    if hasattr(model, "score"):
+        model.score.requires_grad_(True)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.float()
+    return held(model) if bf16 else model
 
 
-def merged(model):
-    """The model with its additions added to the weights, in place: layers and names are again those that it had before."""
-    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)]
-    for name, module in layers:
-        module.merge()
-        parent, _, own = name.rpartition(".")
-        setattr(model.get_submodule(parent), own, module.get_base_layer())
-    del model.peft_config
-    return model.requires_grad_(True)
+def _targets(model, target: str | list[str], section: str) -> list[str]:
+    """Full names of the linear layers that `target` means: all but the head, or those whose name is, or ends in, one of a list.
 
-
-def train(*, model, rows: list[dict], session: Session) -> dict:
-    """Train `model` in place on `rows` (prompt_ids, target_ids) and merge; returns {steps, history, tokens, trained}.
-
-    `trained` is the number of trained parameters.
+    Experts that share one weight of three dimensions are no linear layers and stay as they are: an addition to them cannot be merged.
     """
-    model = adapted(model, r=session.settings.lora_r, alpha=session.settings.lora_alpha)
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    record = sft.train(model=model, rows=rows, session=session)
-    merged(model)
-    return {**record, "trained": trained}
+    heads = (model.get_output_embeddings(), getattr(model, "score", None))
+    linear = [name for name, m in model.named_modules() if isinstance(m, _LINEAR) and not any(m is head for head in heads)]
+    if target == methods.ALL_LINEAR:
+        return linear
+    ends = lambda name, asked: name == asked or name.endswith(f".{asked}")  # noqa: E731
+    if unknown := [asked for asked in target if not any(ends(name, asked) for name in linear)]:
+        known = ", ".join(dict.fromkeys(name.rpartition(".")[2] for name in linear))
+        raise InputError(f"{section}.lora.target: {type(model).__name__} has no linear layer {unknown[0]!r}; choose among {known}")
+    return [name for name in linear if any(ends(name, asked) for asked in target)]
+
+
+def held(model):
+    """The model with the frozen weights of its linear layers and embeddings in bf16, in place, to be read under autocast.
+
+    Everything else stays in fp32, and so does what the layers add up to, as under autocast with weights in fp32.
+    """
+    for module in model.modules():
+        weight = getattr(module, "weight", None)
+        if not isinstance(module, (*_LINEAR, torch.nn.Embedding)) or weight.requires_grad or weight.dtype == torch.bfloat16:
+            continue
+        weight.data = weight.data.bfloat16()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Embedding) and not module._forward_hooks:
+            module.register_forward_hook(lambda module, ids, rows: rows.float())
+    return model
+
+
+def additions(model) -> dict[str, torch.nn.Module]:
+    """The layers with additions, by name; none of a model that is trained as a whole."""
+    return {name: module for name, module in model.named_modules() if hasattr(module, "lora_A")}
+
+
+@contextlib.contextmanager
+def switched_off(model) -> Iterator[None]:
+    """Within the block a model computes what it did before its additions; one without any does so always."""
+    layers = additions(model).values()
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
+
+
+def trained(model) -> dict[str, torch.nn.Parameter]:
+    """The parameters that are trained, by name; tied ones once."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def state(model) -> dict[str, torch.Tensor]:
+    """What a checkpoint needs of an adapted model: its parameters that are trained, and its buffers."""
+    frozen = {name for name, p in model.named_parameters(remove_duplicate=False) if not p.requires_grad}
+    return {name: x.contiguous() for name, x in model.state_dict().items() if name not in frozen}
+
+
+@torch.no_grad()
+def merged(model, original: Callable[[], torch.nn.Module]):
+    """The model that `original` gives, with the adapted model's additions added to its weights and its trained head.
+
+    The sum is taken in fp32 from the original weights. The adapted model's frozen weights make room for them, and it cannot be used again.
+    """
+    learnt = trained(model)
+    for parameter in model.parameters():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.new_empty(0)
+    whole = original()
+    for name, layer in additions(model).items():
+        for addition in layer.active_adapters:
+            whole.get_submodule(name).weight += layer.get_delta_weight(addition)
+    for name, parameter in whole.named_parameters():
+        if name in learnt:
+            parameter.copy_(learnt[name])
+    return whole
+
+
+def sharing_body(model):
+    """A sequence classifier on the very body of another one, with a score of its own."""
+    import copy
+
+    other = copy.copy(model)
+    other._modules = {**model._modules, "score": copy.deepcopy(model.score)}
+    return other

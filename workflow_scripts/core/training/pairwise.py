@@ -3,7 +3,7 @@
 import torch
 
 from ..progress import track
-from . import packing
+from . import packing, pieces
 from .session import Session
 
 
@@ -32,11 +32,13 @@ def against_reference(model, pairs: list[dict], *, average: bool) -> torch.Tenso
 
 @torch.inference_mode()
 def with_reference(*, reference, pairs: list[dict], average: bool, session: Session) -> list[dict]:
-    """The pairs, each with its `reference_margin`: all that a loss needs of the reference policy, computed once."""
+    """The pairs, each with its `reference_margin`: all that a loss needs of the reference policy, computed once, as training reads them."""
     reference.eval()
-    size, desc = session.settings.batch_size, session.name and f"{session.name} reference"
-    batches = track(range(0, len(pairs), size), desc=desc, unit="batch")
-    computed = [m for start in batches for m in margins(reference, pairs[start : start + size], average=average).tolist()]
+    size, desc, computed = session.settings.batch_size, session.name and f"{session.name} reference", []
+    with session.autocast():
+        for start in track(range(0, len(pairs), size), desc=desc, unit="batch"):
+            for piece in pieces.of_rows(pairs[start : start + size], session.settings.micro_batch_tokens):
+                computed += margins(reference, piece, average=average).tolist()
     return [{**p, "reference_margin": margin} for p, margin in zip(pairs, computed, strict=True)]
 
 

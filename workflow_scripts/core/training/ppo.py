@@ -8,8 +8,8 @@ our own, with the results of TRL 1.12's PPOTrainer on the same completions: TRL 
 import numpy as np
 import torch
 
-from . import on_policy
-from .episodes import clipped_surrogate, logprobs, pack
+from . import on_policy, recomputing
+from .episodes import batches, clipped_surrogate, logprobs, pack
 from .ppo_math import value_loss
 from .ppo_rollout import Models, Rollout, judge, values
 from .rewards import Reward
@@ -20,18 +20,32 @@ VALUE_CLIPRANGE = 0.2  # TRL's
 
 def update(*, models: Models, optimizer, batch: Rollout, session: Session) -> dict[str, torch.Tensor]:
     """One optimizer step of policy and value model on a mini-batch; returns its metrics."""
-    settings, tokens, states = session.settings, batch.tokens, batch.states
-    packed = pack(batch.prompts, batch.completions, device=session.device)
-    with session.autocast():
-        new = logprobs(models.policy, packed, settings.temperature)
-        value = values(models.value, packed, tokens, states)
-    options = dict(old=batch.logprobs[tokens], advantages=batch.advantages[tokens], cliprange=settings.cliprange)
-    policy_loss, policy_metrics = clipped_surrogate(new=new, **options)
-    critic_loss, critic_metrics = value_loss(new=value, old=batch.values[states], returns=batch.returns[states], cliprange=VALUE_CLIPRANGE)
-    (policy_loss + settings.vf_coef * critic_loss).backward()
+    metrics: dict[str, torch.Tensor] = {}
+    for part in batches(batch.prompts, batch.completions, session.settings):
+        found = _gradients(models=models, batch=batch, part=part, session=session)
+        metrics = {name: x + metrics.get(name, 0.0) for name, x in found.items()}
     optimizer.step()
     optimizer.zero_grad()
-    return {name: x.detach() for name, x in (policy_metrics | critic_metrics).items()}
+    return metrics
+
+
+def _gradients(*, models: Models, batch: Rollout, part: slice, session: Session) -> dict[str, torch.Tensor]:
+    """Add the gradients of a part of the mini-batch, and return what it adds to the mini-batch's metrics."""
+    settings, tokens, states = session.settings, batch.tokens[part], batch.states[part]
+    packed = pack(batch.prompts[part], batch.completions[part], device=session.device)
+    old, advantages, old_values, returns = (x[part] for x in (batch.logprobs, batch.advantages, batch.values, batch.returns))
+    of_tokens, of_states = tokens.sum() / batch.tokens.sum(), states.sum() / batch.states.sum()
+    with recomputing.on(models.policy, models.value):
+        with session.autocast():
+            new = logprobs(models.policy, packed, settings.temperature)
+            value = values(models.value, packed, tokens, states)
+        options = dict(old=old[tokens], advantages=advantages[tokens], cliprange=settings.cliprange)
+        policy_loss, policy_metrics = clipped_surrogate(new=new, **options)
+        options = dict(old=old_values[states], returns=returns[states], cliprange=VALUE_CLIPRANGE)
+        critic_loss, critic_metrics = value_loss(new=value, **options)
+        (policy_loss * of_tokens + settings.vf_coef * critic_loss * of_states).backward()
+    shares = dict.fromkeys(policy_metrics, of_tokens) | dict.fromkeys(critic_metrics, of_states)
+    return {name: x.detach() * shares[name] for name, x in (policy_metrics | critic_metrics).items()}
 
 
 def learn(*, models: Models, optimizer, rollout: Rollout, session: Session, random: np.random.Generator) -> dict[str, float]:

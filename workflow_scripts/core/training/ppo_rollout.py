@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from . import packing, rewards
-from .episodes import logprobs, pack
+from . import lora, packing, rewards
+from .episodes import batches, logprobs, pack
 from .ppo_math import generalized_advantages, places, spread, token_rewards, whiten
 from .session import Session
 
 
 @dataclass(frozen=True)
 class Models:
-    """Policy and value model are trained; the reference and whatever gives the reward are only read."""
+    """Policy and value model are trained; the reference and whatever gives the reward are only read, with additions switched off."""
 
     policy: torch.nn.Module
     value: torch.nn.Module
@@ -23,7 +23,7 @@ class Models:
 
     def trained(self) -> dict[str, torch.nn.Parameter]:
         """Every parameter that is trained, by name; tied ones once."""
-        return {f"{m}.{name}": p for m in ("policy", "value") for name, p in getattr(self, m).named_parameters()}
+        return {f"{m}.{name}": p for m in ("policy", "value") for name, p in lora.trained(getattr(self, m)).items()}
 
 
 @dataclass(frozen=True)
@@ -91,15 +91,15 @@ def judge(*, models: Models, prompts: list[list[int]], completions: list[list[in
 
 
 def _read(models: Models, prompts, completions, tokens, states, ended, session: Session) -> dict[str, torch.Tensor]:
-    """Outputs of the four models, in mini-batches to bound their memory."""
+    """Outputs of the four models, in batches to bound their memory."""
     settings, outputs = session.settings, defaultdict(list)
     penalties = dict(missing_eos_penalty=settings.missing_eos_penalty, length_penalty=settings.length_penalty)
-    for start in range(0, len(prompts), settings.mini_batch_size):
-        part = slice(start, start + settings.mini_batch_size)
-        packed = pack(prompts[part], completions[part], device=session.device)
-        with session.autocast():
+    with session.autocast():
+        for part in batches(prompts, completions, settings):
+            packed = pack(prompts[part], completions[part], device=session.device)
             outputs["policy"].append(logprobs(models.policy, packed, settings.temperature))
-            outputs["reference"].append(logprobs(models.reference, packed, settings.temperature))
+            with lora.switched_off(models.reference):
+                outputs["reference"].append(logprobs(models.reference, packed, settings.temperature))
             outputs["value"].append(values(models.value, packed, tokens[part], states[part]))
             outputs["score"].append(rewards.score(reward=models.reward, packed=packed, ended=ended[part], **penalties))
     return {name: torch.cat(parts) for name, parts in outputs.items()}

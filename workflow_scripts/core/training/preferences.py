@@ -37,7 +37,8 @@ def maker(*, settings: dict, sampler, session: Session) -> Callable[[Sequence[di
         words = word_ids(tokenizer.load(session.tokenizer)[0])
         return partial(corrupted, words=words, fim=session.fim, seed=session.seed)
     chosen = {k: settings[k] for k in ("candidates", "temperature", "max_new_tokens", "batch_size")}
-    return partial(sample, model=session.load_policy(sampler), fim=session.fim, seed=session.seed, desc=session.name, **chosen)
+    options = dict(fim=session.fim, seed=session.seed, desc=session.name)
+    return session.autocast()(partial(sample, model=session.load_policy(sampler), **options, **chosen))
 
 
 def sample(

@@ -2,7 +2,7 @@
 
 import torch
 
-from . import packing, pairwise
+from . import packing, pairwise, pieces
 from .session import Session
 
 CENTRED_ON = 256  # pairs, evenly spaced, over which a reward model's mean score is taken
@@ -21,12 +21,16 @@ def margins(model, pairs: list[dict]) -> torch.Tensor:
 
 def described(model, pairs: list[dict], session: Session) -> dict:
     """{tokens: read by training, centre: the trained model's mean score of completions of the pairs}."""
-    return dict(tokens=pairwise.tokens(pairs, session), centre=centre(model, pairs, session.settings.batch_size))
+    return dict(tokens=pairwise.tokens(pairs, session), centre=centre(model, pairs, session))
 
 
 @torch.no_grad()
-def centre(model, pairs: list[dict], batch_size: int) -> float:
+def centre(model, pairs: list[dict], session: Session) -> float:
     """Mean score of chosen and rejected completions of evenly spaced pairs: pairs alone leave a reward's zero open."""
     model.eval()
-    some = pairs[:: max(1, len(pairs) // CENTRED_ON)]
-    return float(torch.cat([scores(model, some[i : i + batch_size]).double() for i in range(0, len(some), batch_size)]).mean())
+    some, size, found = pairs[:: max(1, len(pairs) // CENTRED_ON)], session.settings.batch_size, []
+    with session.autocast():
+        for start in range(0, len(some), size):
+            for piece in pieces.of_rows(some[start : start + size], session.settings.micro_batch_tokens):
+                found.append(scores(model, piece).double())
+    return float(torch.cat(found).mean())

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
-from . import content_rewards, length_reward, packing
+from . import content_rewards, length_reward, lora, packing
 from .session import Session
 
 COMPUTED = {  # types without a checkpoint: their function of ids, from the session, the files of truths and the language of the code
@@ -36,7 +36,8 @@ class Trained:
     centre: float = 0.0
 
     def __call__(self, packed: packing.Pack) -> torch.Tensor:
-        return packing.scores(self.models[0], packed).float() - self.centre
+        with lora.switched_off(self.models[0]):  # those of a value model on the same body
+            return packing.scores(self.models[0], packed).float() - self.centre
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _one(reward_type: str, checkpoint: str | None, *, truths: list[str], session
     if reward_type == "length_only":
         fitted = _about(checkpoint)["fitted"]
         return Computed(lambda _, ids: length_reward.rewards([len(ids)], fitted=fitted)[0])
-    return Trained([session.load_reward_model(checkpoint).eval()])
+    return Trained([session.load_judge(checkpoint)])
 
 
 def _about(checkpoint: str) -> dict:
@@ -118,9 +119,11 @@ def _about(checkpoint: str) -> dict:
 def value_model(*, reward: Reward, parent: str, session: Session):
     """Where a value model starts: at 0 everywhere, on a copy of the body of the reward's (first) network or, where it has none, of `parent`.
 
-    The network's own scores of unfinished text would not do: it was trained on completions that end.
+    With LoRA it is the very body, with additions. The network's own scores of unfinished text would not do: it was trained on completions
+    that end.
     """
-    value = copy.deepcopy(reward.models[0]) if reward.models else session.load_reward_model(parent)
+    copied = lora.sharing_body if session.lora else copy.deepcopy
+    value = session.prepared(lambda: copied(reward.models[0])) if reward.models else session.load_reward_model(parent)
     for parameter in value.score.parameters():
         torch.nn.init.zeros_(parameter)
     return value

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from . import on_policy, rewards
-from .episodes import clipped_surrogate, logprobs, pack
+from . import lora, on_policy, recomputing, rewards
+from .episodes import batches, clipped_surrogate, logprobs, pack
 from .session import Session
 
 
@@ -49,16 +49,16 @@ def likelihoods(model, packed, temperature: float) -> torch.Tensor:
 
 @torch.no_grad()
 def judge(*, policy, reference, reward: rewards.Reward, prompts: list, completions: list, session: Session) -> Rollout:
-    """What RLOO learns from completions, read in mini-batches to bound their memory."""
+    """What RLOO learns from completions, read in batches to bound their memory."""
     settings, outputs = session.settings, defaultdict(list)
     ended = torch.tensor([session.fim.ended(c) for c in completions], device=session.device)
     penalties = dict(missing_eos_penalty=settings.missing_eos_penalty, length_penalty=settings.length_penalty)
-    for start in range(0, len(prompts), settings.mini_batch_size):
-        part = slice(start, start + settings.mini_batch_size)
-        packed = pack(prompts[part], completions[part], device=session.device)
-        with session.autocast():
+    with session.autocast():
+        for part in batches(prompts, completions, settings):
+            packed = pack(prompts[part], completions[part], device=session.device)
             outputs["policy"].append(likelihoods(policy, packed, settings.temperature))
-            outputs["reference"].append(likelihoods(reference, packed, settings.temperature))
+            with lora.switched_off(reference):
+                outputs["reference"].append(likelihoods(reference, packed, settings.temperature))
             outputs["score"].append(rewards.score(reward=reward, packed=packed, ended=ended[part], **penalties))
     old, other, score = (torch.cat(outputs[name]) for name in ("policy", "reference", "score"))
     returns = score - settings.kl_coef * (old - other)
@@ -81,17 +81,29 @@ def loss(*, policy, batch: Rollout, session: Session) -> tuple[torch.Tensor, dic
     return clipped_surrogate(new=new, old=batch.logprobs, advantages=batch.advantages, cliprange=session.settings.cliprange)
 
 
+def update(*, policy, optimizer, batch: Rollout, session: Session) -> dict[str, torch.Tensor]:
+    """One optimizer step on a mini-batch; returns its metrics."""
+    metrics: dict[str, torch.Tensor] = {}
+    for part in batches(batch.prompts, batch.completions, session.settings):
+        piece = batch.take(range(part.start, part.stop))
+        share = len(piece.prompts) / len(batch.prompts)
+        with recomputing.on(policy):
+            value, found = loss(policy=policy, batch=piece, session=session)
+            (value * share).backward()
+        metrics = {name: x.detach() * share + metrics.get(name, 0.0) for name, x in found.items()}
+    optimizer.step()
+    optimizer.zero_grad()
+    return metrics
+
+
 def learn(*, policy, optimizer, rollout: Rollout, session: Session, random: np.random.Generator) -> dict[str, float]:
     """Several epochs over the rollout's mini-batches, each in an order of its own; returns the mean of their metrics."""
     metrics, size = [], session.settings.mini_batch_size
     for _ in range(session.settings.rloo_epochs):
         order = random.permutation(len(rollout.prompts))
         for start in range(0, len(order), size):
-            value, row = loss(policy=policy, batch=rollout.take(order[start : start + size]), session=session)
-            value.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            metrics.append({name: x.detach() for name, x in row.items()})
+            batch = rollout.take(order[start : start + size])
+            metrics.append(update(policy=policy, optimizer=optimizer, batch=batch, session=session))
     return {name: float(torch.stack([row[name] for row in metrics]).mean()) for name in metrics[0]}
 
 
@@ -99,7 +111,7 @@ def train(*, policy, reference, reward: rewards.Reward, prompts: list[list[int]]
     """Train the policy in place; returns {steps, history, tokens, episodes}. Checkpoints and errors: as in on_policy.train."""
     for part in (policy, reference):
         part.eval()  # no dropout
-    parameters = dict(policy.named_parameters())
+    parameters = lora.trained(policy)
     optimizer = on_policy.adamw(parameters, session.settings)
 
     def play(queries, completions, random) -> dict[str, float]:

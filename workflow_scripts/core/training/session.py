@@ -1,5 +1,6 @@
 """What every training job opens and closes: settings, seed, device, FIM ids, checkpoints, and the saved model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +11,8 @@ from ..data.fim import Fim
 from ..data.schemas import EXAMPLES
 from ..data.tokenizer import load_fim
 from ..errors import InputError
-from ..methods import pick
-from . import models, runtime
+from ..methods import Lora, pick
+from . import lora, models, recomputing, runtime
 from .checkpoints import Checkpoints
 from .schemas import PREFERENCES
 
@@ -20,7 +21,8 @@ from .schemas import PREFERENCES
 class Session:
     """One training job. `settings` is the dataclass of its method or reward type (core/methods.py).
 
-    `name` stands on progress bars (None: no bars) and `section` names the settings in messages. `about` goes into meta.json.
+    `name` stands on progress bars (None: no bars) and `section` names the settings in messages. `about` goes into meta.json. `precision` is
+    that of a job without settings of its own.
     """
 
     settings: Any
@@ -32,22 +34,54 @@ class Session:
     checkpoints: Checkpoints = Checkpoints(None, 0)
     tokenizer: str | None = None
     about: dict = field(default_factory=dict)
+    precision: str = "fp32"
+
+    @property
+    def in_bf16(self) -> bool:
+        """Whether matrix products are in bf16; by `auto` they are on CUDA."""
+        precision = getattr(self.settings, "precision", self.precision)
+        return precision == "bf16" or (precision == "auto" and self.device == "cuda")
+
+    @property
+    def lora(self) -> Lora | None:
+        """The additions that are trained, if it is they that are."""
+        return getattr(self.settings, "lora", None)
 
     def autocast(self) -> torch.autocast:
-        """bf16 on CUDA, fp32 on the CPU."""
-        return torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda")
+        """The precision in which every model is read, trained or not."""
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.in_bf16)
 
     def load_policy(self, path):
-        """A causal LM checkpoint in fp32, on the device."""
-        return models.load_policy(path, device=self.device)
+        """A causal LM checkpoint on the device, ready to be trained (`prepared`)."""
+        return self.prepared(lambda: models.load_policy(path, device=self.device))
+
+    def load_reference(self, policy, path):
+        """What a policy, loaded from `path`, is before training: itself, its additions switched off by whoever reads it, or a copy without any."""
+        return policy if self.lora else models.load_policy(path, device=self.device)
 
     def load_reward_model(self, path):
-        """A sequence classifier with one score; from a policy's checkpoint its head is fresh."""
-        return models.load_reward_model(path, fim=self.fim, device=self.device)
+        """A sequence classifier with one score, ready to be trained; from a policy's checkpoint its head is fresh."""
+        return self.prepared(lambda: models.load_reward_model(path, fim=self.fim, device=self.device))
+
+    def load_judge(self, path):
+        """A reward model that is only read."""
+        model = models.load_reward_model(path, fim=self.fim, device=self.device).eval()
+        return lora.held(model.requires_grad_(False)) if self.lora and self.in_bf16 else model
+
+    def prepared(self, load: Callable[[], torch.nn.Module]):
+        """The model that `load` gives, in fp32, as the settings want it trained: with additions, with gradient checkpointing."""
+        model = load()
+        if self.lora:
+            lora.adapted(model, lora=self.lora, bf16=self.in_bf16, section=self.section).original = load
+        if getattr(self.settings, "gradient_checkpointing", False):
+            recomputing.enable(model, self.section)
+        return model
 
     def check_finite(self, model) -> None:
         """Raise InputError where training has left a weight or an output that is NaN or infinite."""
-        if broken := models.not_finite(model):
+        with self.autocast():
+            broken = models.not_finite(model)
+        if broken:
             raise self.diverged(f"training leaves {broken} not finite")
 
     def diverged(self, what: str) -> InputError:
@@ -58,7 +92,10 @@ class Session:
         )
 
     def save(self, model, path, record: dict) -> None:
-        """Write a checkpoint that describes itself. Raises InputError as `check_finite` does."""
+        """Write a checkpoint that describes itself, additions merged (lora.merged). Raises InputError as `check_finite` does."""
+        if lora.additions(model):
+            record = {**record, "trained": sum(p.numel() for p in lora.trained(model).values())}
+            model = lora.merged(model, model.original)
         self.check_finite(model)
         models.save(model=model, tokenizer_path=self.tokenizer, path=path, meta={**self.about, **record})
 
@@ -73,13 +110,12 @@ def read_pairs(path) -> list[dict]:
     return parquet.read_rows(path, PREFERENCES)
 
 
-def start_without_training(job, *, threads: int) -> Session:
-    """Open the session of a job that only samples, probes or scores."""
+def start_without_training(job, *, threads: int, precision: str = "fp32") -> Session:
+    """Open the session of a job that only samples, probes or scores, in this precision."""
     seed = int(job.wildcards["seed"])
     device = runtime.start(seed=seed, threads=threads, gpu=job.gpu, name=job.name)
-    return Session(
-        settings=None, seed=seed, device=device, name=job.name, fim=load_fim(job.input.tokenizer)[0], tokenizer=job.input.tokenizer
-    )
+    fim, _ = load_fim(job.input.tokenizer)
+    return Session(settings=None, seed=seed, device=device, name=job.name, fim=fim, tokenizer=job.input.tokenizer, precision=precision)
 
 
 def start(job, settings: type) -> Session:

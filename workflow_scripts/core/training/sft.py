@@ -24,10 +24,14 @@ def loss(model, rows: list[dict]):
     return cross_entropy(packing.logits(model, packed).float(), packed.tokens), {}
 
 
+def _predicted(rows: list[dict]) -> int:
+    return sum(len(r["target_ids"]) for r in rows)
+
+
 def train(*, model, rows: list[dict], session: Session) -> dict:
     """Train `model` in place on `rows` (prompt_ids, target_ids); returns {steps, history, tokens}. 0 epochs leave it as it is."""
     epochs = session.settings.epochs
     if epochs == 0:
         return dict(steps=0, history=[], tokens=0)
     tokens = sum(len(r["prompt_ids"]) + len(r["target_ids"]) for r in rows)
-    return {**fit(model=model, rows=rows, loss=loss, session=session), "tokens": int(tokens * epochs)}
+    return {**fit(model=model, rows=rows, loss=loss, size=_predicted, session=session), "tokens": int(tokens * epochs)}

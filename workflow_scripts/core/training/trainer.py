@@ -10,20 +10,22 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from ..progress import track
+from . import pieces
 from .session import Session
-from .trainer_checkpoints import attach
+from .trainer_checkpoints import attach, load_trained, save_trained
 
 log = logging.getLogger(__name__)
 TIMING = ("runtime", "per_second", "total_flos")  # in the library's log: they describe one machine, not the result
 
 
-def fit(*, model, rows: list[dict], loss: Callable, session: Session) -> dict:
+def fit(*, model, rows: list[dict], loss: Callable, session: Session, size: Callable[[list[dict]], int] = len) -> dict:
     """Train `model` in place and return {steps, history}: the log of losses and metrics, without its timings.
 
-    `loss(model, rows)` gives (loss, metrics). The session's settings are a methods.Training. Checkpoints are saved on the way, and
-    training resumes from the last; the record is that of an undisturbed run. Raises InputError where the loss is not finite.
+    `loss(model, rows)` gives (loss, metrics), means over the rows, or over whatever `size(rows)` counts. The session's settings are a
+    methods.Training. Checkpoints are saved on the way, and training resumes from the last; the record is that of an undisturbed run.
+    Raises InputError where the loss is not finite.
     """
-    trainer = PackedTrainer(model=model, rows=rows, loss=loss, session=session, args=_arguments(session))
+    trainer = PackedTrainer(model=model, rows=rows, loss=loss, size=size, session=session, args=_arguments(session))
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Progress(session.name))
     trainer.train(**(attach(trainer, session.checkpoints) if session.checkpoints else {}))
@@ -34,7 +36,7 @@ def fit(*, model, rows: list[dict], loss: Callable, session: Session) -> dict:
 
 
 def _arguments(session: Session) -> TrainingArguments:
-    """The library's arguments: bf16 on CUDA and fp32 on the CPU; its folder is that of the checkpoints, or a temporary one."""
+    """The library's arguments; its folder is that of the checkpoints, or a temporary one. The precision is Session.autocast's."""
     settings = session.settings
     arguments = TrainingArguments(
         output_dir=session.checkpoints.folder if session.checkpoints else tempfile.mkdtemp(prefix="canaryflow-"),
@@ -47,7 +49,6 @@ def _arguments(session: Session) -> TrainingArguments:
         warmup_steps=settings.warmup_ratio,
         lr_scheduler_type="cosine",
         use_cpu=session.device == "cpu",
-        bf16=session.device == "cuda",
         remove_unused_columns=False,
         dataloader_pin_memory=False,  # rows are lists
         save_strategy="no",  # trainer_checkpoints.Keeper asks for them
@@ -62,23 +63,45 @@ def _arguments(session: Session) -> TrainingArguments:
 class PackedTrainer(Trainer):
     """The library's loop, optimizer, schedule and checkpoints, with a loss that gets a batch's rows as they are.
 
-    `loss(model, rows)` gives (loss, metrics); metrics are averaged over the steps between two rows of the log.
+    `loss(model, rows)` gives (loss, metrics), means over `size(rows)`; metrics are averaged over the steps between two rows of the log.
     """
 
-    def __init__(self, *, loss: Callable, rows: list[dict], session: Session, **options):
+    def __init__(self, *, loss: Callable, size: Callable, rows: list[dict], session: Session, **options):
         super().__init__(train_dataset=rows, data_collator=lambda batch: {"rows": batch}, **options)
-        self.loss, self.session = loss, session
+        self.loss, self.size, self.session = loss, size, session
         self._metrics = {"train": defaultdict(list)}
 
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """The loss of one batch."""
-        with self.accelerator.autocast():
-            loss, metrics = self.loss(model, inputs["rows"])
-        if not torch.isfinite(loss):
-            raise self.session.diverged(f"the loss is {loss.item()} at step {self.state.global_step + 1}")
-        for name, value in metrics.items():
-            self._metrics["train"][name].append(value.item())
-        return loss
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        """Forward and backward pass of one batch, piece by piece; returns its loss."""
+        model.train()
+        rows, total, means = inputs["rows"], 0.0, defaultdict(float)
+        for piece in pieces.of_rows(rows, self.session.settings.micro_batch_tokens):
+            share = self.size(piece) / self.size(rows)
+            with self.session.autocast():
+                loss, metrics = self.loss(model, piece)
+            if not torch.isfinite(loss):
+                raise self.session.diverged(f"the loss is {loss.item()} at step {self.state.global_step + 1}")
+            self.accelerator.backward(loss * share)
+            total += loss.detach() * share
+            for name, value in metrics.items():
+                means[name] += value.item() * share
+        for name, value in means.items():
+            self._metrics["train"][name].append(value)
+        return total
+
+    def _save(self, output_dir=None, state_dict=None):
+        """A checkpoint: with LoRA, what is trained alone."""
+        if self.session.lora:
+            save_trained(self.model, output_dir)
+        else:
+            super()._save(output_dir, state_dict)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        """Put back what `_save` wrote."""
+        if self.session.lora:
+            load_trained(self.model, resume_from_checkpoint)
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def log(self, logs, *arguments, **more):
         """Add the metrics to what the library logs."""

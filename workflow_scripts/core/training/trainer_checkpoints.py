@@ -10,14 +10,16 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from transformers import Trainer, TrainerCallback, TrainerState
 from transformers.trainer_pt_utils import safe_globals
 
+from . import lora
 from .checkpoints import Checkpoints
 
 log = logging.getLogger(__name__)
 
-SUMS_FILE = "sums.json"
+SUMS_FILE, WEIGHTS = "sums.json", "model.safetensors"
 SUMS = ("_total_loss_scalar", "_globalstep_last_logged")  # the trainer's, besides _tr_loss and _metrics
 
 
@@ -50,6 +52,17 @@ class Keeper(TrainerCallback):
             (folder / SUMS_FILE).write_text(json.dumps(sums(self.trainer)), encoding="utf-8")
 
 
+def save_trained(model, folder) -> None:
+    """Write of a model with additions what is trained, instead of the library's whole model."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    save_file(lora.state(model), Path(folder) / WEIGHTS)
+
+
+def load_trained(model, folder) -> None:
+    """Put back what `save_trained` wrote; what is frozen stays as it came."""
+    model.load_state_dict(load_file(Path(folder) / WEIGHTS), strict=False)
+
+
 def sums(trainer: Trainer) -> dict:
     """What the trainer has summed up since its last log row and since its start, and does not save.
 
@@ -73,7 +86,7 @@ def check_trainer(path: Path) -> None:
 
     Beforehand, because a load that fails halfway leaves the model half-changed.
     """
-    for weights in sorted(path.glob("*.safetensors")) or [path / "model.safetensors"]:
+    for weights in sorted(path.glob("*.safetensors")) or [path / WEIGHTS]:
         with safe_open(weights, framework="pt"):  # compares the length of the file with its header
             pass
     with safe_globals():

@@ -59,6 +59,13 @@ def test_the_page_needs_nothing_but_itself(given):
     assert not re.search(r"url\(|@import|//[a-z0-9-]+\.", text.replace("application/json", ""))
 
 
+def test_bf16_and_lora_stand_in_the_provenance(given):
+    assert "Trained in bf16" not in report.render(**given)
+    given["config"]["policies"]["ppo"] |= dict(precision="bf16", lora=dict(r=8, alpha=16))
+    text = Page(report.render(**given)).text
+    assert "Trained in bf16, references alike: ppo. Trained by LoRA, merged in fp32: ppo (rank 8)." in " ".join(text.split())
+
+
 def test_the_browser_may_run_the_one_script_and_load_nothing(given):
     text = report.render(**given)
     policy = escaping.unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1])

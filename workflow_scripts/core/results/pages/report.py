@@ -8,7 +8,7 @@ from markupsafe import Markup
 from ...data.manifest import skipped
 from ..tables.files import Tables
 from ..tables.strengths import strengths
-from ..text import base_model, leaderboard
+from ..text import base_model, leaderboard, weights
 from ..text.answer import answer, controls
 from ..text.asked import asked
 from ..text.elsewhere import elsewhere
@@ -86,6 +86,7 @@ def render(
         commit=commit,
         untaught=base_model.untaught(model, policies=config["policies"], examples=config["examples"]),
         model_origin=base_model.origin(model),
+        weights=weights.sentences(config),
         prompts_json=Markup(html.as_json(PROMPTS)),
         explorer_json=Markup(html.as_json(explorer)),
     )

@@ -1,0 +1,75 @@
+"""How much memory a training stage takes: weights, gradients, optimizer, and activations of models of Llama's kind.
+
+The bytes of an activation were counted by torch's saved-tensor hooks; `python -m benchmarks.memory` compares the sum with a real process.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..methods import Weights
+
+# bytes that a layer keeps of a token for the backward pass, per unit of (hidden, keys' width, intermediate)
+_KEPT = {
+    # (bf16, lora)
+    (False, False): (36, 8, 16),
+    (False, True): (32, 8, 16),
+    (True, False): (32, 4, 8),
+    (True, True): (26, 4, 8),
+}
+_LOGITS = 4  # copies of the predicted tokens' logits in fp32 that a loss and its backward pass hold at once
+SCRATCH = 16 * 2**20  # buffers of the matrix products, as measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What of a model decides its memory. `keys` is the width of keys and values; `linear`: inputs and outputs of all linear layers, summed."""
+
+    parameters: int
+    linear: int
+    layers: int
+    hidden: int
+    keys: int
+    intermediate: int
+    vocabulary: int
+
+
+def shape_of(config, parameters: int) -> Shape:
+    """The shape by a config of the library's."""
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    heads, keys = config.num_attention_heads * width, (getattr(config, "num_key_value_heads", None) or config.num_attention_heads) * width
+    one = 2 * (config.hidden_size + heads) + 2 * (config.hidden_size + keys) + 3 * (config.hidden_size + config.intermediate_size)
+    return Shape(
+        parameters=parameters,
+        linear=config.num_hidden_layers * one,
+        layers=config.num_hidden_layers,
+        hidden=config.hidden_size,
+        keys=keys,
+        intermediate=config.intermediate_size,
+        vocabulary=config.vocab_size,
+    )
+
+
+def peak_bytes(*, shape: Shape, method: Literal["one", "rollouts"], settings: Weights, bf16: bool, tokens: int, predicted: int) -> int:
+    """Most bytes that a stage on the CPU holds at once, beside the libraries: while it loads models, trains, or merges.
+
+    `method`: "one" model that learns from rows, or "rollouts", PPO's four (with LoRA two backbones). `tokens` are those of the longest packed
+    row, a batch or what `micro_batch_tokens` leaves of it, and `predicted` those of them whose logits are needed.
+    """
+    lora, trained, fp32 = settings.lora, 2 if method == "rollouts" else 1, 4 * shape.parameters
+    held = fp32 // 2 if lora and bf16 else fp32
+    copies = trained if lora else {"one": 1, "rollouts": 4}[method]
+    learnt = 4 * lora.r * shape.linear if lora else fp32
+    casts = trained * fp32 // 2 if bf16 and not lora else 0
+    kept = trained * _activations(shape, settings, bf16, tokens) + _LOGITS * 4 * predicted * shape.vocabulary
+    freed = fp32 if lora and bf16 else 0  # weights that were cast; the C library keeps their place, and activations take that of one model
+    training = copies * held + 3 * trained * learnt + max(kept + casts, freed) + (copies - 1) * freed
+    merging = 2 * fp32 if lora else 0
+    loading = (copies - 1) * held + 2 * fp32  # a file's pages count while its weights are copied
+    return max(training + merging, loading) + SCRATCH
+
+
+def _activations(shape: Shape, settings: Weights, bf16: bool, tokens: int) -> int:
+    """What the backward pass needs of one model; with gradient checkpointing the inputs of all layers, and all of one."""
+    sizes = (shape.hidden, shape.keys, shape.intermediate)
+    layer = tokens * sum(bytes_ * size for bytes_, size in zip(_KEPT[bf16, settings.lora is not None], sizes, strict=True))
+    return shape.layers * 4 * shape.hidden * tokens + layer if settings.gradient_checkpointing else shape.layers * layer
