@@ -14,9 +14,10 @@ from workflow_scripts.core.freshness.code import SCRIPTS
 
 HOME = Path(adapter.__file__)
 # Snakemake's own names, as the adapter's docstring lists them
-PRIVATE = {"default_target", "is_main_process", "is_producer", "get_wildcards", "_input", "set_input", "onstart", "needrun_jobs"}
+PRIVATE = {"default_target", "is_main_process", "is_producer", "get_wildcards", "_input", "set_input", "_onstart", "needrun_jobs"}
 PRIVATE |= {"expand_input", "expand_output", "expand_params", "expand_benchmark", "dag", "dag_settings", "cached_or_run", "__real_file__"}
 PRIVATE |= {"FileBackupMixin", "Executor", "SnakemakeApi", "_workflow", "get_argument_parser"}
+PRIVATE |= {"modifier", "global_resources", "PATH_MODIFIER_FLAG"}
 
 
 @functools.cache
@@ -59,7 +60,7 @@ def test_what_the_module_uses_is_there():
     methods = "expand_input expand_output expand_params expand_benchmark is_producer get_wildcards set_input".split()
     for owner, names in {
         Rule: methods,
-        Workflow: ["onstart", "is_main_process", "dag", "rules"],
+        Workflow: ["modifier", "is_main_process", "dag", "rules"],
         FileBackupMixin: ["backup_output", "restore_output", "cleanup_backup"],
         Executor: ["cached_or_run"],
         SnakemakeApi: ["workflow"],
