@@ -64,6 +64,15 @@ def test_conda_files_have_what_the_scripts_of_their_rules_import(conda):
     assert len(files) > 15 and missing == set()
 
 
+def test_the_project_is_laid_out_as_the_workflow_catalog_asks():
+    """Its README on GitHub: what a repository must have, and what its own file may say."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").lower()
+    assert "snakemake" in readme and "workflow" in readme and (ROOT / "Snakefile").is_file() and [*(ROOT / "rules").glob("*.smk")]
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8"))["usage"]
+    assert usage.keys() == {"mandatory-flags", "software-stack-deployment", "report"}
+    assert {key for key, works in usage["software-stack-deployment"].items() if works} == {"conda"}
+
+
 def test_installed_versions_are_the_pinned_ones():
     wrong = {name: version(name) for name, pin in PINS.items() if version(name).split("+")[0] != pin}
     assert not wrong

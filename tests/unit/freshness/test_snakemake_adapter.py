@@ -141,3 +141,11 @@ def test_a_job_that_stands_is_not_run_and_its_benchmark_is_new(tmp_path, monkeyp
         Executor.cached_or_run(None, SimpleNamespace(rule=rule, wildcards_dict={"arm": "A"}, benchmark=benchmark), "function", 1, 2)
     Executor.cached_or_run(None, SimpleNamespace(rule="same", wildcards_dict={"arm": "A"}, benchmark=None), "function")
     assert ran == [("other", "function", (1, 2))] and [p.name for p in tmp_path.iterdir() if p.name != ".canaryflow"] == ["same"]
+
+
+@pytest.mark.parametrize(("limit", "count"), [(0, 0), (1, 1), (20, 1), (None, 1)])
+def test_a_job_elsewhere_wants_as_many_accelerators_as_the_run_that_sent_it(monkeypatch, limit, count):
+    monkeypatch.delenv("CANARYFLOW_ACCELERATORS", raising=False)
+    limits = {} if limit is None else {"gpu": SimpleNamespace(value=limit)}
+    for is_main, global_resources in ((True, limits), (False, {})):
+        assert adapter.accelerators(SimpleNamespace(is_main_process=is_main, global_resources=global_resources)) == count
