@@ -41,7 +41,7 @@ SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0
 MpiDefault=none
-MinJobAge=300
+MinJobAge=86400
 KillWait=5
 NodeName=canary NodeHostname={host} NodeAddr=localhost CPUs=2 RealMemory=1000000
 PartitionName=gpu Nodes=canary Default=YES MaxTime=INFINITE State=UP

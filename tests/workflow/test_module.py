@@ -54,29 +54,27 @@ class Outer:
         (self.folder / "settings.yaml").write_text(yaml.safe_dump({"samples": [1], "canaryflow": overlay}), encoding="utf-8")
 
     def __call__(self, *arguments: str, profile: str = "profiles/default") -> Run:
-        command = ["snakemake", "--cores", "2", "--workflow-profile", str(self.project / profile), *arguments]
-        return Started(command, self.folder, {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}).wait()
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--workflow-profile", str(self.project / profile), *arguments]
+        return Started(command, self.folder, {**os.environ}).wait()
 
     def planned(self, *arguments: str) -> set[str]:
         """The rules that would run, ours by their names in this workflow."""
         run = self("--dry-run", *arguments)
         assert run.status == 0, run.said
-        return {*re.findall(r"^(?:local)?rule (\w+):", run.said, re.MULTILINE)} - {"all"}
+        return {*re.findall(r"^(?:local)?rule (\w+):", run.said, re.MULTILINE)} - {"all", "canaryflow_all"}
 
 
 def test_what_a_run_on_its_own_has_made_is_up_to_date_here_too(finished, tmp_path):
     outer = Outer(tmp_path / "outer", finished.folder)
     finished.fork(tmp_path / "copy")
     (tmp_path / "copy/results").rename(outer.folder / "results")
-    assert outer.planned() == {"count"}
-    assert outer.planned("canaryflow_all") == set()
-    assert outer.planned("--forcerun", "canaryflow_plot_workflow", "--", "canaryflow_plot_workflow") == {"canaryflow_plot_workflow"}
+    assert outer.planned("all", "canaryflow_all") == {"count"}
     tiny = yaml.safe_load((finished.folder / TINY).read_text(encoding="utf-8"))
     outer.settings(**tiny, report={"fpr": 0.1})
     run = outer("--dry-run", "canaryflow_all")
     assert "canaryflow: summarize_membership-tiny is stale: config report.fpr: 0.01 -> 0.1" in run.said, run.said
-    planned = outer.planned("canaryflow_all")
-    assert "canaryflow_summarize_membership" in planned and not [rule for rule in planned if "train" in rule or "probe" in rule]
+    planned = {*re.findall(r"^rule (canaryflow_\w+):", run.said, re.MULTILINE)}
+    assert "canaryflow_summarize_membership" in planned and not [rule for rule in planned if re.search("train|probe", rule)]
 
 
 BAD = {
