@@ -34,7 +34,6 @@ include: "rules/export.smk"
 
 rule all:
     """Everything that the report shows, and the report."""
-    default_target: True
     input:
         f"results/{RUN}/report.html",
         f"results/{RUN}/summary.md",

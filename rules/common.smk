@@ -8,8 +8,13 @@ import re
 import sys
 from pathlib import Path
 
+from snakemake.utils import update_config
+
 gc.freeze()  # what Snakemake has loaded stays; looking through it for garbage takes a fifth of a dry run
-sys.path.insert(0, str(workflow.basedir))  # the modules beside this Snakefile, and not another checkout's that PYTHONPATH names
+PROJECT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent  # here, also where another workflow uses this one as a module
+if not Path(PROJECT, "workflow_scripts").is_dir():
+    sys.exit(f"canaryflow: {PROJECT} is no folder on this machine; clone the project, and name its Snakefile in the module")
+sys.path.insert(0, str(PROJECT))  # the modules beside this Snakefile, and not another checkout's that PYTHONPATH names
 
 from workflow_scripts.core.config.elsewhere import one_armed
 from workflow_scripts.core.config.files import read
@@ -18,24 +23,28 @@ from workflow_scripts.core.config.outside import EXTRACTED, Outside, or_stop
 from workflow_scripts.core.config.references import lineage, memory_reference, sweeps
 from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.data.sources.packages import versions
+from workflow_scripts.core.freshness import snakemake_adapter as adapter
 from workflow_scripts.core.freshness.reconcile import reconcile
 from workflow_scripts.core.job import select
 from workflow_scripts.core.methods import REWARD_TYPES, learning_from
 from workflow_scripts.overlays import check_command
 
-if not Path(sys.modules["workflow_scripts"].__file__).is_relative_to(Path(workflow.basedir).resolve()):
+if not Path(sys.modules["workflow_scripts"].__file__).is_relative_to(PROJECT.resolve()):
     sys.exit(f"canaryflow: {sys.modules['workflow_scripts'].__file__} is of another checkout; run snakemake in the folder of its Snakefile")
-if {*"{}"} & {*str(workflow.basedir)}:
-    sys.exit(f"canaryflow: {workflow.basedir} has a brace in its path, which Snakemake takes for a wildcard; rename the folder")
-if workflow.is_main_process:
+if {*"{}"} & {*str(PROJECT)}:
+    sys.exit(f"canaryflow: {PROJECT} has a brace in its path, which Snakemake takes for a wildcard; rename the folder")
+if adapter.is_module(workflow):  # which reads no configfile
+    overlay, config = config, or_stop(read, f"{PROJECT}/config.yaml")
+    update_config(config, overlay)
+elif workflow.is_main_process:
     check_command(workflow.overwrite_configfiles)
-    or_stop(read, f"{workflow.basedir}/config.yaml")
+    or_stop(read, f"{PROJECT}/config.yaml")
 
 
-configfile: f"{workflow.basedir}/config.yaml"
+configfile: f"{PROJECT}/config.yaml"
 
 
-config = or_stop(resolve, config, f"{workflow.basedir}/rules/schemas/config.schema.yaml")
+config = or_stop(resolve, config, f"{PROJECT}/rules/schemas/config.schema.yaml")
 
 layout = Layout(config)  # where the run keeps what
 outside = Outside(config, layout)  # what it reads of the user's
@@ -69,7 +78,7 @@ def config_params(*paths):
 
 def resources_of(*, accelerator):
     """Whether a rule's jobs want an accelerator. How many there are is a profile's `resources: [gpu=N]`, with 0 for none."""
-    return {"gpu": int(accelerator), "checkpoint_percent": config["checkpoint_percent"]}
+    return {"gpu": int(accelerator) * adapter.accelerators(workflow), "checkpoint_percent": config["checkpoint_percent"]}
 
 
 def policy_threads(wildcards):
@@ -85,7 +94,7 @@ def reward_threads(wildcards):
 def caption(name):
     """The text beside a file in Snakemake's own report. Only that report reads it, so it is missed here, before any work."""
     file = f"report/{name}.rst"
-    if not Path(workflow.basedir, "rules", file).is_file():
+    if not Path(PROJECT, "rules", file).is_file():
         sys.exit(f"canaryflow: rules/{file} is missing; say there in one or two plain sentences what it shows")
     return file
 

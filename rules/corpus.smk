@@ -93,9 +93,7 @@ rule plant_canaries:
         manifest="results/{run}/planted/canaries.json",
         receipt="results/{run}/receipts/plant_canaries.json",
     params:
-        config=config_params(
-            *(f"canaries.{key}" for key in config["canaries"] if key != "show_own"), "examples", "corpus.seed", "corpus.language"
-        ),
+        config=config_params(*(f"canaries.{key}" for key in config["canaries"] if key != "show_own"), "examples", "corpus.seed", "corpus.language"),
         own={"secrets": outside.secrets},
     log:
         "logs/{run}/plant_canaries.log",

@@ -24,6 +24,9 @@ rule sample_reference_fillings:
         "../workflow_scripts/sample_reference_fillings.py"
 
 
+OF_PROBES = ("prompts", "sampled_attacks", "memorized_distance", "temperature", "top_k", "top_p", "max_new_tokens", "precision", "batch_size", "threads")
+
+
 rule probe_policy:
     """Greedy completion and likelihood of every canary under every prompt condition, and of held-out code; exposure, membership, KL; attacks."""
     input:
@@ -43,7 +46,7 @@ rule probe_policy:
         samples="results/{run}/probes/{arm}/{seed}/{policy}/samples.parquet",
         receipt="results/{run}/receipts/probe_policy/{arm}/{seed}/{policy}.json",
     params:
-        config=config_params("corpus.language", *[f"probes.{name}" for name in ("prompts", "sampled_attacks", "memorized_distance", "temperature", "top_k", "top_p", "max_new_tokens", "precision", "batch_size", "threads")]),
+        config=config_params("corpus.language", *(f"probes.{name}" for name in OF_PROBES)),
     log:
         "logs/{run}/probe_policy/{arm}/{seed}/{policy}.log",
     threads: config["probes"]["threads"]

@@ -19,7 +19,7 @@ DRAWN = ("method", "type", "parent", "data", "arm", "reward_model", "members")  
 # settings that reach a page only through policies and reward_models, or not at all
 UNSEEN = ("training", "methods", "reward_types", "rerun_on_version_of", "checkpoint_percent")
 SHOWN = [key for key in config if key not in UNSEEN]
-PAGES = Path(workflow.basedir, "workflow_scripts/core/results/pages/templates")
+PAGES = Path(PROJECT, "workflow_scripts/core/results/pages/templates")
 TEMPLATES = [ancient(str(path)) for path in sorted({PAGES / "report.html.j2", *PAGES.iterdir()} - {PAGES / "compare.html.j2"})]
 
 

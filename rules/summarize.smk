@@ -107,9 +107,9 @@ for name, (inputs, settings, more) in TABLE_RULES.items():
             csv=table_csv(name),
             receipt=f"results/{{run}}/receipts/summarize_{name}.json",
         params:
+            **more,
             config=config_params(*settings),
             table=name,
-            **more,
         log:
             f"logs/{{run}}/summarize_{name}.log",
         conda:

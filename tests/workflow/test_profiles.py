@@ -4,6 +4,7 @@ import re
 
 import pytest
 import yaml
+from yte import process_yaml
 
 from tests.conftest import ROOT
 from workflow_scripts.core.freshness.code import closure
@@ -43,10 +44,26 @@ def test_every_job_that_loads_a_model_asks_for_an_accelerator_and_no_other(workf
     assert all(found == {""} for rule, found in asked.items() if rule == "all" or not reads_torch(rule))
 
 
+def rules_of(files: str) -> list[str]:
+    return re.findall(r"^rule (\w+):", "".join(p.read_text(encoding="utf-8") for p in (ROOT / "rules").glob(files)), re.MULTILINE)
+
+
+def test_on_slurm_quick_jobs_of_every_kind_go_together_with_what_the_default_profile_gives_them(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    slurm = process_yaml((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
+    groups = dict(entry.split("=") for entry in slurm["groups"])
+    pages = {path.stem for path in (ROOT / "workflow_scripts").glob("*_*.py") if re.match("summarize|plot|render", path.stem)}
+    assert groups == dict.fromkeys(rules_of("corpus.smk"), "data") | dict.fromkeys(pages, "pages") and len(groups) > 30
+    assert slurm["set-resources"].keys() == groups.keys()
+    memory = {f"mem_mb={resources['mem_mb']}" for resources in slurm["set-resources"].values()}
+    assert memory < {*PROFILES["default"]["default-resources"]}
+
+
 def test_profiles_name_no_rule_and_agree_on_the_mechanism():
-    rules = re.findall(r"^rule (\w+):", "".join(p.read_text(encoding="utf-8") for p in (ROOT / "rules").glob("*.smk")), re.MULTILINE)
+    rules = rules_of("*.smk")
     assert PROFILES.keys() == {"default", "gpu", "slurm"} and len(rules) > 15
     for name, settings in PROFILES.items():
+        settings["__definitions__"] = settings["__definitions__"][:1]
         assert {key: settings[key] for key in MECHANISM} == {key: PROFILES["default"][key] for key in MECHANISM}
         assert settings.keys() & {"resources", "default-resources"} == {"resources", "default-resources"}, name
         text = (ROOT / f"profiles/{name}/config.yaml").read_text(encoding="utf-8")

@@ -20,8 +20,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from .errors import InputError, of_full_disk
+from .freshness.cards import own_cards
 from .freshness.content import is_unreadable, remove, replace
 from .freshness.receipts import name_of
+from .freshness.snakemake_adapter import rule_of
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +56,10 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
     gc.freeze()  # the libraries stay as long as the job (snakemake_adapter.start_lean)
     gc.enable()
     wildcards = dict(snakemake.wildcards.items())
-    name = name_of(snakemake.rule, wildcards.values())
+    rule = rule_of(snakemake)
+    name = name_of(rule, wildcards.values())
     log_path = Path(str(snakemake.log[0])) if snakemake.log else None
+    gpu = int(snakemake.resources.get("gpu", 0))
     final = {key: Path(str(value)) for key, value in snakemake.output.items() if key != "receipt"}
     temporary = {key: path.with_name(f".tmp-{path.name}") for key, path in final.items()}
     config = getattr(snakemake.params, "config", {})
@@ -64,9 +68,10 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
         stack.enter_context(_errors(name, log_path))
         stack.enter_context(_ended_by_signals())
         stack.enter_context(_logging_to(log_path))
-        nameless = name_of(snakemake.rule, [value for key, value in wildcards.items() if key != "run"])
+        nameless = name_of(rule, [value for key, value in wildcards.items() if key != "run"])
         stack.enter_context(parquet.provenance(job=nameless, config=json.dumps(config, sort_keys=True)))
         record = _record(snakemake, name, stack)
+        stack.enter_context(own_cards(gpu))
         stack.callback(_remove_all, temporary)
         for path in temporary.values():
             remove(path)
@@ -78,7 +83,7 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
             params=snakemake.params,
             config=config,
             wildcards=wildcards,
-            gpu=int(snakemake.resources.get("gpu", 0)),
+            gpu=gpu,
             say=lambda sentence: _say(f"{name}: {sentence}"),
             checkpoint_folder=str(record.checkpoints) if record else None,
             checkpoint_percent=int(snakemake.resources.get("checkpoint_percent", 0)),

@@ -14,9 +14,10 @@ from workflow_scripts.core.freshness.code import SCRIPTS
 
 HOME = Path(adapter.__file__)
 # Snakemake's own names, as the adapter's docstring lists them
-PRIVATE = {"default_target", "is_main_process", "is_producer", "get_wildcards", "_input", "set_input", "onstart", "needrun_jobs"}
+PRIVATE = {"default_target", "is_main_process", "is_producer", "get_wildcards", "_input", "set_input", "_onstart", "needrun_jobs"}
 PRIVATE |= {"expand_input", "expand_output", "expand_params", "expand_benchmark", "dag", "dag_settings", "cached_or_run", "__real_file__"}
 PRIVATE |= {"FileBackupMixin", "Executor", "SnakemakeApi", "_workflow", "get_argument_parser"}
+PRIVATE |= {"modifier", "global_resources", "PATH_MODIFIER_FLAG"}
 
 
 @functools.cache
@@ -59,7 +60,7 @@ def test_what_the_module_uses_is_there():
     methods = "expand_input expand_output expand_params expand_benchmark is_producer get_wildcards set_input".split()
     for owner, names in {
         Rule: methods,
-        Workflow: ["onstart", "is_main_process", "dag", "rules"],
+        Workflow: ["modifier", "is_main_process", "dag", "rules"],
         FileBackupMixin: ["backup_output", "restore_output", "cleanup_backup"],
         Executor: ["cached_or_run"],
         SnakemakeApi: ["workflow"],
@@ -140,3 +141,11 @@ def test_a_job_that_stands_is_not_run_and_its_benchmark_is_new(tmp_path, monkeyp
         Executor.cached_or_run(None, SimpleNamespace(rule=rule, wildcards_dict={"arm": "A"}, benchmark=benchmark), "function", 1, 2)
     Executor.cached_or_run(None, SimpleNamespace(rule="same", wildcards_dict={"arm": "A"}, benchmark=None), "function")
     assert ran == [("other", "function", (1, 2))] and [p.name for p in tmp_path.iterdir() if p.name != ".canaryflow"] == ["same"]
+
+
+@pytest.mark.parametrize(("limit", "count"), [(0, 0), (1, 1), (20, 1), (None, 1)])
+def test_a_job_elsewhere_wants_as_many_accelerators_as_the_run_that_sent_it(monkeypatch, limit, count):
+    monkeypatch.delenv("CANARYFLOW_ACCELERATORS", raising=False)
+    limits = {} if limit is None else {"gpu": SimpleNamespace(value=limit)}
+    for is_main, global_resources in ((True, limits), (False, {})):
+        assert adapter.accelerators(SimpleNamespace(is_main_process=is_main, global_resources=global_resources)) == count

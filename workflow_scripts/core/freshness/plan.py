@@ -19,7 +19,7 @@ from .content import md5
 class Job:
     """One job: a rule, its wildcards, and what the rule declares for them."""
 
-    rule: str
+    rule: str  # as Snakemake names it: in a workflow that uses ours as a module not as `declared` does
     wildcards: dict[str, str]
     declared: dict
     receipt: str
@@ -33,7 +33,7 @@ class Job:
     @property
     def name(self) -> str:
         """As in logs: rule and wildcards."""
-        return receipts.name_of(self.rule, self.wildcards.values())
+        return receipts.name_of(self.declared["rule"], self.wildcards.values())
 
     @property
     def own(self) -> list[str]:
@@ -115,7 +115,7 @@ class Plan:
             rule=rule.name,
             wildcards=dict(wildcards),
             declared=receipts.declaration(
-                rule=rule.name,
+                rule=declared.script.stem,
                 wildcards=wildcards,
                 script=script,
                 inputs=declared.inputs,

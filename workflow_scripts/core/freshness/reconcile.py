@@ -36,7 +36,12 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str], che
     pulled, or where one of the `checks` does, which are called for the rules, or the jobs by name, that will run. In the process of a single job
     (also on a cluster) it only names the flag that is there, writes nothing and returns None.
     """
-    plan, folder = None, Path(receipts_folder)
+    plan, folder = None, Path(adapter.placed(workflow, receipts_folder))
+    if not adapter.is_whole(workflow):
+        raise InputError(
+            "another workflow uses only some of these rules, or changes one; "
+            "write `use rule * from` the module, and set threads and resources of a rule in a profile"
+        )
     if adapter.is_main(workflow):
         logging.raiseExceptions = False  # on a full disk Snakemake cannot write its log: no traceback for each of its lines
         for rule in adapter.rules_with_outputs(workflow):
@@ -44,16 +49,16 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str], che
                 raise InputError(f"rule {rule.name}: a rule with outputs needs an output named receipt, and script")
         forget_bytecode()
         forget_other_checkouts()
-        adapter.keep_old_outputs()
         kept = {(folder / name).as_posix(): found for name, found in ledger.read_all(folder.parent).items()}
         plan = Plan(workflow, strict_versions, kept)
         with _sentences():
             _write_flags(folder.parent.name)
         with _sentences():
             _decide(workflow, plan, folder, checks)
-        adapter.before_first_job(workflow, _check_before_first_job)
+        adapter.before_first_job(workflow, functools.partial(_check_before_first_job, plan))
         adapter.skip(functools.partial(_stands, plan))
-        adapter.start_lean()
+    adapter.keep_old_outputs(workflow)
+    adapter.start_lean()
     for rule in adapter.rules_with_outputs(workflow):
         adapter.add_input(rule, receipts.HIDDEN, functools.partial(_flag, plan, rule))
     return plan
@@ -77,14 +82,15 @@ def _decide(workflow, plan: Plan, folder: Path, checks: dict[str, Callable[[], N
     _explain(jobs)
     if adapter.runs_jobs():
         _ask_for_lost_sources(jobs)
-        needed = [checks.get(job.name) or checks.get(job.rule) for job in jobs if job.outdated or _is_forced(job)]
+        needed = [checks.get(job.name) or checks.get(job.declared["rule"]) for job in jobs if job.outdated or _is_forced(job)]
         for check in filter(None, dict.fromkeys(needed)):
             check(reach=not adapter.is_dry_run())
     _ask_for_what_was_not_pulled(plan, targets, jobs)
 
 
 def _flag(plan: Plan | None, rule, wildcards) -> str:
-    return str(STALE) if plan and plan.job(rule, dict(wildcards.items())).reasons else adapter.timeless(FRESH)
+    is_stale = bool(plan and plan.job(rule, dict(wildcards.items())).reasons)
+    return adapter.hidden(STALE if is_stale else FRESH, counts=is_stale)
 
 
 def _is_forced(job: Job) -> bool:
@@ -179,13 +185,13 @@ def _now_at_the_latest(files: set[Path]) -> None:
                 os.utime(path, (min(about.st_mtime, now),) * 2)  # which sets its ctime to the present
 
 
-def _check_before_first_job(workflow) -> None:
+def _check_before_first_job(plan: Plan, workflow) -> None:
     """End the run before its first job where an output cannot be written (Snakemake would stop halfway, with a traceback), and where
     Snakemake would also compare with what it remembers of this folder, and so run again what is up to date.
     """
     if adapter.triggers(workflow) != {"MTIME"}:
         _stop("the profile in force does not say `rerun-triggers: [mtime]`; copy the lines of profiles/default into it")
-    for path in adapter.written_by_run(workflow):
+    for path in adapter.written_by_run(workflow, plan.rules):
         above = next(p for p in (*path.parents, Path()) if p.is_dir())
         for folder in (above, path) if path.is_dir() else (above,):  # a new folder takes the old one's place in the folder above
             if not os.access(folder, os.W_OK | os.X_OK):

@@ -45,7 +45,7 @@ class Record:
             raise InputError(_edited([file]))
         self._check_code(self.code)
         self.declared = receipts.declaration(
-            rule=snakemake.rule,
+            rule=adapter.rule_of(snakemake),
             wildcards=snakemake.wildcards,
             script=file,
             inputs=snakemake.input,

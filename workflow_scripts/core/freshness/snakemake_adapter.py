@@ -1,13 +1,16 @@
 """The only module that touches private parts of Snakemake (9.27.1), and why each is needed. docs/caching.md: what to do at an upgrade.
 
 workflow.rules, .default_target, .is_main_process     which rules there are, and whether this process decides or only runs a job
+workflow.modifier                                     which of them are ours, and what they and their files are called in another workflow
+workflow.global_resources                             whether the run has accelerators
 Rule.expand_input, expand_output, expand_params,      what a rule declares for some wildcards
     expand_benchmark, is_producer, get_wildcards
 Rule._input, Rule.set_input                           a copy of the rule as written, and one hidden input added to it
-Workflow.onstart, dag.needrun_jobs(), dag_settings    a check before the first job
+Workflow._onstart, dag.needrun_jobs(), dag_settings   a check before the first job
 snakemake.cli.get_argument_parser                     the command line, which Snakemake passes on only after the Snakefile is read
 persistence.FileBackupMixin                           old outputs stay in place while a job runs (outputflags: update), uncopied
 executors.local.Executor.cached_or_run                a job whose inputs came out the same is not run
+path_modifier.PATH_MODIFIER_FLAG                      our hidden input stays where it is, whatever prefix another workflow gives our files
 script.PythonScript.get_preamble                      what a job does before it imports its libraries
 .snakemake/locks                                      whether another run is at work
 SnakemakeApi.workflow(...)._workflow                  the parsed workflow, outside of a run
@@ -24,11 +27,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from .code import SCRIPTS
+
 # options with which Snakemake runs no job, but shows or tidies something
 _NO_RUN = """archive cleanup_metadata cleanup_shadow conda_cleanup_envs conda_create_envs_only container_cleanup_images containerize d3dag dag
     delete_all_output delete_temp_output detailed_summary filegraph generate_unit_tests lint list_changes list_conda_envs
     list_input_changes list_params_changes list_rules list_target_rules list_untracked print_compilation report rulegraph summary touch
     unlock""".split()
+_ACCELERATORS = "CANARYFLOW_ACCELERATORS"
 _PREAMBLE_END = b"preamble end #########\n"
 _FIRST = (
     'import gc, os, signal; gc.disable(); os.environ.setdefault("GOMP_SPINCOUNT", "10000"); signal.signal(signal.SIGINT, signal.SIG_DFL)\n'
@@ -46,9 +52,36 @@ class Declared:
     benchmark: str | None
 
 
+def is_module(workflow) -> bool:
+    """Whether another workflow is using this one as a module."""
+    return not workflow.modifier.is_main_snakefile()
+
+
+def is_whole(workflow) -> bool:
+    """Whether all our rules are in use, and none with something of another workflow's in it."""
+    modifier = workflow.modifier
+    return modifier.rule_whitelist is None and not modifier.rule_exclude_list and modifier.ruleinfo_overwrite is None
+
+
 def rules_with_outputs(workflow) -> list:
-    """The rules that make something."""
-    return [rule for rule in workflow.rules if rule.output]
+    """Our rules that make something."""
+    return [rule for rule in workflow.rules if rule.output and rule in workflow.modifier.rules]
+
+
+def placed(workflow, path: str) -> str:
+    """Where a file of ours is: below the prefix that another workflow may have given."""
+    return str(workflow.modifier.modify_path(path))
+
+
+def accelerators(workflow) -> int:
+    """How many a job that wants one gets: 1, or 0 where the run has none (`resources: [gpu=0]`).
+
+    A job's process on a cluster is not told of that limit, and would ask for what it did not get; so the environment tells it.
+    """
+    if workflow.is_main_process:
+        limit = workflow.global_resources.get("gpu")
+        os.environ[_ACCELERATORS] = "0" if limit is not None and limit.value == 0 else "1"
+    return int(os.environ.get(_ACCELERATORS, "1"))
 
 
 def is_main(workflow) -> bool:
@@ -97,23 +130,31 @@ def add_input(rule, name: str, function: Callable) -> None:
     rule.set_input(**{name: function})
 
 
-def timeless(path: Path) -> str:
-    """An input whose time does not count."""
-    from snakemake.io import ancient
+def hidden(path: Path, *, counts: bool) -> str:
+    """An input in our own folder, whose time counts or does not."""
+    from snakemake.io import ancient, flag
+    from snakemake.path_modifier import PATH_MODIFIER_FLAG
 
-    return ancient(str(path))
+    file = flag(str(path), PATH_MODIFIER_FLAG)
+    return file if counts else ancient(file)
 
 
-def keep_old_outputs() -> None:
-    """Let old outputs stay in place while a job runs, without the backup copies that Snakemake makes of them.
+def keep_old_outputs(workflow) -> None:
+    """Let old outputs of ours stay in place while a job runs, without the backup copies that Snakemake makes of them.
 
-    Our jobs replace an output only by a whole new one, so after a failure what is there is the old one, untouched.
+    Our jobs replace an output only by a whole new one, so after a failure what is there is the old one, untouched. A copy that a killed
+    job leaves behind would also let the next attempt fail.
     """
-    from snakemake.persistence import FileBackupMixin
+    from snakemake.persistence import FileBackupMixin as Backup
 
-    FileBackupMixin.backup_output = lambda self, path: None
-    FileBackupMixin.restore_output = lambda self, path: path.exists()
-    FileBackupMixin.cleanup_backup = lambda self, path: None
+    rules = rules_with_outputs(workflow)
+
+    def unless_ours(method: Callable, instead: Callable) -> Callable:
+        return lambda self, path: instead(path) if any(rule.is_producer(str(path)) for rule in rules) else method(self, path)
+
+    Backup.backup_output = unless_ours(Backup.backup_output, lambda path: None)
+    Backup.restore_output = unless_ours(Backup.restore_output, Path.exists)
+    Backup.cleanup_backup = unless_ours(Backup.cleanup_backup, lambda path: None)
 
 
 def skip(stands: Callable[[object, dict[str, str]], bool]) -> None:
@@ -132,7 +173,7 @@ def skip(stands: Callable[[object, dict[str, str]], bool]) -> None:
 
 
 def start_lean() -> None:
-    """Let scripts, from their first line on, end without a traceback at Ctrl-C, and import their libraries without looking for garbage,
+    """Let our scripts, from their first line on, end without a traceback at Ctrl-C, and import their libraries without looking for garbage,
     which takes a fifth of a model's job's start; core/job.py then says more, and looks for garbage again. Threads of a job that wait for
     each other spin for some 10 microseconds and then sleep: spinning as long as OpenMP does by itself makes a job of two threads up to 80
     times slower beside other work, sleeping at once makes it a third slower on an idle machine.
@@ -140,12 +181,17 @@ def start_lean() -> None:
     from snakemake.script import PythonScript
 
     preamble = PythonScript.get_preamble
-    PythonScript.get_preamble = lambda script: _FIRST + preamble(script)
+    PythonScript.get_preamble = lambda script: (_FIRST if _is_ours(script.path) else "") + preamble(script)
+
+
+def _is_ours(source) -> bool:
+    return Path(os.path.realpath(source.get_path_or_uri(secret_free=True))).is_relative_to(SCRIPTS)
 
 
 def before_first_job(workflow, check: Callable[[object], None]) -> None:
     """Call `check(workflow)` once the jobs are known, before the first one starts."""
-    workflow.onstart(lambda log: check(workflow))
+    others = workflow._onstart
+    workflow._onstart = lambda log: (check(workflow), others(log))
 
 
 def triggers(workflow) -> set[str]:
@@ -153,9 +199,9 @@ def triggers(workflow) -> set[str]:
     return {trigger.name for trigger in workflow.dag_settings.rerun_triggers}
 
 
-def written_by_run(workflow) -> list[Path]:
-    """Every file that the run's jobs will write: outputs, logs and benchmarks."""
-    jobs = workflow.dag.needrun_jobs()
+def written_by_run(workflow, rules) -> list[Path]:
+    """Every file that the run's jobs of these rules will write: outputs, logs and benchmarks."""
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule in rules]
     return [Path(path) for job in jobs for path in (*job.output, *job.log, *([job.benchmark] if job.benchmark else []))]
 
 
@@ -203,10 +249,13 @@ def forced() -> tuple[bool, set[str]]:
 
 
 def targets(workflow) -> list[str]:
-    """The files that this run was asked for, on the command line or as the default target."""
+    """The files that this run was asked for, on the command line or as the default target; as a module, all that ours would make."""
     rules = {rule.name: rule for rule in workflow.rules}
+    asked = sorted(map(str, command().targets)) if command() and command().targets else [workflow.default_target]
     files = []
-    for target in sorted(map(str, command().targets)) if command() and command().targets else [workflow.default_target]:
+    if is_module(workflow):
+        asked = rules.keys() & {workflow.modifier.modify_rulename("all")}
+    for target in asked:
         if target not in rules:
             files.append(target)
         elif rules[target].output:
@@ -233,6 +282,13 @@ def running_script() -> tuple[Path, float]:
     import __main__ as main  # Snakemake runs a copy of the script, and leaves the name of the original in __file__
 
     return Path(main.__file__).resolve(), Path(main.__real_file__).stat().st_mtime
+
+
+def rule_of(snakemake) -> str:
+    """The rule of a job by our name, which is its script's; a workflow that uses ours as a module gives it another."""
+    import __main__ as main
+
+    return running_script()[0].stem if hasattr(main, "__real_file__") else snakemake.rule
 
 
 def running_source() -> bytes:

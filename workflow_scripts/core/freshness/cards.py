@@ -1,0 +1,72 @@
+"""On a machine with several GPUs, each job that wants some gets cards of its own: no two jobs share one, also of two runs.
+
+A card that a job holds is a locked file, whose lock dies with the job. Under a scheduler the cards are the scheduler's to give, and
+their numbers mean nothing outside of its job.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import InputError
+
+log = logging.getLogger(__name__)
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+_SCHEDULERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID", "KUBERNETES_SERVICE_HOST")
+
+
+@contextlib.contextmanager
+def own_cards(count: int) -> Iterator[None]:
+    """Hold `count` cards, of those that CUDA_VISIBLE_DEVICES names or else of all; inside, it names them alone.
+
+    Waits while others hold too many. Raises InputError where there are fewer cards than that, and does nothing where there is none:
+    what then wants CUDA says so (training/runtime.py).
+    """
+    cards = _cards()
+    if not count or not cards or any(name in os.environ for name in _SCHEDULERS):
+        yield
+        return
+    if count > len(cards):
+        raise InputError(f"it asks for {count} GPUs and {len(cards)} can be seen; lower `resources: [gpu=N]`, or see to {VISIBLE}")
+    before = os.environ.get(VISIBLE)
+    with contextlib.ExitStack() as stack:
+        held = _free(cards, count, stack)
+        if not held:
+            log.info("waiting for %d of the GPUs %s", count, ", ".join(cards))
+        while not held:
+            time.sleep(1)
+            held = _free(cards, count, stack)
+        os.environ[VISIBLE] = ",".join(held)
+        log.info("on GPU %s", os.environ[VISIBLE])
+        try:
+            yield
+        finally:
+            os.environ.pop(VISIBLE) if before is None else os.environ.update({VISIBLE: before})
+
+
+def _cards() -> list[str]:
+    """The numbers, or UUIDs, by which CUDA may be told of this machine's cards."""
+    if VISIBLE in os.environ:
+        return [card for card in map(str.strip, os.environ[VISIBLE].split(",")) if card and card != "-1"]
+    return sorted((path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")), key=int)
+
+
+def _free(cards: list[str], count: int, stack: contextlib.ExitStack) -> list[str]:
+    """The first `count` cards that nobody holds, now held until the stack closes; none of them where there are fewer."""
+    with contextlib.ExitStack() as tried:
+        held = []
+        for card in cards:
+            with contextlib.suppress(BlockingIOError):
+                descriptor = os.open(Path(tempfile.gettempdir(), f"canaryflow-gpu-{card}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
+                tried.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held.append(card)
+            if len(held) == count:
+                stack.push(tried.pop_all())
+                return held
+    return []
