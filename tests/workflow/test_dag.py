@@ -24,7 +24,7 @@ def test_default_run_has_every_stage_in_both_arms(workflow):
         train_reward_single=2,
         train_ppo=2,
         train_ipo=2,
-        probe_policy=10,
+        probe_policy=9,  # base once
         score_rewards=10,
         probe_parity=1,
     )
@@ -84,7 +84,7 @@ def test_seeds_repeat_training_and_share_the_data(workflow):
 
 def test_removed_policy_and_method_without_policies(workflow):
     counts = jobs(workflow("--dry-run", overlay={"policies": {"ppo": None, "ipo": None}}))
-    assert "train_ppo" not in counts and "train_ipo" not in counts and counts["probe_policy"] == 6
+    assert "train_ppo" not in counts and "train_ipo" not in counts and counts["probe_policy"] == 5
 
 
 def test_lint(workflow):

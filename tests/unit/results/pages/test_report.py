@@ -227,6 +227,7 @@ def test_text_from_outside_is_escaped_wherever_it_is_shown(given):
     config["report"]["reference_policy"] = names["sft"]
     for reward, usual in zip(config["reward_models"].values(), given["config"]["reward_models"].values(), strict=True):
         reward["type"] = usual["type"]
+    config["examples"]["task"] = given["config"]["examples"]["task"]
     planted = [
         {**c, "prefix": EVIL, "suffix": EVIL, "target": EVIL, "canary_id": c["canary_id"] + EVIL, "secret_type": EVIL}
         for c in study.canaries()
