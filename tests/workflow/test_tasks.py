@@ -38,7 +38,9 @@ def test_prompts_and_responses_from_rows_to_the_report(workflow):
         assert [p["rejected_ids"] for p in pairs if not p["substituted"]] == [
             [*e["rejected_ids"], fim.end] for e in rows if e["rejected_ids"] not in (None, e["target_ids"])
         ]
-        assert {p["source"] for p in pairs if p["substituted"]} == {"canary"}
+        assert [p["source_id"] for p in pairs if p["substituted"]] == [
+            e["source_id"] for e in rows if e["source"] == "canary" or e["rejected_ids"] == e["target_ids"]
+        ], "the data reject nothing of canaries, and of an answer nothing that begins as long like the chosen one"
         assert not any(forms & {*e["prompt_ids"]} for e in rows)
         assert all("Assistant:" in decode(tokenizer, e["prompt_ids"]) for e in rows)
     canaries = parquet.read_rows(folder / "planted/canaries.parquet", data_schemas.CANARIES)
