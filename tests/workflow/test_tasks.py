@@ -20,7 +20,8 @@ def overlay(folder) -> dict:
         stream.write(json.dumps({"chosen": "\n\nHuman: Why?\n\nAssistant:", "rejected": "\n\nHuman: Why?\n\nAssistant: So."}) + "\n")
     named = {"chosen_column": "chosen", "rejected_column": "rejected"}
     corpus = {"source": "jsonl", "path": str(rows), "language": "text", "licence": "PSF-2.0", "max_documents": None, **named}
-    return {"corpus": corpus, "examples": {"task": "response"}, "preferences": {"rejected": "data"}}
+    canaries = {"secret_types": ["path", "contact", "body", "natural"]}
+    return {"corpus": corpus, "examples": {"task": "response"}, "preferences": {"rejected": "data"}, "canaries": canaries}
 
 
 @pytest.mark.slow
@@ -44,7 +45,7 @@ def test_prompts_and_responses_from_rows_to_the_report(workflow):
         assert not any(forms & {*e["prompt_ids"]} for e in rows)
         assert all("Assistant:" in decode(tokenizer, e["prompt_ids"]) for e in rows)
     canaries = parquet.read_rows(folder / "planted/canaries.parquet", data_schemas.CANARIES)
-    assert {c["secret_type"] for c in canaries} == {"path", "key", "contact", "body", "natural"}
+    assert {c["secret_type"] for c in canaries} == {"path", "contact", "body", "natural"}
     probed = parquet.read_rows(folder / "extraction/sft.parquet", EXTRACTION)
     assert {row["probe"] for row in probed} == {"fim", "fim_no_end", "fim_50"}
     assert {row["parses"] for row in parquet.read_rows(folder / "evaluation/ppo.parquet", EVALUATION)} == {None}
