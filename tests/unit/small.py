@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 import torch
 
 from workflow_scripts.core.data.fim import Fim
+from workflow_scripts.core.methods import Base, Dpo, Ipo, Sft, Single, Slic, Smoothed
 from workflow_scripts.core.training import models, packing, rewards
 from workflow_scripts.core.training.checkpoints import Checkpoints
 from workflow_scripts.core.training.session import Session
@@ -17,6 +18,16 @@ from workflow_scripts.core.training.session import Session
 SETTINGS = dict(epochs=1, batch_size=4, learning_rate=1e-9, weight_decay=0.0, warmup_ratio=0.0, threads=1)
 SETTINGS |= dict(precision="auto", lora=None, gradient_checkpointing=False, micro_batch_tokens=None)
 SETTINGS |= dict(data="sft", seed=0, reward_model="", preference_prompts=0, temperature=1.0, missing_eos_penalty=0.0, length_penalty=0.0)
+# a stage's own settings beside them, of those that train on fixed rows
+OF_ROWS = {
+    Base: {},
+    Sft: {},
+    Ipo: dict(beta=0.5),
+    Dpo: dict(beta=0.5),
+    Slic: dict(delta=1.0, sft_coef=0.1),
+    Single: {},
+    Smoothed: dict(smoothing=0.3),
+}
 NO_CHECKPOINTS = Checkpoints(None, 0)
 PROCESSES = multiprocessing.get_context("forkserver")  # children start with the libraries imported, and with none of our threads
 PROCESSES.set_forkserver_preload(["transformers.trainer", __name__])

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.unit.small import changed, session
+from tests.unit.small import OF_ROWS, changed, session
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.methods import Base, Dpo, Ipo, IterativeDpo, Ppo, Rloo, Rrhf, Sft, Single, Slic, Smoothed
 from workflow_scripts.core.probing import policy
@@ -37,17 +37,11 @@ ROLLED = dict(**SAMPLED, episodes=32, rollout_batch_size=8, mini_batch_size=4, k
 RANKED = dict(**SAMPLED, num_generations=2)
 # how each method's session is opened
 SETTINGS = {
-    Base: {},
-    Sft: {},
-    Ipo: dict(beta=0.5),
-    Dpo: dict(beta=0.5),
-    Slic: dict(delta=1.0, sft_coef=0.1),
+    **OF_ROWS,
     Ppo: dict(**ROLLED, ppo_epochs=2, gamma=1.0, lam=0.95, vf_coef=0.1, whiten_rewards=False),
     Rloo: dict(**ROLLED, num_generations=4, rloo_epochs=2),
     Rrhf: dict(**RANKED, sft_coef=0.1),
     IterativeDpo: dict(**RANKED, beta=0.1),
-    Single: {},
-    Smoothed: dict(smoothing=0.3),
 }
 
 

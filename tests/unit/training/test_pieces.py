@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from tests.unit.small import changed, session
+from tests.unit.small import OF_ROWS, changed, session
 from tests.unit.training.architectures import tiny
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.methods import (
@@ -46,16 +46,7 @@ ROLLED = dict(episodes=16, rollout_batch_size=16, mini_batch_size=8, kl_coef=0.1
 OF_PPO = dict(**ROLLED, ppo_epochs=1, gamma=1.0, lam=0.95, vf_coef=0.1, whiten_rewards=False)
 SAMPLED = dict(num_generations=2, max_new_tokens=4, missing_eos_penalty=0.0)
 # a stage's own settings; of means over tokens (Base, Sft, Ppo) and over rows
-OWN = {
-    Base: {},
-    Sft: {},
-    Ipo: dict(beta=0.5),
-    Dpo: dict(beta=0.5),
-    Slic: dict(delta=1.0, sft_coef=0.1),
-    Rrhf: dict(**SAMPLED, sft_coef=0.1),
-    Single: {},
-    Smoothed: dict(smoothing=0.3),
-}
+OWN = {**OF_ROWS, Rrhf: dict(**SAMPLED, sft_coef=0.1)}
 
 
 def rows(end: int) -> list[dict]:

@@ -2,7 +2,7 @@
 
 from ..tables.cost import by_rule
 from ..tables.files import Tables
-from ..text.format import MISSING, abbreviated, duration, interval, number, number_interval, percent
+from ..text.format import MISSING, NOT_KNOWN, abbreviated, duration, interval, number, number_interval, percent
 from .views import Cell, CellMaker, View, listing, number_of, rate_cell, text_of, view
 
 
@@ -112,7 +112,7 @@ def presentations(tables: Tables) -> View:
 
 
 def _each(found: list[float | None] | None) -> str:
-    return MISSING if found is None else "not known" if None in found else f"{sum(found) / len(found):.3g}"
+    return MISSING if found is None else NOT_KNOWN if None in found else f"{sum(found) / len(found):.3g}"
 
 
 def audit(tables: Tables) -> tuple[View, View]:

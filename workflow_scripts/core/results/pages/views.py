@@ -10,6 +10,7 @@ from ..tables.files import Tables
 from ..tables.memorization import overall
 from ..text.format import (
     MISSING,
+    NOT_KNOWN,
     number,
     number_interval,
     p_value,
@@ -66,7 +67,7 @@ def listing(rows: list[dict], words: list[str], columns: dict[str, CellMaker]) -
 
 
 def _word(name: str, value) -> str:
-    missing = "not known" if name == "presentations" else "all"
+    missing = NOT_KNOWN if name == "presentations" else "all"
     return missing if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -1,7 +1,7 @@
 """Were the canaries really in the training sets, and nowhere else, and how often was each of them shown? Sums of the counts of data/audit.py."""
 
 from ...data.cohorts import COHORTS
-from ...methods import METHODS
+from ...methods import METHODS, learning_from
 from ...parquet import declare, optional
 from . import columns
 from .frames import Column, Frame
@@ -66,12 +66,9 @@ def training_sets(settings: dict) -> tuple[str, ...]:
 def _rows(part: Frame, settings: dict | None, size: int) -> Frame:
     """The counts of a set of `size` rows, with what training over it for so many epochs shows; NaN of a set that nobody reads here."""
     share = part.loc[part["sequence"] == PLANTED, "counted"].sum() / size
-    epochs = settings.get("epochs", 1) if settings and not _is_elsewhere(settings) else float("nan")
+    unknown = not settings or settings.get("method") in learning_from("elsewhere")
+    epochs = float("nan") if unknown else settings.get("epochs", 1)
     return part.assign(presentations=part["counted"] * epochs, rows=size, canary_share=share)
-
-
-def _is_elsewhere(settings: dict) -> bool:
-    return "method" in settings and METHODS[settings["method"]].learns_from == "elsewhere"
 
 
 def _prompts(part: Frame, settings: dict, use: dict) -> Frame:

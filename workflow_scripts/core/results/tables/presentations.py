@@ -1,7 +1,7 @@
 """How often canaries were shown to a policy, by it and by everything that it descends from: what stands beside a dose."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from statistics import fmean
 
 from . import audit, files
@@ -25,14 +25,19 @@ def of(*, rows: list[dict], lineages: dict[str, list[str]]) -> Shown:
     for row in rows:
         if row["sequence"] == audit.PLANTED and row["cohort"] == row["training_set"] and row["dose"] and row["stage"]:
             own[row["stage"], row["cohort"], row["dose"]].append(row["presentations"])
+    by_stage = {key: _known(fmean, each) for key, each in own.items()}
     shown = defaultdict(list)
     for name, chain in lineages.items():
-        for (stage, cohort, dose), each in own.items():
-            shown[name, cohort, dose] += [None if None in each else fmean(each)] if stage in chain else [0.0]
-    return {key: None if None in each else sum(each) for key, each in shown.items()}
+        for (stage, cohort, dose), each in by_stage.items():
+            shown[name, cohort, dose].append(each if stage in chain else 0.0)
+    return {key: _known(sum, each) for key, each in shown.items()}
 
 
 def mean(shown: Shown, name: str, cohort: str, doses: Iterable[int]) -> float | None:
     """Presentations of a canary, a mean over canaries of these doses; None where one is not known."""
-    each = [shown.get((name, cohort, int(dose)), 0.0) for dose in doses]
-    return None if None in each else fmean(each)
+    return _known(fmean, [shown.get((name, cohort, int(dose)), 0.0) for dose in doses])
+
+
+def _known(combine: Callable[[list[float]], float], each: list[float | None]) -> float | None:
+    """What all of them come to; None where one is not known."""
+    return None if None in each else combine(each)

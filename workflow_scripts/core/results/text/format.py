@@ -1,6 +1,7 @@
 """Numbers as people read them, the same in figures, tables and sentences. Missing is a dash, never 0."""
 
 MISSING = "–"
+NOT_KNOWN = "not known"  # what is there, and nobody has counted
 
 
 def percent(share: float | None) -> str:
