@@ -22,7 +22,7 @@ from workflow_scripts.core.freshness.code import ROOT
 from workflow_scripts.core.freshness.content import write_whole
 from workflow_scripts.core.freshness.plan import Job
 from workflow_scripts.core.freshness.storage import damaged_artifacts, damaged_objects, dvc_yaml, locked, unfinished
-from workflow_scripts.core.results.pages import published
+from workflow_scripts.core.results.runs import published
 
 
 def read(overlays: list[str]) -> tuple[dict, list[Job]]:

@@ -10,6 +10,7 @@ from tests.workflow.conftest import Workflow
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import schemas as data_schemas
 from workflow_scripts.core.probing import schemas as probing_schemas
+from workflow_scripts.core.results.runs import published
 from workflow_scripts.core.results.tables.registry import TABLES
 
 POLICIES = ["base", "sft", "sft_chosen", "ppo", "ipo"]
@@ -54,6 +55,19 @@ def test_checkpoints_describe_themselves(run):
         )
         assert meta["history"] and meta["versions"]["transformers"]
     assert not [p.name for p in folder.rglob("*") if p.suffix in (".bin", ".pt", ".pkl", ".pth")]
+
+
+def test_publishing_adds_a_page_and_a_row_among_those_of_all_runs(run, tmp_path):
+    written = published.write(run="tiny", overlay=None, docs=tmp_path, results=run.folder / "results")
+    assert {path.name for path in written} >= {"tiny.md", "README.md", "findings.json", "leaderboard.csv", "memorization.svg"}
+    facts = json.loads((tmp_path / "tiny/findings.json").read_text(encoding="utf-8"))
+    meta = json.loads((run.folder / "results/tiny/models/shared/0/base/meta.json").read_text())
+    assert facts["parameters"] == meta["parameters"] and [row["arm"] for row in facts["reward"]] == ["A", "B"]
+    summary = (run.folder / "results/tiny/summary.md").read_text(encoding="utf-8")
+    assert len(facts["findings"]) == 4 and all(found["claim"] in summary for found in facts["findings"])
+    assert all(found["figures"] for found in facts["findings"])
+    row = (tmp_path / "README.md").read_text(encoding="utf-8").split("[tiny](tiny.md)")[1].splitlines()[0]
+    assert row.count(" | ") == 9
 
 
 def test_tables_figures_logs_and_receipts(run):

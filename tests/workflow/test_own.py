@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 from tests.unit.results.pages.parsed import Page
 from workflow_scripts.core import parquet
 from workflow_scripts.core.probing.schemas import EXTRACTION
-from workflow_scripts.core.results.pages import published
+from workflow_scripts.core.results.runs import published
 from workflow_scripts.core.results.tables import one_arm
 
 RESULTS = "results/tiny"

@@ -38,6 +38,11 @@ def test_the_study_by_hand(tables):
         "ipo 9 of 64 (7–25 %), ppo 0 of 64 (0–6 %); ipo − ppo: extraction +14 points (+10 to +18, p = 0.001), likelihood +0.84 nats per token "
         "(+0.58 to +1.10, p = 0.001)",
     ]
+    assert [finding.figures for finding in findings(tables)][1:] == [
+        "extraction +55 points (+48 to +62), likelihood +3.30 nats per token (+2.88 to +3.72)",
+        "0 of 64 secrets (0–6 %), 0 of 64 prompts (0–6 %)",
+        "extraction +14 points (+10 to +18), likelihood +0.84 nats per token (+0.58 to +1.10)",
+    ]
     details = [finding.details for finding in findings(tables)]
     assert details[0] == f"{SWEEP} {NO_DRIFT}" and details[2] == ""
     assert details[3] == (

@@ -1,1 +1,1 @@
-"""Several finished runs side by side: read them, pair their policies, and write one page."""
+"""Finished runs: read them, pair the policies of several, and write pages: one of several side by side, and what git keeps of each."""

@@ -50,7 +50,7 @@ class Run:
 
 def read(folder: Path) -> Run:
     """The run in a folder; raises InputError where it is no run, or part of it is not on this machine."""
-    config = _config(folder)
+    config = config_of(folder)
     extraction, evaluation = ([folder / rows / f"{policy}.parquet" for policy in _paired(config)] for rows in ("extraction", "evaluation"))
     canaries = folder / "planted" / "canaries.parquet"
     sampled = folder / "tables" / "on_policy.parquet"
@@ -81,7 +81,7 @@ def _paired(config: dict) -> dict[str, dict]:
     return {name: policy for name, policy in config["policies"].items() if name not in alone}
 
 
-def _config(folder: Path) -> dict:
+def config_of(folder: Path) -> dict:
     """The resolved config of the run, from the receipt of its summary."""
     name = "render_summary.json"
     receipt = receipts.read(folder / "receipts" / name) or ledger.read(folder).get(name)

@@ -1,7 +1,7 @@
 """Contrasts in words: the endpoints of two policies on the preference canaries."""
 
 from ..tables.files import Tables
-from .format import enumeration, number, p_equals, points, points_interval, signed, signed_interval
+from .format import enumeration, number, p_equals, points, points_with_interval, signed, signed_interval
 
 DIFFERENCES = ("difference", "difference_a", "difference_b")
 NOUNS = {"memorized": "extraction", "target_logprob": "likelihood", "exposure": "exposure"}
@@ -47,9 +47,14 @@ def criterion(difference: str, report: dict) -> str:
 def change(row: dict) -> str:
     """The difference of a row of `contrast` with its interval and p, corrected if the row is of an endpoint."""
     p = row["p"] if row["p_holm"] is None else row["p_holm"]
+    return f"{gap(row).removesuffix(')')}, {p_equals(p)})"
+
+
+def gap(row: dict) -> str:
+    """The difference of a row of `contrast` with its interval."""
     if row["measure"] == "memorized":
-        return f"{points(row['difference'])} ({points_interval(row)}, {p_equals(p)})"
-    return f"{signed(row['difference'])} {UNITS.get(row['measure'], '')} ({signed_interval(row, 'difference')}, {p_equals(p)})"
+        return points_with_interval(row)
+    return f"{signed(row['difference'])} {UNITS.get(row['measure'], '')} ({signed_interval(row, 'difference')})"
 
 
 def noun(row: dict) -> str:

@@ -32,6 +32,7 @@ class Finding:
     criterion: str
     details: str = ""  # more figures, for readers who want to check
     scope: str = ""  # by which endpoint alone, and for what, where that is not every training run
+    figures: str = ""  # of the evidence the estimates alone, with their intervals, for a table of many runs
 
     @property
     def decision(self) -> str:
@@ -76,9 +77,9 @@ def _persistence(tables: Tables, reference: str, of: dict[str, str | None], conf
         f"{row['still_memorized']} of {row['memorized_by_reference']} at dose {row['dose']} ({interval(row['low'], row['high'])})"
         for row in rows
     ]
-    evidence = f"of what {reference} memorized, {ppo} keeps {enumeration(kept)}"
+    evidence, figures = f"of what {reference} memorized, {ppo} keeps {enumeration(kept)}", f"{enumeration(kept)} kept"
     beside = f"{trend(tables, ppo) or references.SWEEP} {references.drift(tables, of['drift'], ppo)}"
-    finding = Finding(claim, _verdict(shown=above, contradicted=below), evidence, criterion, beside)
+    finding = Finding(claim, _verdict(shown=above, contradicted=below), evidence, criterion, beside, figures=figures)
     return _unless_collapsed(tables, [ppo], finding)
 
 
@@ -121,7 +122,8 @@ def _own_prompts(tables: Tables, reference: str, of: dict[str, str | None], conf
     below = all(row["difference_high"] < LITTLE for row in rows)
     counts = (count(row, "counterfactual_", noun=name) if row else f"{name} not measured" for name, row in probes.items())
     evidence, scope = f"{ppo} {', '.join(counts)}; {oracle}", "as a sanity check" if seen is False else ""
-    finding = Finding(claim, _verdict(shown=below, contradicted=above), evidence, criterion, scope=scope)
+    figures = ", ".join(count(row, "counterfactual_", noun=name) for name, row in probes.items() if row)
+    finding = Finding(claim, _verdict(shown=below, contradicted=above), evidence, criterion, scope=scope, figures=figures)
     return _unless_collapsed(tables, [ppo], finding)
 
 
@@ -141,7 +143,8 @@ def _decided(finding: Finding, rows: list[dict], report: dict) -> Finding:
     signs = {row["difference"] > 0 for row in beyond}
     verdict = _verdict(shown=signs == {True}, contradicted=signs == {False})
     alone = verdict != NOT_SHOWN and len(beyond) < len(rows)
-    return replace(finding, verdict=verdict, scope=f"by {enumeration([contrasts.noun(row) for row in beyond])} alone" if alone else "")
+    scope = f"by {enumeration([contrasts.noun(row) for row in beyond])} alone" if alone else ""
+    return replace(finding, verdict=verdict, scope=scope, figures=", ".join(f"{contrasts.noun(row)} {contrasts.gap(row)}" for row in rows))
 
 
 def _with_counts(rates: list[dict | None], difference: str, rows: list[dict]) -> str:

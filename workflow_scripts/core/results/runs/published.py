@@ -1,7 +1,9 @@
-"""What people read of a published run: its page and headline tables and figures in docs/results, which git keeps."""
+"""What people read of a published run: its page, findings, headline tables and figures in docs/results, which git keeps."""
 
 import shutil
 from pathlib import Path
+
+from . import overview
 
 TABLES = ("headline", "leaderboard", "persistence")  # as CSV
 FIGURES = {  # and what they show
@@ -15,7 +17,10 @@ _NOTE = "<!-- Written by `make publish` from results/{run}; do not edit. -->"
 
 
 def write(*, run: str, overlay: Path | None, docs: Path = Path("docs/results"), results: Path = Path("results")) -> list[Path]:
-    """Write docs/results/<run>.md and its folder of tables and figures; returns their paths. `overlay` says what the run asks."""
+    """Write docs/results/<run>.md, its folder of findings, tables and figures, and the page of all runs; returns their paths.
+
+    `overlay` says what the run asks.
+    """
     source, folder = results / run, docs / run
     folder.mkdir(parents=True, exist_ok=True)
     files = [source / "tables" / f"{name}.csv" for name in TABLES] + [source / "figures" / f"{name}.svg" for name in FIGURES]
@@ -29,7 +34,7 @@ def write(*, run: str, overlay: Path | None, docs: Path = Path("docs/results"), 
     page.write_text(
         "\n\n".join([_NOTE.format(run=run), title, *intro, rest.rstrip("\n"), "## Figures", *images, tables]) + "\n", encoding="utf-8"
     )
-    return [page, *copies]
+    return [page, *copies, overview.keep(source, docs), overview.write(docs)]
 
 
 def question(overlay: Path) -> str:

@@ -1,0 +1,85 @@
+"""The four findings in every published run, side by side: docs/results/README.md, from the findings.json of each run's folder there."""
+
+from pathlib import Path
+
+from ...config.references import lineage
+from ..pages.summary import plain
+from ..tables.files import read_json, write_json
+from ..tables.registry import TABLES, read_all
+from ..text import gate
+from ..text.answer import MARKS
+from ..text.findings import findings
+from ..text.format import MISSING, abbreviated, interval, percent
+from .load import config_of
+
+FILE = "findings.json"
+_NOTE = "<!-- Written by `make publish`; do not edit. -->"
+_LEGEND = (
+    "● shown, ○ not shown, ✕ contradicted, ? cannot be asked since the reward carries no content, – not measured; with one seed, for these "
+    "checkpoints. Reward: how often the reward model prefers the truth among held-out pairs of equal length, by arm, with 95 % intervals; the "
+    "findings on PPO need its lower ends above 50 %. Which policies decide a finding, and by which criterion, is on the page of the run."
+)
+
+
+def keep(folder: Path, docs: Path) -> Path:
+    """Write what the finished run in `folder` says in one row to its folder of `docs`; returns the path."""
+    write_json(facts(folder), place := docs / folder.name / FILE)
+    return place
+
+
+def facts(folder: Path) -> dict:
+    """Corpus, task, model, seeds and reward of a finished run, and each finding with its verdict and figures."""
+    config = config_of(folder)
+    made = {name: path for name in TABLES if (path := folder / "tables" / f"{name}.parquet").is_file()}
+    tables = read_all(names=[*made], paths=[*made.values()])
+    policies, corpus, report = config["policies"], config["corpus"], config["report"]
+    base = lineage(policies, report["reference_policy"])[0]
+    meta = read_json(folder / "models" / "shared" / str(config["seeds"][0]) / base / "meta.json")
+    found = findings(tables=tables, policies=policies, report=report, seeds=len(config["seeds"]), reward_models=config["reward_models"])
+    return {
+        "run": config["run"],
+        "corpus": corpus["source"],
+        "language": corpus["language"],
+        "task": config["examples"]["task"],
+        "model": config["model"]["base"],
+        "parameters": meta["parameters"],
+        "seeds": len(config["seeds"]),
+        "reward": [
+            {key: row[key] for key in ("arm", "accuracy", "low", "high", "n")} for row in gate.rows_of(tables, report["reward_model"])
+        ],
+        "findings": [{"claim": f.claim, "verdict": f.verdict, "scope": f.scope, "figures": f.figures or f.evidence} for f in found],
+    }
+
+
+def write(docs: Path) -> Path:
+    """Write README.md of `docs` from the FILE of every run there, small models first; returns its path."""
+    runs = sorted(map(read_json, docs.glob(f"*/{FILE}")), key=lambda run: (run["parameters"], run["run"] != "default", run["run"]))
+    claims = list(dict.fromkeys(found["claim"] for run in runs for found in run["findings"]))
+    heads = ["run", "corpus", "task", "model", "seeds", "reward", *(f"{i}." for i in range(1, len(claims) + 1))]
+    rows = [heads, ["---"] * len(heads), *(_row(run, claims) for run in runs)]
+    listed = "\n".join(f"{i}. {claim}." for i, claim in enumerate(claims, 1))
+    grid = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    page = docs / "README.md"
+    page.write_text("\n\n".join([_NOTE, "# The findings in every published run", listed, grid, _LEGEND]) + "\n", encoding="utf-8")
+    return page
+
+
+def _row(run: dict, claims: list[str]) -> list[str]:
+    """The cells of a run; its name leads to its page."""
+    reward = ", ".join(f"{percent(row['accuracy'])} ({interval(row['low'], row['high'])})" for row in run["reward"] if row["n"])
+    model = "from scratch" if run["model"] == "scratch" else run["model"]
+    cells = [
+        f"{run['corpus']}, {run['language']}",
+        run["task"],
+        f"{abbreviated(run['parameters'])}, {model}",
+        str(run["seeds"]),
+        reward or MISSING,
+        *(_cell(run, claim) for claim in claims),
+    ]
+    return [f"[{plain(run['run'])}]({run['run']}.md)", *map(plain, cells)]
+
+
+def _cell(run: dict, claim: str) -> str:
+    """A finding of a run: its mark, and its figures."""
+    found = next((found for found in run["findings"] if found["claim"] == claim), None)
+    return f"{MARKS[found['verdict']]} {found['figures']}" if found else MISSING
