@@ -3,9 +3,10 @@
 # make publish RUNS="default quick": save finished runs of experiments/ and write their pages in docs/results, in one commit.
 # make compare RUNS="default mine": finished runs side by side, on one page.
 # make tuning: the ladders from which learning rates were chosen, into docs/tuning.csv.
+# make estimate: what a run will take, in time, memory and disk, from its config alone.
 # make export: the planted training sets for trainers outside of this workflow (docs/own.md).
 # make bench: the speed of every stage, with the models of the default run.
-# Overlays: make run CONFIG=my.yaml, and so for export, save and restore.   All create .venv from envs/requirements.txt when it is missing or out of date.
+# Overlays: make run CONFIG=my.yaml, and so for estimate, export, save and restore.   All create .venv from envs/requirements.txt when it is missing or out of date.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -21,7 +22,7 @@ USING = PATH="$$(pwd)/$(BIN):$$PATH" $(if $(HOMELESS),$(OWN_CACHE))
 WITH_OVERLAYS = $(USING) python -m workflow_scripts.overlays
 CONFIGFILE = $(if $(CONFIG),--configfile)
 
-.PHONY: run test test-all save restore publish compare export tuning bench dvc.yaml lint env clean
+.PHONY: run test test-all save restore publish compare estimate export tuning bench dvc.yaml lint env clean
 
 run: env
 	$(WITH_OVERLAYS) snakemake --cores all $(CONFIGFILE)
@@ -35,6 +36,9 @@ test-all: env
 tuning: env
 	$(USING) snakemake results/tuning/tables/ladder.csv --cores all --configfile experiments/tuning.yaml
 	cp results/tuning/tables/ladder.csv docs/tuning.csv
+
+estimate: env
+	$(WITH_OVERLAYS) python -m workflow_scripts.estimate
 
 export: env
 	$(WITH_OVERLAYS) snakemake export --cores all $(CONFIGFILE)

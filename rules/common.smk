@@ -23,6 +23,7 @@ from workflow_scripts.core.config.outside import EXTRACTED, Outside, or_stop
 from workflow_scripts.core.config.references import lineage, memory_reference, sweeps
 from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.data.sources.packages import versions
+from workflow_scripts.core.estimate.requests import Requests
 from workflow_scripts.core.freshness import snakemake_adapter as adapter
 from workflow_scripts.core.freshness.reconcile import reconcile
 from workflow_scripts.core.job import select
@@ -53,6 +54,8 @@ POLICIES = list(config["policies"])
 ALONE = one_armed(config["policies"])  # policies with a checkpoint in one arm alone, which have no counterfactual
 PAIRED = [name for name in POLICIES if name not in ALONE]
 REFERENCE = config["report"]["reference_policy"]
+GPUS = adapter.accelerators(workflow)
+REQUESTS = Requests(config, gpu=bool(GPUS))
 DATA, MODELS = "../envs/data.yaml", "../envs/train.yaml"  # conda environments
 
 
@@ -76,9 +79,11 @@ def config_params(*paths):
     return lambda wildcards: select(config, paths, dict(wildcards.items()))
 
 
-def resources_of(*, accelerator):
-    """Whether a rule's jobs want an accelerator. How many there are is a profile's `resources: [gpu=N]`, with 0 for none."""
-    return {"gpu": int(accelerator) * adapter.accelerators(workflow), "checkpoint_percent": config["checkpoint_percent"]}
+def resources_of(rule):
+    """What jobs with a model ask for: memory and time by core/estimate, and an accelerator, of which a profile's `resources: [gpu=N]` says how many
+    there are, with 0 for none.
+    """
+    return {"gpu": GPUS, "checkpoint_percent": config["checkpoint_percent"], **REQUESTS.of(rule)}
 
 
 def policy_threads(wildcards):

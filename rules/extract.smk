@@ -51,7 +51,7 @@ rule probe_policy:
         "logs/{run}/probe_policy/{arm}/{seed}/{policy}.log",
     threads: config["probes"]["threads"]
     resources:
-        **resources_of(accelerator=True),
+        **resources_of("probe_policy"),
     wildcard_constraints:
         arm=any_of([*ARMS, SHARED]),
     conda:
@@ -82,7 +82,7 @@ rule score_rewards:
         "logs/{run}/score_rewards/{arm}/{seed}/{policy}.log",
     threads: config["probes"]["threads"]
     resources:
-        **resources_of(accelerator=True),
+        **resources_of("score_rewards"),
     conda:
         MODELS
     script:
@@ -106,7 +106,7 @@ rule judge_pairs:
         "logs/{run}/judge_pairs/{arm}/{seed}/{judged}.log",
     threads: config["probes"]["threads"]
     resources:
-        **resources_of(accelerator=True),
+        **resources_of("judge_pairs"),
     wildcard_constraints:
         judged=any_of(config["reward_models"]),
     conda:
@@ -153,7 +153,7 @@ rule probe_parity:
         "logs/{run}/probe_parity/{arm}/{seed}/{policy}.log",
     threads: config["probes"]["threads"]
     resources:
-        **resources_of(accelerator=True),
+        **resources_of("probe_parity"),
     conda:
         MODELS
     script:

@@ -23,7 +23,7 @@ rule train_base:
         "logs/{run}/train_base/{seed}/{policy}.log",
     threads: policy_threads
     resources:
-        **resources_of(accelerator=True),
+        **resources_of("train_base"),
     wildcard_constraints:
         policy=policies_of("base"),
     conda:
@@ -77,7 +77,7 @@ for method in learning_from("examples"):
         priority: 10
         threads: policy_threads
         resources:
-            **resources_of(accelerator=True),
+            **resources_of(f"train_{method}"),
         wildcard_constraints:
             policy=policies_of(method),
         conda:
@@ -106,7 +106,7 @@ rule sample_preferences:
     priority: 10
     threads: config["preferences"]["threads"]
     resources:
-        **resources_of(accelerator=True),
+        **resources_of("sample_preferences"),
     conda:
         MODELS
     script:
@@ -136,7 +136,7 @@ for reward_type, has_weights in LEARNT.items():
         priority: 10
         threads: reward_threads
         resources:
-            **(resources_of(accelerator=True) if has_weights else {}),
+            **(resources_of(f"train_reward_{reward_type}") if has_weights else {}),
         wildcard_constraints:
             reward=rewards_of(reward_type),
         conda:
@@ -166,7 +166,7 @@ for method in learning_from("pairs"):
         priority: 10
         threads: policy_threads
         resources:
-            **resources_of(accelerator=True),
+            **resources_of(f"train_{method}"),
         wildcard_constraints:
             policy=policies_of(method),
         conda:
@@ -200,7 +200,7 @@ for method in learning_from("rewards", "samples"):
         priority: 10
         threads: policy_threads
         resources:
-            **resources_of(accelerator=True),
+            **resources_of(f"train_{method}"),
         wildcard_constraints:
             policy=policies_of(method),
         conda:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from . import overview
 
-TABLES = ("headline", "leaderboard", "persistence")  # as CSV
+TABLES = ("headline", "leaderboard", "persistence", "cost")  # as CSV
 FIGURES = {  # and what they show
     "memorization": "Counterfactual extraction rate by policy and cohort",
     "dose_response": "Memorized rate by dose",

@@ -1,0 +1,119 @@
+"""What is estimated is what published runs took, and follows from the arithmetic of a model."""
+
+import csv
+from dataclasses import replace
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from tests.conftest import ROOT
+from workflow_scripts.core.config.resolve import resolve
+from workflow_scripts.core.estimate import cost, work
+from workflow_scripts.estimate import models, table
+
+TWO_CORES = cost.Machine(cores=2)
+PUBLISHED = sorted(file.parent.name for file in (ROOT / "docs/results").glob("*/cost.csv"))
+
+
+def resolved(*overlays: dict) -> dict:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    for overlay in overlays:
+        update_config(config, overlay)
+    return resolve(config, ROOT / "rules/schemas/config.schema.yaml")
+
+
+def costs(config: dict, machine: cost.Machine = TWO_CORES) -> dict[tuple[str, str], tuple[work.Work, cost.Cost]]:
+    sizes = models(config)
+    return {(w.rule, w.name): (w, cost.cost(w, model=sizes[w.base], machine=machine, precision="fp32")) for w in work.works(config)}
+
+
+@pytest.mark.parametrize("run", PUBLISHED)
+def test_training_took_what_is_estimated(run):
+    """Within a factor of 1.5 in time of the processors, for every policy and reward model; memory within a quarter."""
+    overlay = {} if run == "default" else yaml.safe_load((ROOT / f"experiments/{run}.yaml").read_text(encoding="utf-8"))
+    expected = costs(resolved(overlay))
+    rows = csv.DictReader((ROOT / f"docs/results/{run}/cost.csv").read_text(encoding="utf-8").splitlines())
+    seen = 0
+    for row in rows:
+        if (key := (row["rule"], row["policy"])) in expected and row["rule"].startswith("train_") and float(row["cpu_s"]) > 15:
+            w, c = expected[key]
+            assert 1 / 1.5 < c.seconds * w.settings["threads"] * cost.THREADS / float(row["cpu_s"]) < 1.5, key
+            assert 0.75 < c.memory / 2**20 / float(row["peak_memory_mb"]) < 1.33, key
+            seen += 1
+    assert seen >= 6
+
+
+def test_every_job_with_a_model_is_counted():
+    config = resolved()
+    counted = {key: w.jobs for key, (w, _) in costs(config).items()}
+    assert counted[("train_base", "base")] == counted[("probe_policy", "base")] == 1
+    assert all(counted[(f"train_{p['method']}", name)] == 2 for name, p in config["policies"].items() if name != "base")
+    two = costs(resolved({"seeds": [0, 1]}))
+    assert two[("train_base", "base")][0].jobs == 2 and two[("train_ppo", "ppo")][0].jobs == 4
+    assert ("probe_parity", "") in counted and counted[("sample_preferences", "")] == 2
+
+
+def test_operations_of_sft_by_hand():
+    config = resolved()
+    w, _ = costs(config)[("train_sft", "sft")]
+    rows = 3 * (2720 + 20 * 24)
+    size = work.lengths(config["examples"], "python")
+    assert w.learnt == pytest.approx(rows * (size.prompt + size.target)) and w.learnt_logits == pytest.approx(rows * size.target)
+    body = 4 * (4 * 128 * 128 + 3 * 128 * 344)
+    learnt, read, decoded = cost.flops(w, models(config)["base"])
+    assert learnt == pytest.approx(6 * (w.learnt * body + w.learnt_logits * 4096 * 128)) and read == decoded == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "least", "most"),
+    [
+        ({"lora": {"r": 8, "alpha": 8, "target": "all-linear"}}, 0.6, 0.72),
+        ({"gradient_checkpointing": True}, 1.3, 1.35),
+        ({"epochs": 6}, 1.99, 2.01),
+    ],
+)
+def test_settings_change_the_operations(change, least, most):
+    config = resolved()
+    w, before = costs(config)[("train_sft", "sft")]
+    changed = resolved({"policies": {"sft": change}} if "lora" not in change else {})
+    w = replace(w, settings={**w.settings, **change}) if "lora" in change else costs(changed)[("train_sft", "sft")][0]
+    after = cost.cost(w, model=models(config)["base"], machine=cost.Machine(cores=2))
+    assert least < after.flops / before.flops < most
+
+
+def test_a_faster_machine_is_faster_and_more_cores_shorten_the_run_to_its_chain():
+    config = resolved()
+    slow, fast = (sum(c.seconds for _, c in costs(config, cost.Machine(2, speed)).values()) for speed in (1.0, 2.0))
+    assert fast == pytest.approx(slow / 2)
+    jobs = [*costs(config).values()]
+    walls = [cost.wall(jobs, cost.Machine(cores)) for cores in (1, 2, 64, 128)]
+    assert walls[0] > walls[1] > walls[2] == walls[3]
+
+
+def test_micro_batches_and_models_change_the_memory():
+    def held(*overlays) -> float:
+        return costs(resolved(*overlays))[("train_ppo", "ppo")][1].memory
+
+    large = {"model": {"hidden": 1024, "layers": 24, "heads": 16, "intermediate": 2816}}
+    assert held(large) > 5 * held() and held(large, {"training": {"micro_batch_tokens": 256}}) < held(large)
+
+
+def test_the_table_has_every_rule_and_a_sum():
+    text = table(resolved(), cost.Machine(cores=2))
+    lines = text.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "rule",
+        "train_base",
+        "train_sft",
+        "train_ppo",
+        "train_ipo",
+        "train_reward_single",
+        "sample_preferences",
+        "probe_policy",
+        "score_rewards",
+        "judge_pairs",
+        "probe_parity",
+        "in",
+    ]
+    assert "min" in lines[-1]

@@ -1,0 +1,106 @@
+"""FLOPs, time, memory and disk of work, on a machine that is known by the rate of its matrix products.
+
+A step is matrix products and everything else. The latter grows with the width of a layer and the former with its square, so the time of a step is that
+of its products times 1 + REST / width. The constants are those of the machine of the published results; tests/unit/estimate compares what follows from
+them with the cost tables of these runs.
+"""
+
+import math
+from dataclasses import dataclass
+
+from ..methods import Lora, Weights
+from ..training.memory import peak_bytes
+from .shapes import Model
+from .work import Work
+
+RATE = {False: 85e9, True: 155e9}  # FLOP/s of one thread in fp32 and in bf16, ...
+LARGE = 172e9  # ... where products of large matrices in fp32 run at this rate
+REST = {False: 90, True: 310}  # widths at which everything else takes as long as the products
+DECODING = 4.0  # time of a token that is decoded, in tokens that are read: its products are small
+THREADS = 0.95  # what each of several threads does of what one does
+START_S = 6.0  # imports, loading and checking models
+LIBRARIES = 600 * 2**20  # bytes
+COPIES = 6  # of the logits of a batch that is read: in fp32, their logarithms in fp64, those of a reference
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`speed`: rate of its threads over those of the machine of the published results. `cores`: threads at a time."""
+
+    cores: int
+    speed: float = 1.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one job: floating-point operations, seconds, bytes of memory at the peak, bytes on disk."""
+
+    flops: float
+    seconds: float
+    memory: float
+    disk: float
+
+
+def cost(work: Work, *, model: Model, machine: Machine, precision: str | None = None) -> Cost:
+    """The cost of one of the jobs. `precision` is that of jobs whose settings have none."""
+    settings = work.settings
+    bf16 = settings.get("precision", precision) == "bf16"
+    learnt, read, decoded = flops(work, model)
+    rate = RATE[bf16] * machine.speed * _speedup(settings["threads"])
+    seconds = (learnt + read + decoded * DECODING) / rate * (1 + REST[bf16] / model.shape.hidden) + START_S / machine.speed
+    disk = 4 * model.shape.parameters if work.saves else 0
+    return Cost(learnt + read + decoded, seconds, memory(work, model, bf16=bf16), disk)
+
+
+def flops(work: Work, model: Model) -> tuple[float, float, float]:
+    """(of learning, of reading, of decoding): two operations per weight and token, as often again for each gradient."""
+    head = model.shape.vocabulary * model.shape.hidden
+    lora, again = work.settings.get("lora"), work.settings.get("gradient_checkpointing", False)
+    passes = (2 if lora else 3) + again
+    learnt = 2 * passes * (work.learnt * model.body + work.learnt_logits * head)
+    return learnt, 2 * (work.scored * model.body + work.scored_logits * head), 2 * work.decoded * (model.body + head)
+
+
+def memory(work: Work, model: Model, *, bf16: bool) -> float:
+    """Bytes that a job holds at once, its libraries included."""
+    if work.learnt:
+        method = "rollouts" if "mini_batch_size" in work.settings else "one"
+        lora = work.settings["lora"]
+        settings = Weights(
+            precision="bf16" if bf16 else "fp32",
+            lora=Lora(**lora) if isinstance(lora, dict) else lora,
+            gradient_checkpointing=work.settings["gradient_checkpointing"],
+            micro_batch_tokens=work.settings["micro_batch_tokens"],
+        )
+        sizes = dict(tokens=int(work.longest), predicted=int(work.predicted))
+        return LIBRARIES + peak_bytes(shape=model.shape, method=method, settings=settings, bf16=bf16, **sizes)
+    read = 4 * (COPIES * work.predicted * model.shape.vocabulary + 2 * work.longest * model.shape.layers * model.shape.keys)
+    return LIBRARIES + 4 * model.shape.parameters * (work.held + 1) + read
+
+
+def _speedup(threads: int) -> float:
+    return threads * THREADS ** (threads > 1)
+
+
+def wall(jobs: list[tuple[Work, Cost]], machine: Machine) -> float:
+    """Seconds that a run takes at least: all cores busy, or the longest chain of jobs, whichever is longer."""
+    busy = sum(work.jobs * c.seconds * min(work.settings["threads"], machine.cores) for work, c in jobs) / machine.cores
+    longest: dict[str, float] = {}
+    for work, c in jobs:
+        longest[work.rule] = max(longest.get(work.rule, 0.0), c.seconds)
+    return max(busy, _chain(longest))
+
+
+def _chain(longest: dict[str, float]) -> float:
+    """Base, sft, pairs, reward model, the slowest of the methods, its probes."""
+    first = sum(longest.get(rule, 0.0) for rule in ("train_base", "train_sft", "sample_preferences"))
+    reward = max((s for rule, s in longest.items() if rule.startswith("train_reward")), default=0.0)
+    later = max(
+        (s for rule, s in longest.items() if rule.startswith("train_") and "reward" not in rule and rule != "train_base"), default=0.0
+    )
+    return first + reward + later + longest.get("probe_policy", 0.0)
+
+
+def request(c: Cost) -> dict[str, int]:
+    """What a scheduler is asked for: {mem_mb, runtime in minutes}, with room for what an estimate misses."""
+    return {"mem_mb": math.ceil(1.25 * c.memory / 1e8) * 100, "runtime": max(30, math.ceil(3 * c.seconds / 60))}

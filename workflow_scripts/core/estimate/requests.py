@@ -1,0 +1,66 @@
+"""Memory and time that a scheduler is asked for, job by job: what the estimate says, with room."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from ..data import model_packages, model_source
+from ..errors import InputError
+from ..freshness import content
+from ..user_files import is_folder, user_path
+from . import cost, shapes, work
+
+GPU_SPEED = 200  # a card's rate over that of a thread: 31 TFLOP/s in bf16, a tenth of what one of 2020 has for dense matrices
+
+
+class Requests:
+    """The requests of a run's jobs by its resolved config; `gpu`: whether jobs with a model run on one.
+
+    Where the size of a model is not known without fetching it, no job has a request of its own and a profile's `default-resources` hold.
+    """
+
+    def __init__(self, config: dict, *, gpu: bool):
+        self.config, self.gpu = config, gpu
+
+    def of(self, rule: str) -> dict[str, Callable]:
+        """Resources of a rule, functions of the wildcards."""
+        return {key: functools.partial(self._ask, rule, key) for key in ("mem_mb", "runtime")} if self.table else {}
+
+    def _ask(self, rule: str, key: str, wildcards) -> int:
+        name = getattr(wildcards, "policy", None) or getattr(wildcards, "reward", None) or getattr(wildcards, "judged", "")
+        return (self.table.get((rule, name)) or self.table[rule, ""])[key]
+
+    @functools.cached_property
+    def table(self) -> dict[tuple[str, str], dict[str, int]]:
+        """{(rule, policy or reward model): request}; empty where a size is not known."""
+        sizes = {
+            name: known(self.config["model"], policy) for name, policy in self.config["policies"].items() if policy["method"] == "base"
+        }
+        if None in sizes.values():
+            return {}
+        machine = cost.Machine(cores=1, speed=GPU_SPEED if self.gpu else 1.0)
+        options = dict(machine=machine, precision=self.config["probes"]["precision"])
+        return {(w.rule, w.name): cost.request(cost.cost(w, model=sizes[w.base], **options)) for w in work.works(self.config)}
+
+
+def known(model: dict, policy: dict) -> shapes.Model | None:
+    """The size of a base policy's model, as far as files that are here say it."""
+    settings = {**model, **{key: policy[key] for key in policy.keys() & model.keys()}}
+    if settings["base"] == "scratch":
+        return shapes.scratch(**settings)
+    try:
+        last = model_source.chain(settings["base"])[-1]
+        place = model_packages.place(last) if model_packages.is_package(last) else user_path(last, "model.base")
+        if is_folder(place):
+            return shapes.of_config(model_source.read_json(place / "config.json"))
+        return shapes.of_config(json.loads(content.remembered(place, "config", lambda: _config(place)))) if place.is_file() else None
+    except (InputError, OSError):  # said where the model is checked
+        return None
+
+
+def _config(file: Path) -> str:
+    from ..data import gguf_files
+
+    sizes = gguf_files.config(file).to_dict()
+    return json.dumps({key: value for key, value in sizes.items() if isinstance(value, int | str | bool)})

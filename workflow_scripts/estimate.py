@@ -1,0 +1,101 @@
+"""What a run will take: `make estimate CONFIG=my.yaml`.
+
+    python -m workflow_scripts.estimate [overlay.yaml ...]
+
+Prints, per rule and in all, jobs, floating-point operations, time, memory and disk, from the config and the model's size alone; nothing is run but
+matrix products for a second, which say how fast this machine is.
+"""
+
+import os
+import sys
+import time
+
+from workflow_scripts.core.config import files as config_files
+from workflow_scripts.core.config.resolve import resolve
+from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.estimate import cost, shapes, work
+from workflow_scripts.core.freshness.code import ROOT
+from workflow_scripts.core.results.text.format import duration
+
+
+def speed() -> float:
+    """How fast one thread of this machine multiplies large matrices in fp32, over the machine of the published results; best of several.
+
+    Counted in the thread's own time, so that what else the machine does now is not held against it.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    a, best, until = torch.randn(1024, 1024), 0.0, time.thread_time() + 0.5
+    while (start := time.thread_time()) < until:
+        a @ a
+        best = max(best, 2 * 1024**3 / (time.thread_time() - start))
+    return best / cost.LARGE
+
+
+def models(config: dict) -> dict[str, shapes.Model]:
+    """The size of each base policy's model. Raises InputError where a model's config has none that is known."""
+    found = {}
+    for name, policy in config["policies"].items():
+        if policy["method"] == "base":
+            settings = {**config["model"], **{key: policy[key] for key in policy.keys() & config["model"].keys()}}
+            found[name] = shapes.scratch(**settings) if settings["base"] == "scratch" else pretrained(settings)
+    return found
+
+
+def pretrained(settings: dict) -> shapes.Model:
+    """The size of a model that `model.base` names; its config is fetched where it is not here."""
+    from workflow_scripts.core.data import model_source
+
+    source = model_source.find(settings["base"], settings["revision"])
+    found = shapes.of_config(source.config(trust_remote_code=settings["trust_remote_code"]).to_dict())
+    if found is None:
+        raise InputError(
+            f"model.base: the config of {settings['base']} does not say its sizes by names that are known; nothing is estimated"
+        )
+    return found
+
+
+def table(config: dict, machine: cost.Machine) -> str:
+    """The estimate as text: one line per rule, and the sum."""
+    sizes, precision = models(config), config["probes"]["precision"]
+    jobs = [(w, cost.cost(w, model=sizes[w.base], machine=machine, precision=precision)) for w in work.works(config)]
+    lines = [f"{'rule':24}{'jobs':>6}{'TFLOP':>12}{'time of a job':>16}{'memory (GB)':>13}{'disk (GB)':>11}"]
+    for rule in dict.fromkeys(w.rule for w, _ in jobs):
+        own = [(w, c) for w, c in jobs if w.rule == rule]
+        total = sum(w.jobs * c.flops for w, c in own)
+        slowest, peak = max(c.seconds for _, c in own), max(c.memory for _, c in own)
+        disk = sum(w.jobs * c.disk for w, c in own)
+        lines.append(
+            f"{rule:24}{sum(w.jobs for w, _ in own):>6}{total / 1e12:>12,.1f}{duration(slowest):>16}{peak / 1e9:>13.1f}{disk / 1e9:>11.2f}"
+        )
+    total, disk = sum(w.jobs * c.flops for w, c in jobs), sum(w.jobs * c.disk for w, c in jobs)
+    peaks = sorted((c.memory for _, c in jobs), reverse=True)[: machine.cores]
+    took = duration(cost.wall(jobs, machine))
+    lines.append(
+        f"{'in all':24}{sum(w.jobs for w, _ in jobs):>6}{total / 1e12:>12,.1f}{took:>16}{sum(peaks) / 1e9:>13.1f}{disk / 1e9:>11.2f}"
+    )
+    return "\n".join(lines)
+
+
+def main(*overlays: str) -> None:
+    """Print the estimate of the run that these overlays describe; exit with one sentence where one of them is bad."""
+    from snakemake.utils import update_config
+
+    try:
+        config = config_files.read(ROOT / "config.yaml")
+        for overlay in overlays:
+            update_config(config, config_files.read(overlay))
+        resolved = resolve(config, ROOT / "rules/schemas/config.schema.yaml")
+        machine = cost.Machine(cores=os.cpu_count() or 1, speed=speed())
+        print(table(resolved, machine))
+        print(
+            f"On this machine: {machine.cores} threads, each {machine.speed:.2f} times as fast as those of the published results; jobs of the data "
+            "stages, tables and pages, which take seconds, are left out, and so is what earlier runs have made. No GPU is assumed."
+        )
+    except InputError as error:
+        sys.exit(f"canaryflow: {error}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
