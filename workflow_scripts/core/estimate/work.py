@@ -228,6 +228,4 @@ def _probes(config: dict, size: Lengths) -> Iterator[Work]:
     reference = config["report"]["reference_policy"]
     base = lineage(config["policies"], reference)[0]
     items = probes["parity_items"]
-    yield Work(
-        rule="probe_parity", name="", base=base, jobs=1, scored=4 * items * size.row, decoded=3 * items * size.target, **common
-    )
+    yield Work(rule="probe_parity", name="", base=base, jobs=1, scored=4 * items * size.row, decoded=3 * items * size.target, **common)
