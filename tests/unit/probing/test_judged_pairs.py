@@ -44,8 +44,20 @@ def test_only_content_passes_the_gate(name, small):
     rows = rows_of(function if name != "end token" else lambda ids: ids[-1] == fim.end, 70, fim)
     table = {r["pairs"]: r for r in summarize(judged={("rm", "A"): rows}, confidence=0.95)}
     assert table[MATCHED]["passes"] is passes and table["all"]["passes"] is None
-    assert [table[name]["n"] for name in ("all", "sampled", "substituted", MATCHED)] == [70, 60, 10, 56]
-    assert table[MATCHED]["length_auc"] == 0.5 > table["all"]["length_auc"]
+    assert [table[name]["n"] + table[name]["ties"] for name in ("all", "sampled", "substituted", MATCHED)] == [70, 60, 10, 56]
+    if table[MATCHED]["n"]:
+        assert table[MATCHED]["length_auc"] == 0.5 > table["all"]["length_auc"]
+
+
+def test_ties_say_nothing(small):
+    """A computed reward that gives both completions of most pairs the same is judged by the others."""
+    rows = rows_of(lambda ids: 60 in ids, 70, small[1]).copy()
+    rows.loc[rows.index >= 20, ["chosen_reward", "rejected_reward"]] = 1.0
+    row = {r["pairs"]: r for r in summarize(judged={("parses", "A"): rows}, confidence=0.95)}["all"]
+    assert (row["n"], row["ties"], row["accuracy"]) == (20, 50, 1.0)
+    rows[["chosen_reward", "rejected_reward"]] = 1.0
+    row = {r["pairs"]: r for r in summarize(judged={("parses", "A"): rows}, confidence=0.95)}[MATCHED]
+    assert (row["n"], row["accuracy"], row["passes"]) == (0, None, False)
 
 
 def test_effect_of_the_end_token(small):

@@ -101,7 +101,7 @@ def tables(policies: dict = POLICIES, collapsed: tuple[str, ...] = ()) -> dict[s
 def judged(arm: str, pairs: str) -> dict:
     """A reward model that prefers the truth in 130 of 200 pairs."""
     about = dict(reward_model="reward_model", arm=arm, pairs=pairs, passes=True if pairs == "matched" else None)
-    return about | dict(n=200, accuracy=0.65, low=0.58, high=0.72, length_auc=0.5, end_effect=0.1)
+    return about | dict(n=200, ties=0, accuracy=0.65, low=0.58, high=0.72, length_auc=0.5, end_effect=0.1)
 
 
 def any_rows(schema: pa.Schema, cells: list[tuple], collapsed: tuple[str, ...]) -> list[dict]:

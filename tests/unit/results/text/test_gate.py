@@ -40,5 +40,10 @@ def test_one_arm_without_content_is_enough(changes):
     assert not passed and "no verdict on policies trained with it can be asked of this run" in said
 
 
+def test_ties_are_said():
+    ((_, said),) = judged(tables=tables(ties=7), policies=POLICIES)
+    assert "65 % of 200 in arm B (58–72 %, and does not tell 7 more apart)" in said
+
+
 def test_no_reward_no_gate():
     assert judged(tables=study.tables(), policies={"sft": {"method": "sft"}}) == []

@@ -58,6 +58,7 @@ def reward_accuracy(tables: Tables) -> View:
     """Held-out pairs in which each reward model prefers the truth."""
     columns = {
         "pairs ": text_of("n"),
+        "ties": text_of("ties"),
         "prefers the truth": lambda row: (
             MISSING if row["accuracy"] is None else Cell(percent(row["accuracy"]), interval(row["low"], row["high"]))
         ),

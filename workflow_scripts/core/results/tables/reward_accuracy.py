@@ -21,7 +21,8 @@ SCHEMA = declare(
     reward_model=columns.TEXT,
     arm=columns.TEXT,
     pairs=columns.TEXT,
-    n=columns.COUNT,
+    n=columns.COUNT,  # pairs whose completions get different rewards
+    ties=columns.COUNT,  # the others: many of a reward that is computed
     accuracy=optional(pa.float64()),
     low=optional(pa.float64()),
     high=optional(pa.float64()),
@@ -34,7 +35,8 @@ SCHEMA = declare(
 def summarize(*, judged: dict[tuple[str, str], Frame], confidence: float) -> list[dict]:
     """Rows of `reward_accuracy`: reward model x arm x subset, from {(reward model, arm): rows of `judged_pairs` of all seeds}.
 
-    Accuracy is the share of pairs in which the chosen completion gets more; a tie is no hit. Its interval is Clopper and Pearson's.
+    Accuracy is the share of pairs in which the chosen completion gets more, among those that the reward tells apart: as in the sign test, a tie
+    says nothing. Its interval is Clopper and Pearson's.
     """
     rows = []
     for (name, arm), pairs in judged.items():
@@ -54,12 +56,13 @@ def read(paths: list, chains: list[list]) -> dict[tuple[str, str], Frame]:
 
 
 def _row(pairs: Frame, confidence: float) -> dict:
-    n = len(pairs)
+    n = int((pairs.chosen_reward != pairs.rejected_reward).sum())
+    ties = len(pairs) - n
     if not n:
-        return dict(n=0, accuracy=None, low=None, high=None, length_auc=None, end_effect=None)
+        return dict(n=0, ties=ties, accuracy=None, low=None, high=None, length_auc=None, end_effect=None)
     hits = int((pairs.chosen_reward > pairs.rejected_reward).sum())
     low, high = clopper_pearson(hits=hits, n=n, confidence=confidence)
     spread = np.std([*pairs.chosen_reward, *pairs.rejected_reward])
     effect = float((pairs.reward_ended - pairs.reward_open).mean() / spread) if spread else None
     length = auc(members=pairs.chosen_tokens.to_numpy(float), nonmembers=pairs.rejected_tokens.to_numpy(float))
-    return dict(n=n, accuracy=hits / n, low=low, high=high, length_auc=length, end_effect=effect)
+    return dict(n=n, ties=ties, accuracy=hits / n, low=low, high=high, length_auc=length, end_effect=effect)

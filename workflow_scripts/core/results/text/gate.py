@@ -19,10 +19,13 @@ def is_passed(rows: list[dict]) -> bool:
 
 def accuracy(rows: list[dict]) -> str:
     """ "61 % of 180 held-out pairs of equal length in arm A (54-68 %) and 63 % of 176 in arm B (55-70 %)"."""
-    parts = [
-        f"{percent(row['accuracy'])} of {row['n']} in arm {row['arm']} ({interval(row['low'], row['high'])})" for row in rows if row["n"]
-    ]
+    parts = [_of_arm(row) for row in rows if row["n"]]
     return enumeration(parts) or "no pair"
+
+
+def _of_arm(row: dict) -> str:
+    ties = f", and does not tell {row['ties']} more apart" if row["ties"] else ""
+    return f"{percent(row['accuracy'])} of {row['n']} in arm {row['arm']} ({interval(row['low'], row['high'])}{ties})"
 
 
 def failure(tables: Tables, reward_model: str | None) -> str | None:
