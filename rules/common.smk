@@ -54,8 +54,7 @@ POLICIES = list(config["policies"])
 ALONE = one_armed(config["policies"])  # policies with a checkpoint in one arm alone, which have no counterfactual
 PAIRED = [name for name in POLICIES if name not in ALONE]
 REFERENCE = config["report"]["reference_policy"]
-GPUS = adapter.accelerators(workflow)
-REQUESTS = Requests(config, gpu=bool(GPUS))
+REQUESTS = Requests(config, gpu=bool(adapter.accelerators(workflow)))
 DATA, MODELS = "../envs/data.yaml", "../envs/train.yaml"  # conda environments
 
 
@@ -80,20 +79,15 @@ def config_params(*paths):
 
 
 def resources_of(rule):
-    """What jobs with a model ask for: memory and time by core/estimate, and an accelerator, of which a profile's `resources: [gpu=N]` says how many
-    there are, with 0 for none.
+    """What jobs with a model ask for: memory and time by core/estimate, and an accelerator for each worker, of which a profile's `resources: [gpu=N]`
+    says how many there are, with 0 for none.
     """
-    return {"gpu": GPUS, "checkpoint_percent": config["checkpoint_percent"], **REQUESTS.of(rule)}
+    return {"checkpoint_percent": config["checkpoint_percent"], **REQUESTS.of(rule)}
 
 
-def policy_threads(wildcards):
-    """Threads of a policy's training. Snakemake may lower them to --cores; the job uses the config's, so that the bytes stay."""
-    return config["policies"][wildcards.policy]["threads"]
-
-
-def reward_threads(wildcards):
-    """Threads of a reward model's training."""
-    return config["reward_models"][wildcards.reward].get("threads", 1)
+def threads_of(rule):
+    """Threads of a rule's jobs. Snakemake may lower them to --cores; the job uses the config's, so that the bytes stay."""
+    return lambda wildcards: REQUESTS.threads(rule, wildcards)
 
 
 def caption(name):

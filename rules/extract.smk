@@ -49,7 +49,7 @@ rule probe_policy:
         config=config_params("corpus.language", *(f"probes.{name}" for name in OF_PROBES)),
     log:
         "logs/{run}/probe_policy/{arm}/{seed}/{policy}.log",
-    threads: config["probes"]["threads"]
+    threads: threads_of("probe_policy")
     resources:
         **resources_of("probe_policy"),
     wildcard_constraints:
@@ -80,7 +80,7 @@ rule score_rewards:
         reward=layout.reward_spec(config["report"]["reward_model"]),
     log:
         "logs/{run}/score_rewards/{arm}/{seed}/{policy}.log",
-    threads: config["probes"]["threads"]
+    threads: threads_of("score_rewards")
     resources:
         **resources_of("score_rewards"),
     conda:
@@ -104,7 +104,7 @@ rule judge_pairs:
         reward=layout.used_spec,
     log:
         "logs/{run}/judge_pairs/{arm}/{seed}/{judged}.log",
-    threads: config["probes"]["threads"]
+    threads: threads_of("judge_pairs")
     resources:
         **resources_of("judge_pairs"),
     wildcard_constraints:
@@ -151,7 +151,7 @@ rule probe_parity:
         config=config_params("probes.parity_items", "probes.threads"),
     log:
         "logs/{run}/probe_parity/{arm}/{seed}/{policy}.log",
-    threads: config["probes"]["threads"]
+    threads: threads_of("probe_parity")
     resources:
         **resources_of("probe_parity"),
     conda:

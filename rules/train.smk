@@ -21,7 +21,7 @@ rule train_base:
         own=outside.model,
     log:
         "logs/{run}/train_base/{seed}/{policy}.log",
-    threads: policy_threads
+    threads: threads_of("train_base")
     resources:
         **resources_of("train_base"),
     wildcard_constraints:
@@ -46,7 +46,7 @@ rule train_external:
         paths=outside.external_paths,
     log:
         "logs/{run}/train_external/{arm}/{seed}/{policy}.log",
-    threads: policy_threads
+    threads: threads_of("train_external")
     wildcard_constraints:
         policy=policies_of(*learning_from("elsewhere")),
     conda:
@@ -75,7 +75,7 @@ for method in learning_from("examples"):
         log:
             f"logs/{{run}}/train_{method}/{{arm}}/{{seed}}/{{policy}}.log",
         priority: 10
-        threads: policy_threads
+        threads: threads_of(f"train_{method}")
         resources:
             **resources_of(f"train_{method}"),
         wildcard_constraints:
@@ -134,7 +134,7 @@ for reward_type, has_weights in LEARNT.items():
         log:
             f"logs/{{run}}/train_reward_{reward_type}/{{arm}}/{{seed}}/{{reward}}.log",
         priority: 10
-        threads: reward_threads
+        threads: threads_of(f"train_reward_{reward_type}")
         resources:
             **(resources_of(f"train_reward_{reward_type}") if has_weights else {}),
         wildcard_constraints:
@@ -164,7 +164,7 @@ for method in learning_from("pairs"):
         log:
             f"logs/{{run}}/train_{method}/{{arm}}/{{seed}}/{{policy}}.log",
         priority: 10
-        threads: policy_threads
+        threads: threads_of(f"train_{method}")
         resources:
             **resources_of(f"train_{method}"),
         wildcard_constraints:
@@ -198,7 +198,7 @@ for method in learning_from("rewards", "samples"):
         log:
             f"logs/{{run}}/train_{method}/{{arm}}/{{seed}}/{{policy}}.log",
         priority: 10
-        threads: policy_threads
+        threads: threads_of(f"train_{method}")
         resources:
             **resources_of(f"train_{method}"),
         wildcard_constraints:

@@ -1,5 +1,6 @@
 """Probe one policy: every canary under every prompt condition, sampled attacks, held-out code, and what it samples there."""
 
+from workflow_scripts.core import workers
 from workflow_scripts.core.data import schemas as data
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.job import job
@@ -26,6 +27,7 @@ with job(snakemake) as j:
         canaries = probed.canaries(design, base=models[j.input.base], fillings=fillings, pairs=pairs)
         examples = probed.examples(evaluation, reference=reference)
         samples = probed.samples(dict(evaluation=evaluation, validation=validation), reference=reference)
+    workers.leave_to_first()
     write(canaries, schemas.PROBED_CANARIES, j.output.canaries)
     write(examples, schemas.PROBED_EXAMPLES, j.output.examples)
     write(rows.completions(canaries=canaries, examples=examples), scored.COMPLETIONS, j.output.completions)

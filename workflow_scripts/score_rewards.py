@@ -1,5 +1,6 @@
 """Scores of the reward model that judges all policies: for every target, the policy's greedy completions and its samples."""
 
+from workflow_scripts.core import workers
 from workflow_scripts.core.data.schemas import CANARIES, EXAMPLES
 from workflow_scripts.core.job import job
 from workflow_scripts.core.parquet import read_rows, write
@@ -16,5 +17,6 @@ with job(snakemake) as j:
     read = {name: read_rows(j.input[name], schema) for name, schema in READ.items()}
     with s.autocast():
         scores, samples = rewards.of_checkpoint(**read, **options)
+    workers.leave_to_first()
     write(scores, scored.REWARDS, j.output.rewards)
     write(samples, scored.SCORED_SAMPLES, j.output.samples)

@@ -16,7 +16,7 @@ from workflow_scripts.core.training.session import Session
 
 # of any method: one epoch in which the weights stay as they are, no penalties, nothing beside the rl_prompt set
 SETTINGS = dict(epochs=1, batch_size=4, learning_rate=1e-9, weight_decay=0.0, warmup_ratio=0.0, threads=1)
-SETTINGS |= dict(precision="auto", lora=None, gradient_checkpointing=False, micro_batch_tokens=None)
+SETTINGS |= dict(precision="auto", lora=None, gradient_checkpointing=False, micro_batch_tokens=None, workers=1)
 SETTINGS |= dict(data="sft", seed=0, reward_model="", preference_prompts=0, temperature=1.0, missing_eos_penalty=0.0, length_penalty=0.0)
 # a stage's own settings beside them, of those that train on fixed rows
 OF_ROWS = {

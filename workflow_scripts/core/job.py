@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+from . import workers
 from .errors import InputError, of_full_disk
 from .freshness.cards import own_cards
 from .freshness.content import is_unreadable, remove, replace
@@ -44,7 +45,7 @@ def select(config: dict, paths: tuple[str, ...], wildcards: dict[str, str]) -> d
 
 @contextlib.contextmanager
 def job(snakemake) -> Iterator[SimpleNamespace]:
-    """Run a script's work: yields name, input, output (temporary paths), params, config, wildcards (a dict), gpu and say(sentence).
+    """Run a script's work: yields name, input, output (temporary paths), params, config, wildcards (a dict), gpu, workers and say(sentence).
 
     `config` holds what the rule declared as `params: config=config_params(...)` and nothing else, by dotted path. Parquet files that
     are written inside carry the job's name and config in their metadata; the name without the run, so that runs that do the same
@@ -70,13 +71,15 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
         stack.enter_context(_logging_to(log_path))
         nameless = name_of(rule, [value for key, value in wildcards.items() if key != "run"])
         stack.enter_context(parquet.provenance(job=nameless, config=json.dumps(config, sort_keys=True)))
-        record = _record(snakemake, name, stack)
-        stack.enter_context(own_cards(gpu))
-        stack.callback(_remove_all, temporary)
-        for path in temporary.values():
-            remove(path)
-            path.parent.mkdir(parents=True, exist_ok=True)
-        yield SimpleNamespace(
+        worker = workers.inside()
+        record = None if worker else _record(snakemake, name, stack)
+        if not worker:
+            stack.enter_context(own_cards(gpu))
+            stack.callback(_remove_all, temporary)
+            for path in temporary.values():
+                remove(path)
+                path.parent.mkdir(parents=True, exist_ok=True)
+        given = SimpleNamespace(
             name=name,
             input=snakemake.input,
             output=SimpleNamespace(**{k: str(p) for k, p in temporary.items()}),
@@ -85,9 +88,14 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
             wildcards=wildcards,
             gpu=gpu,
             say=lambda sentence: _say(f"{name}: {sentence}"),
-            checkpoint_folder=str(record.checkpoints) if record else None,
+            checkpoint_folder=worker["checkpoints"] if worker else str(record.checkpoints) if record else None,
             checkpoint_percent=int(snakemake.resources.get("checkpoint_percent", 0)),
+            workers=int(snakemake.resources.get("workers", 1)),
         )
+        with contextlib.suppress(workers.Finished):
+            yield given
+        if worker:
+            return
         if record:
             record.check()
         _publish(name, temporary, final)
@@ -165,7 +173,11 @@ def _say(sentence: str) -> None:
 
 
 def _stop(sentence: str) -> None:
-    _say(sentence)
+    """End this process with its one sentence, which a worker leaves to its job to say."""
+    if workers.inside():
+        workers.say(sentence)
+    else:
+        _say(sentence)
     sys.exit(1)
 
 
@@ -181,7 +193,8 @@ def _logging_to(path: Path | None) -> Iterator[None]:
         yield
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8", buffering=1) as stream, contextlib.redirect_stdout(stream):
+    mode = "a" if workers.inside() else "w"
+    with open(path, mode, encoding="utf-8", buffering=1) as stream, contextlib.redirect_stdout(stream):
         logging.basicConfig(stream=stream, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
         logging.captureWarnings(True)
         logging.raiseExceptions = False  # on a full disk the log cannot be written either: no traceback for each of its lines

@@ -39,6 +39,7 @@ class Weights:
     lora: Lora | None
     gradient_checkpointing: bool
     micro_batch_tokens: Count | None
+    workers: Count
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ def check_design(config: dict) -> None:
     _check_shapes(config)
     _check_context(config)
     _check_additions(config)
+    _check_workers(config["reward_models"])
     for name, policy in config["policies"].items():
         if "rollout_batch_size" in policy:
             _check_rollouts(f"policies.{name}", policy, config)
@@ -189,6 +190,14 @@ def _check_additions(config: dict) -> None:
                 raise InputError(
                     f"config: {section}.{name}.lora would freeze random weights, as model.base is scratch; set methods.base.lora to null"
                 )
+
+
+def _check_workers(reward_models: dict) -> None:
+    for name, entry in reward_models.items():
+        if entry.get("workers", 1) > 1 and "smoothing" in entry:
+            raise InputError(
+                f"config: reward_models.{name}.workers is {entry['workers']}, and one of type {entry['type']} keeps its labels in one process; set it to 1"
+            )
 
 
 def _check_shapes(config: dict) -> None:

@@ -46,7 +46,8 @@ def cost(work: Work, *, model: Model, machine: Machine, precision: str | None = 
     settings = work.settings
     bf16 = settings.get("precision", precision) == "bf16"
     learnt, read, decoded = flops(work, model)
-    rate = RATE[bf16] * machine.speed * _speedup(settings["threads"])
+    shared = settings.get("workers", 1) if work.rule != "probe_parity" else 1
+    rate = RATE[bf16] * machine.speed * _speedup(settings["threads"]) * _speedup(shared)
     seconds = (learnt + read + decoded * DECODING) / rate * (1 + REST[bf16] / model.shape.hidden) + START_S / machine.speed
     disk = 4 * model.shape.parameters if work.saves else 0
     return Cost(learnt + read + decoded, seconds, memory(work, model, bf16=bf16), disk)
@@ -79,6 +80,7 @@ def memory(work: Work, model: Model, *, bf16: bool) -> float:
 
 
 def _speedup(threads: int) -> float:
+    """Of threads, or workers."""
     return threads * THREADS ** (threads > 1)
 
 

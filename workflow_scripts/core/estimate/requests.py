@@ -1,4 +1,4 @@
-"""Memory and time that a scheduler is asked for, job by job: what the estimate says, with room."""
+"""What a scheduler is asked for, job by job: accelerators, one for each worker; memory and time that the estimate says, with room."""
 
 import functools
 import json
@@ -11,13 +11,14 @@ from ..freshness import content
 from ..user_files import is_folder, user_path
 from . import cost, shapes, work
 
+SHARED = ("probe_policy", "score_rewards", "judge_pairs")  # rules whose jobs share their work as probes.workers says
 GPU_SPEED = 200  # a card's rate over that of a thread: 31 TFLOP/s in bf16, a tenth of what one of 2020 has for dense matrices
 
 
 class Requests:
     """The requests of a run's jobs by its resolved config; `gpu`: whether jobs with a model run on one.
 
-    Where the size of a model is not known without fetching it, no job has a request of its own and a profile's `default-resources` hold.
+    Where the size of a model is not known without fetching it, a profile's `default-resources` say how much memory and time jobs may take.
     """
 
     def __init__(self, config: dict, *, gpu: bool):
@@ -25,11 +26,27 @@ class Requests:
 
     def of(self, rule: str) -> dict[str, Callable]:
         """Resources of a rule, functions of the wildcards."""
-        return {key: functools.partial(self._ask, rule, key) for key in ("mem_mb", "runtime")} if self.table else {}
+        asked = {"gpu": lambda wildcards: self.gpu * self.workers(rule, wildcards), "workers": functools.partial(self.workers, rule)}
+        return asked | ({key: functools.partial(self._ask, rule, key) for key in ("mem_mb", "runtime")} if self.table else {})
+
+    def workers(self, rule: str, wildcards) -> int:
+        """Processes of a job."""
+        for section, wildcard in (("policies", "policy"), ("reward_models", "reward")):
+            if rule.startswith("train_") and hasattr(wildcards, wildcard):
+                return self.config[section][getattr(wildcards, wildcard)].get("workers", 1)
+        return self.config["probes"]["workers"] if rule in SHARED else 1
+
+    def threads(self, rule: str, wildcards) -> int:
+        """Threads of all workers of a job."""
+        name = getattr(wildcards, "policy", None) or getattr(wildcards, "reward", None)
+        entries = self.config["policies"] | self.config["reward_models"]
+        own = entries[name] if rule.startswith("train_") else self.config["probes"]
+        return own.get("threads", 1) * self.workers(rule, wildcards)
 
     def _ask(self, rule: str, key: str, wildcards) -> int:
         name = getattr(wildcards, "policy", None) or getattr(wildcards, "reward", None) or getattr(wildcards, "judged", "")
-        return (self.table.get((rule, name)) or self.table[rule, ""])[key]
+        asked = (self.table.get((rule, name)) or self.table[rule, ""])[key]
+        return asked * self.workers(rule, wildcards) if key == "mem_mb" else asked
 
     @functools.cached_property
     def table(self) -> dict[tuple[str, str], dict[str, int]]:

@@ -11,6 +11,7 @@ import torch
 from rapidfuzz.distance import Levenshtein
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from .. import workers
 from ..data.fim import Fim
 from ..progress import track
 from ..training import generation, packing
@@ -28,15 +29,18 @@ def sample(*, model, tokenizer, fim: Fim, canaries: list[dict], settings: dict, 
     The draws of a canary follow from `seed` and its name alone.
     """
     samples, distance = settings["sampled_attacks"], settings["memorized_distance"]
-    found, at_once = {}, max(1, ROWS // samples)
+    at_once = max(1, ROWS // samples)
     order = sorted(canaries, key=lambda c: len(c["target_ids"]))
-    for start in track(range(0, len(order), at_once), desc=f"{desc} attacks", unit="batch"):
+
+    def attack(start: int) -> dict[str, dict]:
         batch = order[start : start + at_once]
         draws = torch.stack([_draws(f"{seed}/{c['canary_id']}", samples, len(batch[-1]["target_ids"])) for c in batch])
         options = dict(fim=fim, batch=batch, draws=draws, warp=warper(**{k: settings[k] for k in SAMPLING}), distance=distance)
         counts = _attack(model=model.eval(), decode=tokenizer.decode, **options)
-        found |= {c["canary_id"]: count for c, count in zip(batch, counts, strict=True)}
-    return found
+        return {c["canary_id"]: count for c, count in zip(batch, counts, strict=True)}
+
+    starts = track(range(0, len(order), at_once), desc=f"{desc} attacks", unit="batch")
+    return {name: count for found in workers.divided(starts, attack) for name, count in found.items()}
 
 
 def warper(*, temperature: float, top_k: int, top_p: float) -> LogitsProcessorList:

@@ -5,6 +5,7 @@ Greedy completions of the probes stop where the target does; these do not, so th
 
 import torch
 
+from .. import workers
 from ..data.fim import Fim
 from ..progress import track
 from ..training import generation
@@ -32,17 +33,11 @@ def sample(
     `kl` is the log-probability of the completion, its end token included, less the reference's, in nats: its mean over completions
     estimates the KL divergence of the policies. `truth_logprob`, in nats, is that of the true continuation. The draws follow from `seed` alone.
     """
-    completions = generation.complete(
-        model=model.eval(),
-        prompts=[e["prompt_ids"] for e in examples],
-        max_new_tokens=[max_new_tokens] * len(examples),
-        fim=fim,
-        batch_size=batch_size,
-        choose=generation.sampler(1.0, torch.Generator(model.device).manual_seed(seed)),
-        desc=f"{desc} {pool}",
-    )
-    truths = [[*e["target_ids"], fim.end] for e in examples]
     prompts, options = [e["prompt_ids"] for e in examples], dict(batch_size=batch_size, desc=f"{desc} {pool}")
+    draw = generation.sampler(1.0, torch.Generator(model.device).manual_seed(seed))
+    asked = dict(prompts=prompts, max_new_tokens=[max_new_tokens] * len(examples), fim=fim, choose=draw)
+    completions = workers.by_first(lambda: generation.complete(model=model.eval(), **asked, **options))
+    truths = [[*e["target_ids"], fim.end] for e in examples]
     known = likelihoods(model, prompts, completions, truths, **options)
     others = known if reference is model else likelihoods(reference.eval(), prompts, completions, **options)
     decode = tokenizer.decode
@@ -63,7 +58,8 @@ def sample(
 
 def likelihoods(model, prompts: list[list[int]], *continuations: list[list[int]], batch_size: int, desc: str) -> list[tuple[float, ...]]:
     """Log-probability in nats of each continuation of each prompt, which is read once for all of its own."""
-    items, sums = [*zip(prompts, map(list, zip(*continuations, strict=True)), strict=True)], []
-    for start in track(range(0, len(items), batch_size), desc=desc, unit="batch"):
-        sums += summed_logprobs(model, items[start : start + batch_size])
+    items = [*zip(prompts, map(list, zip(*continuations, strict=True)), strict=True)]
+    starts = track(range(0, len(items), batch_size), desc=desc, unit="batch")
+    found = workers.divided(starts, lambda start: summed_logprobs(model, items[start : start + batch_size]))
+    sums = [value for batch in found for value in batch]
     return [*zip(*[iter(sums)] * len(continuations), strict=True)]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from .. import workers
 from ..data.fim import Fim
 from ..progress import track
 from ..training import generation, packing, padded
@@ -42,7 +43,7 @@ def probe(
     those of the chosen and the rejected completion of its preference pair, which need a reference. An item that fails fails the job;
     none is dropped from a denominator.
     """
-    rows: list[dict] = [{} for _ in items]
+    rows: dict[int, dict] = {}
     for i, completion, logprobs, others in answers(
         model=model, reference=reference, fim=fim, items=items, batch_size=batch_size, desc=desc
     ):
@@ -61,21 +62,22 @@ def probe(
         )
         named = {k: v for k, v in items[i].items() if k not in NOT_IN_ROWS}
         rows[i] = {**named, "completion_ids": completion, **measures.measure(answer, role=role, settings=settings)}
-    return rows
+    rows = workers.merged(rows)
+    return [rows[i] for i in range(len(items))]
 
 
 @torch.inference_mode()
 def answers(
     *, model, reference, fim: Fim, items: list[dict], batch_size: int, desc: str
 ) -> Iterator[tuple[int, list[int], np.ndarray, np.ndarray | None]]:
-    """(place, greedy completion, logprobs, reference's logprobs or None) of each item, not in the items' order.
+    """(place, greedy completion, logprobs, reference's logprobs or None) of each item of this worker's batches, not in the items' order.
 
     Log-probabilities are those of the next token at each place of the target: (target tokens, vocabulary), float64. Position t
     predicts token t + 1, so the target's first token is predicted at the prompt's last one: the off-by-one that public tools get
     wrong. Raises ValueError for an empty prompt or target.
     """
     models = [model.eval()] if reference is None or reference is model else [model.eval(), reference.eval()]
-    for batch in track(batches(items, batch_size), desc=desc, unit="batch"):
+    for batch in track(batches(items, batch_size)[workers.rank() :: workers.size()], desc=desc, unit="batch"):
         targets = [[[*items[i]["target_ids"], fim.end] for i in places] for _, places in batch]  # one token more: does it end there?
         packed, cache = packing.pack([(p, t) for (p, _), t in zip(batch, targets, strict=True)], device=model.device), generation.Cache()
         logits = [packing.logits(m, packed, cache=cache if m is model else None) for m in models]

@@ -2,6 +2,7 @@
 
 import torch
 
+from .. import workers
 from ..data.fim import Fim
 from ..progress import track
 from ..training import packing
@@ -56,9 +57,11 @@ def rewards(
     *, reward: Reward, prompts: list[tuple[list[int], list[list[int]]]], device: str, batch_size: int, desc: str
 ) -> list[list[float]]:
     """The reward of each (prompt, its completions), in the order given."""
-    scores: list[list[float]] = []
-    for start in track(range(0, len(prompts), batch_size), desc=desc, unit="batch"):
+
+    def score(start: int) -> list[list[float]]:
         batch = prompts[start : start + batch_size]
         values = iter(finite(reward(packing.pack(batch, device=device))).double().tolist())
-        scores += [[next(values) for _ in completions] for _, completions in batch]
-    return scores
+        return [[next(values) for _ in completions] for _, completions in batch]
+
+    starts = track(range(0, len(prompts), batch_size), desc=desc, unit="batch")
+    return [scores for batch in workers.divided(starts, score) for scores in batch]

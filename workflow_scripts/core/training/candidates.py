@@ -5,6 +5,7 @@ The session's settings are a methods.Ranked.
 
 import torch
 
+from .. import workers
 from ..errors import InputError
 from ..progress import track
 from . import packing, rewards
@@ -15,7 +16,12 @@ from .session import Session
 BATCH = 64  # completions that are sampled or scored at a time
 
 
-def sample(*, model, reward: rewards.Reward, prompts: list[list[int]], session: Session) -> list[dict]:
+def sample(**options) -> list[dict]:
+    """What `sampled` gives, in every worker: the first one samples, as the draws belong together."""
+    return workers.by_first(lambda: sampled(**options))
+
+
+def sampled(*, model, reward: rewards.Reward, prompts: list[list[int]], session: Session) -> list[dict]:
     """One {prompt_ids, completions, rewards} per distinct prompt, short prompts first.
 
     Everything follows from the seed, so that a job that was killed resumes with the candidates that it had.

@@ -18,6 +18,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from .. import workers
 from ..errors import first_line
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,10 @@ class Checkpoints:
         return self.folder is not None and self.percent > 0
 
     def last(self, check: Callable[[Path], None]) -> Path | None:
-        """The newest whole checkpoint; half-written ones and those that `check` raises at are removed."""
+        """The newest whole checkpoint; half-written ones and those that `check` raises at are removed, by the first worker."""
+        return workers.by_first(lambda: self._last(check))
+
+    def _last(self, check: Callable[[Path], None]) -> Path | None:
         for half in Path(self.folder).glob("checkpoint-*"):
             log.info("%s is half-written; it is removed", half)
             shutil.rmtree(half)
@@ -58,9 +62,9 @@ class Checkpoints:
         """Whether one is made after `step` of `steps`.
 
         None after the last: the stage's own output follows at once, and the library, resuming there in a fraction of an epoch,
-        would make a step too many.
+        would make a step too many. Of several workers the first makes it.
         """
-        return step % math.ceil(steps * self.percent / 100) == 0 and step < steps
+        return workers.is_first() and step % math.ceil(steps * self.percent / 100) == 0 and step < steps
 
     @contextlib.contextmanager
     def writing(self, *, step: int) -> Iterator[Path]:

@@ -1,10 +1,13 @@
 """Episodes: prompts with one completion each, read without padding, and the loss that PPO and RLOO share."""
 
 import itertools
+from collections import defaultdict
+from collections.abc import Callable
 from operator import itemgetter
 
 import torch
 
+from .. import workers
 from ..methods import OnPolicy
 from . import packing, pieces
 
@@ -26,7 +29,7 @@ def batches(prompts: list[list[int]], completions: list[list[int]], settings: On
     parts = [
         part
         for start in range(0, len(places), size)
-        for part in pieces.split(places[start : start + size], limit=settings.micro_batch_tokens, tokens=tokens)
+        for part in pieces.of_all(places[start : start + size], limit=settings.micro_batch_tokens, tokens=tokens)
     ]
     return [slice(part[0], part[-1] + 1) for part in parts]
 
@@ -47,3 +50,17 @@ def clipped_surrogate(*, new: torch.Tensor, old: torch.Tensor, advantages: torch
         "policy/clipfrac_avg": (clipped > plain).float().mean(),
         "val/ratio": ratio.mean(),
     }
+
+
+def step(*, optimizer, parts: list[slice], gradients: Callable[[slice, bool], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """One optimizer step on a mini-batch in `parts`; returns its metrics. `gradients(part, counts)` adds the gradients of a part, or none where it
+    does not count, and returns what it adds to the metrics.
+    """
+    metrics: dict[str, torch.Tensor] = defaultdict(float)
+    for part, counts in pieces.own(parts):
+        for name, x in gradients(part, counts).items():
+            metrics[name] += x
+    workers.sum_gradients(p for group in optimizer.param_groups for p in group["params"])
+    optimizer.step()
+    optimizer.zero_grad()
+    return workers.summed(metrics)

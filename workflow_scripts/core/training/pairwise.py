@@ -2,6 +2,7 @@
 
 import torch
 
+from .. import workers
 from ..progress import track
 from . import packing, pieces
 from .session import Session
@@ -34,11 +35,11 @@ def against_reference(model, pairs: list[dict], *, average: bool) -> torch.Tenso
 def with_reference(*, reference, pairs: list[dict], average: bool, session: Session) -> list[dict]:
     """The pairs, each with its `reference_margin`: all that a loss needs of the reference policy, computed once, as training reads them."""
     reference.eval()
-    size, desc, computed = session.settings.batch_size, session.name and f"{session.name} reference", []
+    settings, desc = session.settings, session.name and f"{session.name} reference"
+    read = [*pieces.batches(pairs, size=settings.batch_size, limit=settings.micro_batch_tokens)]
     with session.autocast():
-        for start in track(range(0, len(pairs), size), desc=desc, unit="batch"):
-            for piece in pieces.of_rows(pairs[start : start + size], session.settings.micro_batch_tokens):
-                computed += margins(reference, piece, average=average).tolist()
+        found = workers.divided(track(read, desc=desc, unit="batch"), lambda piece: margins(reference, piece, average=average).tolist())
+    computed = [margin for piece in found for margin in piece]
     return [{**p, "reference_margin": margin} for p, margin in zip(pairs, computed, strict=True)]
 
 

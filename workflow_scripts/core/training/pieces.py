@@ -1,6 +1,8 @@
-"""Micro-batches: a batch is read in pieces that fit into memory, and their gradients add up to those of the whole."""
+"""A batch is read in pieces that fit into memory, by one process or by several workers, and the gradients of all add up to those of the whole."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+from .. import workers
 
 
 def split(items: Sequence, *, limit: int | None, tokens: Callable[[list], int]) -> list[list]:
@@ -16,9 +18,35 @@ def split(items: Sequence, *, limit: int | None, tokens: Callable[[list], int]) 
     return made
 
 
+def of_all(items: Sequence, *, limit: int | None, tokens: Callable[[list], int]) -> list[list]:
+    """The items in pieces as in `split`, at least as many as there are workers and items."""
+    if workers.size() > 1:
+        even = max(1, -(-tokens([*items]) // workers.size()))
+        limit = min(limit or even, even)
+    return split(items, limit=limit, tokens=tokens)
+
+
+def own(made: list[list]) -> list[tuple[list, bool]]:
+    """(piece, whether it counts) of this worker's pieces. Each has equally many: where there is none left, one is read that counts nothing, as
+    workers wait for each other after every piece of a model that they share.
+    """
+    count, mine = workers.size(), made[workers.rank() :: workers.size()]
+    return [(piece, True) for piece in mine] + [(made[0], False)] * (-(-len(made) // count) - len(mine))
+
+
 def of_rows(rows: list[dict], limit: int | None) -> list[list[dict]]:
     """Training rows in pieces; a row takes its prompt once, and all its continuations."""
-    return split(rows, limit=limit, tokens=lambda some: sum(map(_size, some)))
+    return of_all(rows, limit=limit, tokens=_tokens)
+
+
+def batches(rows: Sequence[dict], *, size: int, limit: int | None, tokens: Callable[[list], int] | None = None) -> Iterator[list]:
+    """Rows that are read and not learnt from, batch by batch and piece by piece, in their order."""
+    for start in range(0, len(rows), size):
+        yield from split(rows[start : start + size], limit=limit, tokens=tokens or _tokens)
+
+
+def _tokens(rows: list[dict]) -> int:
+    return sum(map(_size, rows))
 
 
 def _size(row: dict) -> int:

@@ -5,11 +5,13 @@ An episode's reward comes at the end of its completion: the score, less `missing
 our own, with the results of TRL 1.12's PPOTrainer on the same completions: TRL 1.13 dropped it, it cannot resume, and it pads.
 """
 
+import functools
+
 import numpy as np
 import torch
 
 from . import on_policy, recomputing
-from .episodes import batches, clipped_surrogate, logprobs, pack
+from .episodes import batches, clipped_surrogate, logprobs, pack, step
 from .ppo_math import value_loss
 from .ppo_rollout import Models, Rollout, judge, values
 from .rewards import Reward
@@ -20,21 +22,17 @@ VALUE_CLIPRANGE = 0.2  # TRL's
 
 def update(*, models: Models, optimizer, batch: Rollout, session: Session) -> dict[str, torch.Tensor]:
     """One optimizer step of policy and value model on a mini-batch; returns its metrics."""
-    metrics: dict[str, torch.Tensor] = {}
-    for part in batches(batch.prompts, batch.completions, session.settings):
-        found = _gradients(models=models, batch=batch, part=part, session=session)
-        metrics = {name: x + metrics.get(name, 0.0) for name, x in found.items()}
-    optimizer.step()
-    optimizer.zero_grad()
-    return metrics
+    parts = batches(batch.prompts, batch.completions, session.settings)
+    gradients = functools.partial(_gradients, models=models, batch=batch, session=session)
+    return step(optimizer=optimizer, parts=parts, gradients=gradients)
 
 
-def _gradients(*, models: Models, batch: Rollout, part: slice, session: Session) -> dict[str, torch.Tensor]:
-    """Add the gradients of a part of the mini-batch, and return what it adds to the mini-batch's metrics."""
+def _gradients(part: slice, counts: bool, *, models: Models, batch: Rollout, session: Session) -> dict[str, torch.Tensor]:
+    """Add the gradients of a part of the mini-batch, where it counts, and return what it adds to the mini-batch's metrics."""
     settings, tokens, states = session.settings, batch.tokens[part], batch.states[part]
     packed = pack(batch.prompts[part], batch.completions[part], device=session.device)
     old, advantages, old_values, returns = (x[part] for x in (batch.logprobs, batch.advantages, batch.values, batch.returns))
-    of_tokens, of_states = tokens.sum() / batch.tokens.sum(), states.sum() / batch.states.sum()
+    of_tokens, of_states = counts * tokens.sum() / batch.tokens.sum(), counts * states.sum() / batch.states.sum()
     with recomputing.on(models.policy, models.value):
         with session.autocast():
             new = logprobs(models.policy, packed, settings.temperature)

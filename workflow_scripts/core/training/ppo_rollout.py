@@ -1,11 +1,11 @@
 """A rollout of PPO: what four models say of the completions, and what there is to learn from that."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
 
+from .. import workers
 from . import lora, packing, rewards
 from .episodes import batches, logprobs, pack
 from .ppo_math import generalized_advantages, places, spread, token_rewards, whiten
@@ -92,14 +92,18 @@ def judge(*, models: Models, prompts: list[list[int]], completions: list[list[in
 
 def _read(models: Models, prompts, completions, tokens, states, ended, session: Session) -> dict[str, torch.Tensor]:
     """Outputs of the four models, in batches to bound their memory."""
-    settings, outputs = session.settings, defaultdict(list)
+    settings = session.settings
     penalties = dict(missing_eos_penalty=settings.missing_eos_penalty, length_penalty=settings.length_penalty)
+
+    def read(part: slice) -> dict[str, torch.Tensor]:
+        packed = pack(prompts[part], completions[part], device=session.device)
+        own = logprobs(models.policy, packed, settings.temperature)
+        with lora.switched_off(models.reference):
+            other = logprobs(models.reference, packed, settings.temperature)
+        value = values(models.value, packed, tokens[part], states[part])
+        score = rewards.score(reward=models.reward, packed=packed, ended=ended[part], **penalties)
+        return dict(policy=own, reference=other, value=value, score=score)
+
     with session.autocast():
-        for part in batches(prompts, completions, settings):
-            packed = pack(prompts[part], completions[part], device=session.device)
-            outputs["policy"].append(logprobs(models.policy, packed, settings.temperature))
-            with lora.switched_off(models.reference):
-                outputs["reference"].append(logprobs(models.reference, packed, settings.temperature))
-            outputs["value"].append(values(models.value, packed, tokens[part], states[part]))
-            outputs["score"].append(rewards.score(reward=models.reward, packed=packed, ended=ended[part], **penalties))
-    return {name: torch.cat(parts) for name, parts in outputs.items()}
+        outputs = workers.divided(batches(prompts, completions, settings), read)
+    return {name: torch.cat([found[name] for found in outputs]) for name in outputs[0]}

@@ -2,6 +2,7 @@
 
 import torch
 
+from .. import workers
 from . import packing, pairwise, pieces
 from .session import Session
 
@@ -28,9 +29,8 @@ def described(model, pairs: list[dict], session: Session) -> dict:
 def centre(model, pairs: list[dict], session: Session) -> float:
     """Mean score of chosen and rejected completions of evenly spaced pairs: pairs alone leave a reward's zero open."""
     model.eval()
-    some, size, found = pairs[:: max(1, len(pairs) // CENTRED_ON)], session.settings.batch_size, []
+    some, settings = pairs[:: max(1, len(pairs) // CENTRED_ON)], session.settings
+    read = pieces.batches(some, size=settings.batch_size, limit=settings.micro_batch_tokens)
     with session.autocast():
-        for start in range(0, len(some), size):
-            for piece in pieces.of_rows(some[start : start + size], session.settings.micro_batch_tokens):
-                found.append(scores(model, piece).double())
+        found = workers.divided(read, lambda piece: scores(model, piece).double().cpu())
     return float(torch.cat(found).mean())

@@ -6,15 +6,15 @@ clipped ratio is that of whole completions, as in TRL 1.12's RLOOTrainer, with w
 and schedule are those of PPO here: TRL's trainer pads, and after a resume it would draw another rollout.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from .. import workers
 from . import lora, on_policy, recomputing, rewards
-from .episodes import batches, clipped_surrogate, logprobs, pack
+from .episodes import batches, clipped_surrogate, logprobs, pack, step
 from .session import Session
 
 
@@ -50,17 +50,20 @@ def likelihoods(model, packed, temperature: float) -> torch.Tensor:
 @torch.no_grad()
 def judge(*, policy, reference, reward: rewards.Reward, prompts: list, completions: list, session: Session) -> Rollout:
     """What RLOO learns from completions, read in batches to bound their memory."""
-    settings, outputs = session.settings, defaultdict(list)
+    settings = session.settings
     ended = torch.tensor([session.fim.ended(c) for c in completions], device=session.device)
     penalties = dict(missing_eos_penalty=settings.missing_eos_penalty, length_penalty=settings.length_penalty)
+
+    def read(part: slice) -> tuple[torch.Tensor, ...]:
+        packed = pack(prompts[part], completions[part], device=session.device)
+        own = likelihoods(policy, packed, settings.temperature)
+        with lora.switched_off(reference):
+            others = likelihoods(reference, packed, settings.temperature)
+        return own, others, rewards.score(reward=reward, packed=packed, ended=ended[part], **penalties)
+
     with session.autocast():
-        for part in batches(prompts, completions, settings):
-            packed = pack(prompts[part], completions[part], device=session.device)
-            outputs["policy"].append(likelihoods(policy, packed, settings.temperature))
-            with lora.switched_off(reference):
-                outputs["reference"].append(likelihoods(reference, packed, settings.temperature))
-            outputs["score"].append(rewards.score(reward=reward, packed=packed, ended=ended[part], **penalties))
-    old, other, score = (torch.cat(outputs[name]) for name in ("policy", "reference", "score"))
+        outputs = workers.divided(batches(prompts, completions, settings), read)
+    old, other, score = (torch.cat(parts) for parts in zip(*outputs, strict=True))
     returns = score - settings.kl_coef * (old - other)
     metrics = {
         "objective/kl": (old - other).mean(),
@@ -83,17 +86,16 @@ def loss(*, policy, batch: Rollout, session: Session) -> tuple[torch.Tensor, dic
 
 def update(*, policy, optimizer, batch: Rollout, session: Session) -> dict[str, torch.Tensor]:
     """One optimizer step on a mini-batch; returns its metrics."""
-    metrics: dict[str, torch.Tensor] = {}
-    for part in batches(batch.prompts, batch.completions, session.settings):
+
+    def gradients(part: slice, counts: bool) -> dict[str, torch.Tensor]:
         piece = batch.take(range(part.start, part.stop))
-        share = len(piece.prompts) / len(batch.prompts)
+        share = counts * len(piece.prompts) / len(batch.prompts)
         with recomputing.on(policy):
             value, found = loss(policy=policy, batch=piece, session=session)
             (value * share).backward()
-        metrics = {name: x.detach() * share + metrics.get(name, 0.0) for name, x in found.items()}
-    optimizer.step()
-    optimizer.zero_grad()
-    return metrics
+        return {name: x.detach() * share for name, x in found.items()}
+
+    return step(optimizer=optimizer, parts=batches(batch.prompts, batch.completions, session.settings), gradients=gradients)
 
 
 def learn(*, policy, optimizer, rollout: Rollout, session: Session, random: np.random.Generator) -> dict[str, float]:

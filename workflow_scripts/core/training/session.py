@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .. import parquet
+from .. import parquet, workers
 from ..data.fim import Fim
 from ..data.schemas import EXAMPLES
 from ..data.tokenizer import load_fim
@@ -97,6 +97,7 @@ class Session:
             record = {**record, "trained": sum(p.numel() for p in lora.trained(model).values())}
             model = lora.merged(model, model.original)
         self.check_finite(model)
+        workers.leave_to_first()
         models.save(model=model, tokenizer_path=self.tokenizer, path=path, meta={**self.about, **record})
 
 
@@ -113,6 +114,7 @@ def read_pairs(path) -> list[dict]:
 def start_without_training(job, *, threads: int, precision: str = "fp32") -> Session:
     """Open the session of a job that only samples, probes or scores, in this precision."""
     seed = int(job.wildcards["seed"])
+    workers.start(job.workers, checkpoints=None, gpu=bool(job.gpu))
     device = runtime.start(seed=seed, threads=threads, gpu=job.gpu, name=job.name)
     fim, _ = load_fim(job.input.tokenizer)
     return Session(settings=None, seed=seed, device=device, name=job.name, fim=fim, tokenizer=job.input.tokenizer, precision=precision)
@@ -128,12 +130,13 @@ def start(job, settings: type) -> Session:
     section = f"policies.{name}" if of_policy else f"reward_models.{name}"
     entry, seed = job.config[section], int(job.wildcards["seed"])
     chosen, own_seed = pick(settings, entry), seed + entry.get("seed", 0)
+    workers.start(chosen.workers, checkpoints=job.checkpoint_folder, gpu=bool(job.gpu))
     device = runtime.start(seed=own_seed, threads=chosen.threads, gpu=job.gpu, name=job.name)
     return Session(
         settings=chosen,
         seed=own_seed,
         device=device,
-        name=job.name,
+        name=job.name if workers.is_first() else None,
         section=section,
         fim=load_fim(job.input.tokenizer)[0],
         checkpoints=Checkpoints(job.checkpoint_folder, job.checkpoint_percent),

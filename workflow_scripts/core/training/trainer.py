@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from .. import workers
 from ..progress import track
 from . import pieces
 from .session import Session
@@ -72,21 +73,23 @@ class PackedTrainer(Trainer):
         self._metrics = {"train": defaultdict(list)}
 
     def training_step(self, model, inputs, num_items_in_batch=None):
-        """Forward and backward pass of one batch, piece by piece; returns its loss."""
+        """Forward and backward pass of one batch, piece by piece, of all workers together; returns its loss."""
         model.train()
-        rows, total, means = inputs["rows"], 0.0, defaultdict(float)
-        for piece in pieces.of_rows(rows, self.session.settings.micro_batch_tokens):
-            share = self.size(piece) / self.size(rows)
+        rows, found = inputs["rows"], defaultdict(float)
+        for piece, counts in pieces.own(pieces.of_rows(rows, self.session.settings.micro_batch_tokens)):
+            share = counts * self.size(piece) / self.size(rows)
             with self.session.autocast():
                 loss, metrics = self.loss(model, piece)
             if not torch.isfinite(loss):
                 raise self.session.diverged(f"the loss is {loss.item()} at step {self.state.global_step + 1}")
             self.accelerator.backward(loss * share)
-            total += loss.detach() * share
-            for name, value in metrics.items():
-                means[name] += value.item() * share
-        for name, value in means.items():
-            self._metrics["train"][name].append(value)
+            for name, value in {"": loss, **metrics}.items():
+                found[name] += value.detach() * share
+        workers.sum_gradients(model.parameters())
+        found = workers.summed(found)
+        total = found.pop("")
+        for name, value in found.items():
+            self._metrics["train"][name].append(value.item())
         return total
 
     def _save(self, output_dir=None, state_dict=None):

@@ -1,0 +1,80 @@
+"""Two workers train what one process does, to float noise; one that ends takes the job with it, in one sentence."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tests.conftest import ROOT
+from tests.unit import workers_script
+from workflow_scripts.core import workers
+from workflow_scripts.core.training import models, pieces
+
+SCRIPT = ROOT / "tests/unit/workers_script.py"
+
+
+def run(folder, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, str(SCRIPT), str(folder), *arguments], capture_output=True, text=True, check=False, timeout=500)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """With the checkpoint that all stages start from."""
+    folder = tmp_path_factory.mktemp("workers")
+    torch.manual_seed(1)
+    sizes = dict(vocabulary=100, hidden=32, layers=2, heads=2, intermediate=64, context=64)
+    models.create_scratch(**sizes, fim=workers_script.FIM).save_pretrained(folder / "checkpoint")
+    return folder
+
+
+def test_two_workers_make_the_weights_of_one_process(folder):
+    done = run(folder, "2")
+    assert done.returncode == 0, done.stderr[-3000:]
+    made = torch.load(folder / "made-2.pt", weights_only=True)
+    alone = workers_script.stages(str(folder / "checkpoint"))
+    start = models.load_policy(folder / "checkpoint").state_dict()
+    assert made.keys() == alone.keys() == {"sft", "ipo", "reward", "ppo", "rloo"}
+    for stage, (record, weights) in alone.items():
+        other_record, others = made[stage]
+        moved = max((weights[name] - start[name]).abs().max().item() for name in start if name in weights)
+        apart = max((weights[name] - others[name]).abs().max().item() for name in weights)
+        assert apart < 0.02 * moved, f"{stage}: {apart} apart, {moved} from where they started"
+        assert record["steps"] == other_record["steps"] and len(record["history"]) == len(other_record["history"])
+        for row, other in zip(record["history"], other_record["history"], strict=True):
+            assert row == pytest.approx(other, rel=1e-2, abs=1e-4), stage
+
+
+def test_a_worker_that_is_killed_ends_the_job_in_one_sentence(folder):
+    done = run(folder, "2", "killed")
+    assert done.returncode == 1
+    assert "said: worker 2 ended by SIGKILL; run snakemake again: training goes on from its last checkpoint" in done.stderr
+
+
+def test_what_a_worker_says_its_job_says(folder):
+    done = run(folder, "2", "failed")
+    assert done.returncode == 1 and "said: the loss is nan at step 3; lower it" in done.stderr
+
+
+def test_without_workers_nothing_changes():
+    assert (workers.size(), workers.rank(), workers.is_first(), workers.inside()) == (1, 0, True, None)
+    assert workers.gathered(3) == [3] and workers.by_first(lambda: 4) == 4 and workers.divided([1, 2], str) == ["1", "2"]
+    values = {"a": torch.tensor(1.0)}
+    assert workers.summed(values) is values
+    assert workers.start(1, checkpoints=None, gpu=False) is None and workers.leave_to_first() is None
+    assert pieces.own([[1], [2], [3]]) == [([1], True), ([2], True), ([3], True)]
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("limit", [None, 4])
+def test_every_piece_counts_once_and_workers_read_equally_many(count, limit, monkeypatch):
+    monkeypatch.setattr(workers, "size", lambda: count)
+    rows = [dict(prompt_ids=[0] * (1 + i % 3)) for i in range(7)]
+    read = []
+    for rank in range(count):
+        monkeypatch.setattr(workers, "rank", lambda rank=rank: rank)
+        read.append(pieces.own(pieces.of_rows(rows, limit)))
+    assert len({len(mine) for mine in read}) == 1
+    counted = [row for mine in read for piece, counts in mine if counts for row in piece]
+    assert sorted(map(id, counted)) == sorted(map(id, rows))
+    assert limit is None or all(sum(len(row["prompt_ids"]) for row in piece) <= limit for mine in read for piece, _ in mine)

@@ -1,0 +1,56 @@
+"""Two workers for each job that takes some: probes come out byte for byte, training to float noise; a killed worker costs a sentence."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from tests.workflow.repository import wait_until
+from tests.workflow.scenarios import CONFIG, RESULTS
+
+SHARED = {"training": {"workers": 2}, "probes": {"workers": 2}}
+WIDER = ("memorized_distance: 0.1 ", "memorized_distance: 0.2 ")  # an edit that probes everything anew
+
+
+def workers_of(started) -> list[int]:
+    """Process ids of workers: those whose parent runs a job's script, too."""
+    scripts = started.scripts()
+    parent = {pid: int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1]) for pid in scripts}
+    return sorted(pid for pid in scripts if parent[pid] in scripts)
+
+
+@pytest.mark.slow
+def test_probes_are_those_of_one_process(repository, tmp_path):
+    alone = repository.fork(tmp_path / "alone")
+    target = f"{RESULTS}/extraction/ppo.parquet"
+    for copy, overlay in ((alone, None), (repository, {"probes": {"workers": 2}})):
+        assert copy.plan(overlay=overlay) == set(), "how many share the work decides no result"
+        copy.edit(CONFIG, *WIDER)
+        assert "collect_extraction-ppo" in copy.execute(target, overlay=overlay)
+    assert repository.products() == alone.products()
+
+
+@pytest.mark.slow
+def test_a_run_with_workers_and_one_of_them_killed(repository):
+    before = {path: load_file(path) for path in sorted((repository.folder / RESULTS / "models").rglob("model.safetensors"))}
+    started = repository.start(overlay=SHARED)
+    try:
+        wait_until(lambda: workers_of(started), 600)
+        os.kill(workers_of(started)[-1], signal.SIGKILL)
+        run = started.wait()
+    finally:
+        started.kill_all()
+    assert run.status == 1 and "Traceback" not in run.said
+    assert any("ended by SIGKILL; run snakemake again: training goes on from its last checkpoint" in said for said in run.sentences), (
+        run.said
+    )
+    assert repository.execute(overlay=SHARED)
+    assert repository.plan(overlay=SHARED) == set()
+    for path, weights in before.items():
+        again = load_file(path)
+        assert weights.keys() == again.keys() and all(weights[name].shape == again[name].shape for name in weights)
+        if "/base/" in str(path) or "/sft/" in str(path):
+            apart = max((weights[name] - again[name]).abs().max().item() for name in weights)
+            assert apart < 1e-3, f"{path}: {apart}"
