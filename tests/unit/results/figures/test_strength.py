@@ -23,3 +23,10 @@ def test_policies_of_one_method_are_joined_by_rising_kl():
 
 def test_without_several_strengths_there_are_points_alone():
     assert all(curves(draw("strength"), place) == [] for place in range(3))
+
+
+def test_no_two_methods_look_alike():
+    names = ("dpo", "slic", "rloo", "rrhf", "iterative_dpo", "drift", "lora", "other")
+    figure = draw("strength", POLICIES | {name: {"method": name, "parent": "sft"} for name in names}, collapsed=())
+    looks = [(line.get_marker(), line.get_color()) for line in figure.legends[0].get_lines()]
+    assert len(looks) == len({*looks}) >= 11

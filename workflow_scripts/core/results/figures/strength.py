@@ -10,7 +10,8 @@ from ..tables.strengths import strengths
 from ..text.format import method_in_words, percent
 from .style import cohort_label, legend, only_text, panels, rate_curve, styled, title
 
-_LOOKS = list(zip("os^Dv*PX<>", ("#222222", "#cc79a7", "#e69f00", "#56b4e9", "#0072b2", "#d55e00", "#009e73", "#666666"), strict=False))
+_MARKERS = "os^Dv*PX<>"  # more than there are colours, so that no two of a dozen methods look alike
+_COLORS = ("#222222", "#cc79a7", "#e69f00", "#56b4e9", "#0072b2", "#d55e00", "#009e73", "#666666")
 
 
 @styled
@@ -25,7 +26,7 @@ def plot(*, leaderboard: list[dict], on_policy: list[dict], reference: str) -> F
     if not cohorts:
         return only_text(figure=figure, axes=grid[0], text="No canary was planted.")
     methods = strengths(list(rows.values()))
-    looks = dict(zip(methods, itertools.cycle(_LOOKS), strict=False))
+    looks = dict(zip(methods, zip(itertools.cycle(_MARKERS), itertools.cycle(_COLORS), strict=False), strict=False))
     for axes, cohort in zip(grid, cohorts, strict=True):
         for method, policies in methods.items():
             points = sorted(
