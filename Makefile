@@ -5,6 +5,7 @@
 # make tuning: the ladders from which learning rates were chosen, into docs/tuning.csv.
 # make estimate: what a run will take, in time, memory and disk, from its config alone.
 # make export: the planted training sets for trainers outside of this workflow (docs/own.md).
+# make gpu-check: whether every stage gives on this machine's GPU what it gives on a CPU, and how fast.
 # make bench: the speed of every stage, with the models of the default run.
 # Overlays: make run CONFIG=my.yaml, and so for estimate, export, save and restore.   All create .venv from envs/requirements.txt when it is missing or out of date.
 
@@ -22,7 +23,7 @@ USING = PATH="$$(pwd)/$(BIN):$$PATH" $(if $(HOMELESS),$(OWN_CACHE))
 WITH_OVERLAYS = $(USING) python -m workflow_scripts.overlays
 CONFIGFILE = $(if $(CONFIG),--configfile)
 
-.PHONY: run test test-all save restore publish compare estimate export tuning bench dvc.yaml lint env clean
+.PHONY: run test test-all save restore publish compare estimate export tuning bench gpu-check dvc.yaml lint env clean
 
 run: env
 	$(WITH_OVERLAYS) snakemake --cores all $(CONFIGFILE)
@@ -45,6 +46,9 @@ export: env
 
 bench: run
 	$(USING) python -m benchmarks
+
+gpu-check: env
+	$(USING) python -m benchmarks.gpu
 
 dvc.yaml: env
 	$(WITH_OVERLAYS) python -m workflow_scripts.artifacts describe

@@ -8,7 +8,7 @@ them with the cost tables of these runs.
 import math
 from dataclasses import dataclass
 
-from ..methods import Lora, Weights
+from ..methods import Weights, pick
 from ..training.memory import peak_bytes
 from .shapes import Model
 from .work import Work
@@ -66,15 +66,8 @@ def memory(work: Work, model: Model, *, bf16: bool) -> float:
     """Bytes that a job holds at once, its libraries included."""
     if work.learnt:
         method = "rollouts" if "mini_batch_size" in work.settings else "one"
-        lora = work.settings["lora"]
-        settings = Weights(
-            precision="bf16" if bf16 else "fp32",
-            lora=Lora(**lora) if isinstance(lora, dict) else lora,
-            gradient_checkpointing=work.settings["gradient_checkpointing"],
-            micro_batch_tokens=work.settings["micro_batch_tokens"],
-        )
         sizes = dict(tokens=int(work.longest), predicted=int(work.predicted))
-        return LIBRARIES + peak_bytes(shape=model.shape, method=method, settings=settings, bf16=bf16, **sizes)
+        return LIBRARIES + peak_bytes(shape=model.shape, method=method, settings=pick(Weights, work.settings), bf16=bf16, **sizes)
     read = 4 * (COPIES * work.predicted * model.shape.vocabulary + 2 * work.longest * model.shape.layers * model.shape.keys)
     return LIBRARIES + 4 * model.shape.parameters * (work.held + 1) + read
 

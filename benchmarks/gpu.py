@@ -1,0 +1,253 @@
+"""`make gpu-check`: does every stage give on this machine's GPU what it gives on the CPU, and how fast is it there?
+
+    python -m benchmarks.gpu
+
+Correctness comes first, on a model of random weights; a check that fails ends the program with status 1. Then SFT in bf16, tokens per second, on a
+model of half a billion parameters: ours, a bare loop over rows of equal length, and TRL's trainer. Without a CUDA device it says so and ends well.
+"""
+
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+
+from workflow_scripts.core.freshness.code import ROOT
+
+SMALL = dict(vocabulary=4096, hidden=512, layers=8, heads=8, intermediate=1376)
+LARGE = dict(vocabulary=32_000, hidden=1024, layers=28, heads=16, intermediate=4096)
+FIM = dict(style="own", bos=(), prefix=0, suffix=1, middle=2, end=3, pad=4)
+CONTEXT, COUNT = 512, 16
+Check = tuple[str, float, float]  # what is compared, how far apart it is, and how far it may be
+
+
+def fim():
+    """Tokens of a tokenizer that is not needed."""
+    from workflow_scripts.core.data.fim import Fim
+
+    return Fim(**FIM)
+
+
+def rows(count: int, vocabulary: int, *, prompt: int = 96, target: int = 24) -> list[dict]:
+    """Rows of random tokens and of different lengths, for every stage."""
+    import torch
+
+    draw = torch.Generator().manual_seed(0)
+    size = lambda most: int(torch.randint(most // 2, most + 1, (1,), generator=draw))  # noqa: E731
+    ids = lambda most: torch.randint(5, vocabulary, (size(most),), generator=draw).tolist()  # noqa: E731
+    keys = ("target_ids", "chosen_ids", "rejected_ids")
+    return [dict(prompt_ids=ids(prompt), **{key: [*ids(target), FIM["end"]] for key in keys}) for _ in range(count)]
+
+
+def written(folder: str, size: dict) -> str:
+    """A checkpoint of random weights in a folder; returns its path."""
+    import torch
+
+    from workflow_scripts.core.training import models
+
+    torch.manual_seed(0)
+    models.create_scratch(context=CONTEXT, fim=fim(), **size).save_pretrained(folder)
+    return folder
+
+
+def session(method: str, device: str, **settings):
+    """A session with the default config's settings of a method."""
+    import yaml
+
+    from workflow_scripts.core.methods import METHODS, pick
+    from workflow_scripts.core.training.session import Session
+
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    chosen = pick(METHODS[method].settings, {**config["training"], **config["methods"][method], **settings})
+    return Session(settings=chosen, seed=0, device=device, fim=fim())
+
+
+def checks(device: str, size: dict) -> Iterator[Check]:
+    """What a model of this size computes on a device, compared with the CPU and with itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, data = written(folder, size), rows(COUNT, size["vocabulary"])
+        yield from of_reading(path, data, device)
+        yield from of_sft(path, data, device)
+        yield from of_dpo(path, data, device)
+        yield from of_ppo(path, data, device)
+
+
+def of_reading(path: str, data: list[dict], device: str) -> Iterator[Check]:
+    """Logits of packed rows, and greedy completions."""
+    import torch
+
+    from workflow_scripts.core.training import generation, models, packing
+
+    here, there = (models.load_policy(path, device=on).eval() for on in ("cpu", device))
+    items = [(row["prompt_ids"], [row["chosen_ids"], row["rejected_ids"]]) for row in data]
+
+    @torch.no_grad()
+    def read(model, some: list) -> torch.Tensor:
+        return packing.logits(model, packing.pack(some, device=model.device)).float().cpu()
+
+    expected, found = read(here, items), read(there, items)
+    scale = expected.std().item()
+    yield "logits in fp32 against the CPU's", (found - expected).abs().max().item() / scale, 1e-3
+    alone = torch.cat([read(there, [item]) for item in items])
+    yield "logits of packed rows against those of each row", (found - alone).abs().max().item() / scale, 1e-3
+    with torch.autocast(device, torch.bfloat16):
+        yield "logits in bf16 against fp32", (read(there, items) - expected).std().item() / scale, 0.05
+    options = dict(prompts=[row["prompt_ids"] for row in data], max_new_tokens=[24] * len(data), fim=fim(), batch_size=8, desc=None)
+    pairs = zip(*(generation.complete(model=model, **options) for model in (here, there)), strict=True)
+    yield "share of greedy completions that are not the CPU's", sum(one != other for one, other in pairs) / len(data), 0.13
+
+
+def of_sft(path: str, data: list[dict], device: str) -> Iterator[Check]:
+    """Six steps of SFT: on both devices, twice, and by LoRA."""
+    import torch
+
+    from workflow_scripts.core.methods import Lora
+    from workflow_scripts.core.training import sft
+
+    wanted = [{key: row[key] for key in ("prompt_ids", "target_ids")} for row in data]
+
+    def loss_after(on: str, *, epochs: int = 3, **settings) -> float:
+        opened = session("sft", on, epochs=epochs, batch_size=8, **{"precision": "fp32", "learning_rate": 1e-3, **settings})
+        torch.manual_seed(0)
+        model = opened.load_policy(path)
+        sft.train(model=model, rows=wanted, session=opened)
+        with torch.no_grad(), opened.autocast():
+            return sft.loss(model.eval(), wanted)[0].item()
+
+    with torch.no_grad():
+        before = sft.loss(session("sft", "cpu").load_policy(path).eval(), wanted)[0].item()
+    here, there = loss_after("cpu"), loss_after(device)
+    yield "loss after SFT in fp32 against the CPU's, of what it fell by", abs(here - there) / (before - here), 0.02
+    yield "loss after SFT, twice", abs(loss_after(device) - there), 0.0
+    in_bf16 = loss_after(device, precision="bf16")
+    yield "loss after SFT in bf16 against fp32, of what it fell by", abs(in_bf16 - there) / (before - there), 0.2
+    adapted = loss_after(device, precision="bf16", lora=Lora(r=8, alpha=16), learning_rate=1e-2)
+    yield "loss after SFT by LoRA in bf16, of that before", adapted / before, 0.9999
+
+
+def of_dpo(path: str, data: list[dict], device: str) -> Iterator[Check]:
+    """DPO's first loss, which is log 2 where policy and reference are read alike."""
+    from workflow_scripts.core.training import dpo
+
+    wanted = [{key: row[key] for key in ("prompt_ids", "chosen_ids", "rejected_ids")} for row in data]
+    for precision in ("fp32", "bf16"):
+        opened = session("dpo", device, epochs=1, batch_size=len(data), learning_rate=1e-9, precision=precision)
+        record = dpo.train(model=opened.load_policy(path), pairs=wanted, length_penalty=0.0, session=opened)
+        yield f"first loss of DPO in {precision}, from log 2", abs(record["history"][0]["train_loss"] - math.log(2)), 1e-3
+
+
+def of_ppo(path: str, data: list[dict], device: str) -> Iterator[Check]:
+    """A rollout of PPO at a rate of almost 0, in which nothing may differ from the reference."""
+    import torch
+
+    from workflow_scripts.core.training import ppo, rewards
+
+    sizes = dict(episodes=len(data), rollout_batch_size=len(data), mini_batch_size=8, ppo_epochs=1, max_new_tokens=24)
+    opened = session("ppo", device, precision="bf16", learning_rate=1e-9, **sizes)
+    torch.manual_seed(0)
+    policy = opened.load_policy(path)
+    parts = dict(policy=policy, reference=opened.load_reference(policy, path), prompts=[row["prompt_ids"] for row in data])
+    parts |= dict(reward=rewards.Trained([opened.load_judge(path)]))
+    value = rewards.value_model(reward=parts["reward"], parent=path, session=opened)
+    (row,) = ppo.train(**parts, value_model=value, session=opened)["history"]
+    yield "KL to the reference before PPO's first update, bf16", abs(row["objective/kl"]), 1e-3
+    yield "ratio of PPO's first epoch in bf16, from 1", abs(row["val/ratio"] - 1), 0.02
+
+
+def speeds(device: str, size: dict, count: int = 320) -> Iterator[tuple[str, float]]:
+    """(who, useful tokens per second) of an epoch of SFT in bf16, batches of 16; each once before it is timed."""
+    sides: dict[str, Callable] = {"ours": ours, "a bare loop": bare, "TRL": by_trl}
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(f"{folder}/model", size)
+        for name, side in sides.items():
+            for some in (rows(32, size["vocabulary"]), rows(count, size["vocabulary"])):
+                start = time.perf_counter()
+                side(path, some, device, folder)
+                took = time.perf_counter() - start
+            yield name, sum(len(row["prompt_ids"]) + len(row["target_ids"]) for row in some) / took
+
+
+def ours(path: str, data: list[dict], device: str, _folder: str) -> None:
+    """The workflow's SFT."""
+    from workflow_scripts.core.training import sft
+
+    opened = session("sft", device, epochs=1, batch_size=16, precision="bf16")
+    wanted = [{key: row[key] for key in ("prompt_ids", "target_ids")} for row in data]
+    sft.train(model=opened.load_policy(path), rows=wanted, session=opened)
+    _wait(device)
+
+
+def bare(path: str, data: list[dict], device: str, _folder: str) -> None:
+    """Forward, loss, backward, step, on rows of equal length that hold as many tokens."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
+    for start in range(0, len(data), 16):
+        chain = [token for row in data[start : start + 16] for token in (*row["prompt_ids"], *row["target_ids"])]
+        ids = torch.tensor(chain[: len(chain) // 96 * 96], device=device).view(-1, 96)
+        with torch.autocast(device, torch.bfloat16):
+            logits = model(input_ids=ids, use_cache=False, logits_to_keep=25).logits[:, :-1]
+        torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, -24:].flatten()).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    _wait(device)
+
+
+def by_trl(path: str, data: list[dict], device: str, folder: str) -> None:
+    """TRL's SFTTrainer as it comes."""
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM
+    from trl import SFTConfig, SFTTrainer
+
+    model = AutoModelForCausalLM.from_pretrained(path)
+    labelled = [
+        dict(input_ids=row["prompt_ids"] + row["target_ids"], labels=[-100] * len(row["prompt_ids"]) + row["target_ids"]) for row in data
+    ]
+    shared = dict(output_dir=f"{folder}/trl", save_strategy="no", report_to=[], disable_tqdm=True, use_cpu=device == "cpu", bf16=True)
+    arguments = SFTConfig(**shared, num_train_epochs=1, per_device_train_batch_size=16, dataset_kwargs={"skip_prepare_dataset": True})
+    SFTTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(labelled), processing_class=_padding(folder)).train()
+    _wait(device)
+
+
+def _padding(folder: str):
+    """A tokenizer that only pads."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"<pad>": FIM["pad"], "<end>": FIM["end"]}, unk_token="<end>"))
+    return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", eos_token="<end>")
+
+
+def _wait(device: str) -> None:
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def main() -> int:
+    """Run and print all of it; returns the exit status."""
+    import torch
+
+    from workflow_scripts.core.training import runtime
+
+    if not torch.cuda.is_available():
+        print("This machine has no CUDA device, so there is nothing to check.")
+        return 0
+    runtime.start(seed=0, threads=4, gpu=1, name="gpu-check")
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, CUDA {torch.version.cuda}")
+    failed = 0
+    for what, apart, most in checks("cuda", SMALL):
+        failed += not apart <= most
+        print(f"{'ok    ' if apart <= most else 'FAILED'} {what}: {apart:.3g} (at most {most:g})", flush=True)
+    for name, rate in speeds("cuda", LARGE):
+        print(f"SFT of 0.5 billion parameters in bf16, {name}: {rate:,.0f} tokens/s", flush=True)
+    print(f"peak memory {torch.cuda.max_memory_allocated() / 1e9:.1f} GB")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

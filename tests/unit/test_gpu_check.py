@@ -1,0 +1,45 @@
+"""What `make gpu-check` does on a card, done on the CPU with a toy model: every check passes there, and one that is broken fails."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from benchmarks import gpu
+from tests.conftest import ROOT
+from workflow_scripts.core.training import packing
+
+TOY = dict(vocabulary=128, hidden=32, layers=2, heads=2, intermediate=64)
+
+
+def test_every_check_passes_on_the_cpu():
+    found = [*gpu.checks("cpu", TOY)]
+    assert len(found) == 12 and [what for what, apart, most in found if not apart <= most] == []
+
+
+def test_a_kernel_that_is_wrong_is_found(tmp_path, monkeypatch):
+    path, data = gpu.written(str(tmp_path), TOY), gpu.rows(gpu.COUNT, TOY["vocabulary"])
+    real = packing.logits
+
+    def leaking(model, packed, **options):
+        """As if sequences of a packed row saw each other: what lies far from the beginning is off."""
+        logits = real(model, packed, **options)
+        return logits if len(packed.prompts) == 1 else logits + 0.1 * torch.arange(len(logits))[:, None].clamp(max=20)
+
+    monkeypatch.setattr(packing, "logits", leaking)
+    apart = {what: apart <= most for what, apart, most in gpu.of_reading(path, data, "cpu")}
+    assert apart["logits of packed rows against those of each row"] is False
+
+
+def test_without_a_card_it_says_so_and_ends_well():
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a card")
+    done = subprocess.run([sys.executable, "-m", "benchmarks.gpu"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout == "This machine has no CUDA device, so there is nothing to check.\n"
+
+
+@pytest.mark.slow
+def test_three_sides_are_timed():
+    rates = dict(gpu.speeds("cpu", TOY, count=32))
+    assert list(rates) == ["ours", "a bare loop", "TRL"] and all(rate > 0 for rate in rates.values())
