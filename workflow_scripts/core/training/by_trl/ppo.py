@@ -1,7 +1,8 @@
 """PPO by TRL's experimental PPOTrainer: the twin of ppo.py, which has the same results on the same completions (a test compares them).
 
-What TRL does in its own way: it samples with the library's `generate`, and orders mini-batches by numpy's global generator. Prompts and
-rewards are ours. Padding is an id beyond the vocabulary, so that no token of a completion is taken for it.
+What TRL does in its own way: it samples with the library's `generate`, whose log-probabilities it takes for those before the update (in bf16
+off by rounding), and orders mini-batches by numpy's global generator. Prompts and rewards are ours. Padding is an id beyond the vocabulary, so
+that no token of a completion is taken for it.
 """
 
 import math
@@ -78,7 +79,7 @@ def train(*, policy, reference_policy, reward: Reward, value_model, prompts: lis
     own = dict(
         per_device_train_batch_size=settings.rollout_batch_size,
         num_mini_batches=settings.rollout_batch_size // settings.mini_batch_size,
-        local_rollout_forward_batch_size=settings.mini_batch_size,
+        local_rollout_forward_batch_size=settings.rollout_batch_size,  # parts of it would be filled up with padding that has no logit
         total_episodes=settings.episodes,
         num_ppo_epochs=settings.ppo_epochs,
         response_length=settings.max_new_tokens,
