@@ -8,12 +8,12 @@ Steps: utility, which flags collapsed policies; memorization with the headline; 
 REFERENCES = {p: of for p in PAIRED if (of := memory_reference(config["policies"], p, REFERENCE))}
 LATER = [policy for policy, of in REFERENCES.items() if of == REFERENCE]
 # policies that differ in kl_coef alone, with their coefficients
-SWEEPS = [sweep for sweep in sweeps(config["policies"], "kl_coef") if all(policy in REFERENCES for policy in sweep)]
+SWEEPS = [sweep for sweep in sweeps(config["policies"], "kl_coef", layout.trainers) if all(policy in REFERENCES for policy in sweep)]
 # the policies that the leaderboard lists, with what it shows of their training
 ALIGNED = {name: {k: p[k] for k in ("method", "data") if k in p} for name, p in config["policies"].items() if name in PAIRED and p["method"] != "base"}
 JUDGED = [[reward, arm, seed] for reward in config["reward_models"] for arm in ARMS for seed in SEEDS]
 # policies that differ in their learning rate alone, of which the rule of docs/tuning.md chooses one
-LADDERS = sweeps(config["policies"], "learning_rate")
+LADDERS = sweeps(config["policies"], "learning_rate", layout.trainers)
 RUNGS = [*dict.fromkeys([REFERENCE, *(policy for rungs in LADDERS for policy in rungs)])] if LADDERS else []
 EXTRACTION = expand("results/{{run}}/extraction/{policy}.parquet", policy=PAIRED)
 OF_ROWS = {"extraction": EXTRACTION, "utility": "results/{run}/tables/utility.parquet"}

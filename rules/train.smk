@@ -4,7 +4,8 @@ Needs: results/{run}/planted, tokenizer.  Makes: results/{run}/models, preferenc
 Steps: base (no canaries, shared by the arms), checkpoints trained elsewhere, methods that learn from examples, preference pairs, reward models, methods that learn from
 pairs, methods that learn from rewards. Which methods learn from what is said in workflow_scripts/core/methods.py.
 Training has priority over probing: the long chains decide when a run ends, short jobs fill the gaps.
-In the loops a script is named by `{params...}`: Snakemake evaluates it when the job runs, after the loop has ended.
+In the loops a script is named by `{params...}`: Snakemake evaluates it when the job runs, after the loop has ended. It is train_sft.py, or
+train_sft_trl.py for what TRL trains.
 """
 
 
@@ -71,7 +72,7 @@ for method in learning_from("examples"):
             receipt=f"results/{{run}}/receipts/train_{method}/{{arm}}/{{seed}}/{{policy}}.json",
         params:
             config=config_params("policies.{policy}"),
-            method=method,
+            method=layout.trained_by(method),
         log:
             f"logs/{{run}}/train_{method}/{{arm}}/{{seed}}/{{policy}}.log",
         priority: 10
@@ -130,7 +131,7 @@ for reward_type, has_weights in LEARNT.items():
             receipt=f"results/{{run}}/receipts/train_reward_{reward_type}/{{arm}}/{{seed}}/{{reward}}.json",
         params:
             config=config_params("reward_models.{reward}"),
-            type=reward_type,
+            type=layout.trained_by(reward_type),
         log:
             f"logs/{{run}}/train_reward_{reward_type}/{{arm}}/{{seed}}/{{reward}}.log",
         priority: 10
@@ -160,7 +161,7 @@ for method in learning_from("pairs"):
             receipt=f"results/{{run}}/receipts/train_{method}/{{arm}}/{{seed}}/{{policy}}.json",
         params:
             config=config_params("policies.{policy}"),
-            method=method,
+            method=layout.trained_by(method),
         log:
             f"logs/{{run}}/train_{method}/{{arm}}/{{seed}}/{{policy}}.log",
         priority: 10
@@ -193,7 +194,7 @@ for method in learning_from("rewards", "samples"):
             receipt=f"results/{{run}}/receipts/train_{method}/{{arm}}/{{seed}}/{{policy}}.json",
         params:
             config=config_params("policies.{policy}"),
-            method=method,
+            method=layout.trained_by(method),
             reward=layout.used_spec,
         log:
             f"logs/{{run}}/train_{method}/{{arm}}/{{seed}}/{{policy}}.log",

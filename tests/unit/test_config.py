@@ -1,12 +1,14 @@
 """The config is checked before any work: each mistake gives one line that names the key and the remedy."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from snakemake.utils import update_config
 
 from tests.conftest import ROOT, SCHEMA
 from workflow_scripts.core.config.former import GONE, POLICIES, RENAMED
+from workflow_scripts.core.config.layout import Layout
 from workflow_scripts.core.config.references import lineage, memory_reference
 from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.data.cohorts import PLANTED
@@ -19,6 +21,7 @@ from workflow_scripts.core.results.tables.audit import MOST_CANARIES
 def test_default_resolves(config, defaults):
     assert list(config["policies"]) == list(defaults["policies"])
     of_training = ("epochs", "batch_size", "weight_decay", "warmup_ratio", "threads")
+    assert "trainers" not in config, "what is not said changes no receipt"
     of_weights = ("precision", "lora", "gradient_checkpointing", "micro_batch_tokens")
     shared = {key: defaults["training"][key] for key in (*of_training, *of_weights)}
     own = {"method": "sft", "parent": "sft", "data": "preference"}
@@ -54,6 +57,19 @@ def test_overlay_entry_inherits_its_method(defaults):
     policies = resolve(defaults, SCHEMA)["policies"]
     assert policies["ppo_free"] == {**policies["ppo"], "kl_coef": 0}
     assert policies["ppo"]["kl_coef"] == 0.05
+
+
+def test_who_trains_is_told_to_the_workflow_and_to_no_job(config, defaults):
+    update_config(defaults, more("ipo", trainer="trl"))
+    update_config(defaults, {"methods": {"ppo": {"trainer": "trl"}}, "reward_models": {"reward_model": {"trainer": "trl"}}})
+    resolved = resolve(defaults, SCHEMA)
+    assert resolved["trainers"] == dict.fromkeys(("more", "ppo", "reward_model"), "trl")
+    assert not any("trainer" in entry for section in ("policies", "reward_models") for entry in resolved[section].values())
+    assert resolved["policies"]["more"] == resolved["policies"]["ipo"]
+    assert {name: resolved["policies"][name] for name in config["policies"]} == config["policies"]
+    scripts = Layout(resolved).trained_by("ipo")
+    assert [scripts(SimpleNamespace(policy=name)) for name in ("ipo", "more")] == ["ipo", "ipo_trl"]
+    assert Layout(resolved).trained_by("single")(SimpleNamespace(reward="reward_model")) == "single_trl"
 
 
 def test_overlay_of_a_default_policy_keeps_its_parent(defaults):
@@ -360,6 +376,58 @@ BAD = [
     # weights: precision, additions, micro-batches
     (more("dpo", precision="half"), "config: policies.more.precision is 'half'", "choose one of auto, fp32, bf16"),
     ({"probes": {"precision": "auto"}}, "config: probes.precision is 'auto'", "choose one of fp32, bf16"),
+    (more("ipo", trainer="tlr"), "config: policies.more.trainer is 'tlr'", "did you mean trl?"),
+    (
+        more("rrhf", trainer="trl"),
+        "config: policies.more.trainer is trl, and TRL has no trainer for method rrhf ",
+        "write trainer: packed to it",
+    ),
+    (
+        more("iterative_dpo", trainer="trl"),
+        "config: policies.more.trainer is trl, and TRL has no trainer for ",
+        "write trainer: packed to it",
+    ),
+    (
+        {"training": {"trainer": "trl"}},
+        "config: policies.base.trainer is trl, and TRL has no trainer for method base ",
+        "write trainer: packed",
+    ),
+    (
+        {"reward_models": {"soft": {"type": "smoothed", "parent": "sft", "trainer": "trl"}}},
+        "config: reward_models.soft.trainer is trl, and TRL has no trainer for type smoothed ",
+        "write trainer: packed to it",
+    ),
+    ({"reward_models": {"p": {"type": "parses", "trainer": "trl"}}}, "config: unknown key reward_models.p.trainer", "known here: type"),
+    (more("external", trainer="trl"), "config: unknown key policies.more.trainer", "known here: "),
+    (
+        more("ipo", trainer="trl", micro_batch_tokens=64),
+        "config: policies.more.micro_batch_tokens is 64 and its trainer is trl, but TRL cuts a batch by rows",
+        "set it to null, or write trainer: packed",
+    ),
+    (
+        {"reward_models": {"reward_model": {"trainer": "trl", "micro_batch_tokens": 64}}},
+        "config: reward_models.reward_model.micro_batch_tokens is 64 and its trainer is trl",
+        "set it to null, or write trainer: packed",
+    ),
+    *(
+        (
+            more(method, trainer="trl", length_penalty=0.01),
+            "config: policies.more.length_penalty is 0.01 and its trainer is trl, but none of TRL's trainers takes lengths into account",
+            "set it to 0, or write trainer: packed",
+        )
+        for method in ("dpo", "ppo", "rloo")
+    ),
+    (more("slic", trainer="trl"), "config: policies.more.sft_coef is 0.1 and its trainer is trl", "set it to 0, or write trainer: packed"),
+    (
+        more("slic", trainer="trl", sft_coef=0, delta=0),
+        "config: policies.more.delta is 0 and its trainer is trl",
+        "set it to more than 0, or write trainer: packed",
+    ),
+    (
+        more("ppo", trainer="trl", whiten_rewards=True, mini_batch_size=4),
+        "config: policies.more.mini_batch_size is 4, and TRL whitens rewards from 8 rows on",
+        "raise it, set whiten_rewards to false, or write trainer: packed",
+    ),
     (more("ipo", lora={"r": 0, "alpha": 1}), "config: policies.more.lora.r is 0 but must be at least 1", "correct it"),
     (more("ipo", lora={"r": 8}), "config: policies.more.lora.alpha is missing", "add it"),
     (more("ipo", lora={"r": 8, "alpha": 8, "rank": 1}), "config: unknown key policies.more.lora.rank", "known here: r, alpha, target"),
@@ -525,7 +593,7 @@ def test_every_setting_of_a_method_is_needed_there_or_in_training(method, defaul
     place = {"path": "trained/{arm}"} if method == "external" else {}
     update_config(defaults, more(method, **place) if method != "base" else {"policies": {"more": {"method": "base"}}})
     expected = {**{k: v for k, v in training.items() if k in schema_of(METHODS[method].settings)["properties"]}, **own, "method": method}
-    expected |= place
+    expected = {key: value for key, value in expected.items() if key != "trainer"} | place
     assert resolve(defaults, SCHEMA)["policies"]["more"] == expected | ({"parent": "sft"} if method != "base" else {})
 
 

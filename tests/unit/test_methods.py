@@ -18,11 +18,10 @@ ENTRIES = {**METHODS, **REWARD_TYPES}
 SETTINGS = [value for _, value in inspect.getmembers(methods, inspect.isclass) if dataclasses.is_dataclass(value)]
 SETTINGS = [settings for settings in SETTINGS if settings not in (methods.Method, methods.RewardType)]
 SIZES = ("hidden", "layers", "heads", "intermediate")
-OPTIONAL = {
-    "Lora": {"target"},
-    "Base": {*SIZES},
-    "External": {"path", "arm", "adapter_base", "revision"},
-}  # of a policy: there is no default that fits all
+# without a default in config.yaml: of a policy, where none fits all; and `trainer`, which no job is given
+OPTIONAL = {"Lora": {"target"}, "External": {"path", "arm", "adapter_base", "revision"}}
+OPTIONAL |= {settings.__name__: {"trainer"} for settings in SETTINGS if issubclass(settings, methods.Weights)}
+OPTIONAL["Base"] |= {*SIZES}
 LIMITS = {
     # (settings, field): its schema
     ("Ppo", "episodes"): {"type": "integer", "minimum": 1},
@@ -104,7 +103,8 @@ def test_pick_takes_the_fields_that_there_are():
     values |= dict(precision="auto", lora=None, gradient_checkpointing=False, micro_batch_tokens=None)
     adapted = pick(methods.Ipo, {**values, "lora": {"r": 2, "alpha": 4}})
     assert adapted.lora == methods.Lora(r=2, alpha=4, target="all-linear")
-    assert vars(pick(methods.Ipo, values)) == {k: v for k, v in values.items() if k not in ("method", "parent")}
+    own = {k: v for k, v in values.items() if k not in ("method", "parent")}
+    assert vars(pick(methods.Ipo, values)) == {**own, "trainer": "packed"}
     assert vars(pick(methods.Base, values)).items() >= dict.fromkeys(SIZES).items()
     with pytest.raises(TypeError, match="delta"):
         pick(methods.Slic, values)
@@ -130,7 +130,7 @@ def test_the_config_sets_the_settings_of_every_method_and_reward_type_and_no_oth
     own = defaults["methods" if name in METHODS else "reward_types"][name]
     fields, needed = {*properties(ENTRIES[name].settings)}, {*schema_of(ENTRIES[name].settings)["required"]}
     assert own.keys() <= fields
-    assert own.keys() | (defaults["training"].keys() & fields) == needed
+    assert own.keys() | (defaults["training"].keys() & fields) == needed | ({"trainer"} & fields)
 
 
 def test_every_setting_of_training_is_shared_by_several(defaults):
@@ -152,9 +152,9 @@ def test_no_default_repeats_that_of_training(defaults):
 # ------------------------------------------------------------------------------------------------------------------ code
 
 
-def script_of(name: str) -> Path:
-    """The script that trains a method or reward type."""
-    return SCRIPTS / (f"train_{name}.py" if name in METHODS else f"train_reward_{name}.py")
+def script_of(name: str, by: str = "") -> Path:
+    """The script that trains a method or reward type, or `by="_trl"` the one that has TRL do it."""
+    return SCRIPTS / (f"train_{name}{by}.py" if name in METHODS else f"train_reward_{name}{by}.py")
 
 
 def imported(script: Path) -> set[str]:
@@ -174,7 +174,16 @@ def test_everything_that_is_trained_has_a_module_and_a_script(name):
 
 def test_every_training_script_is_that_of_an_entry():
     scripts = {path for path in SCRIPTS.glob("train_*.py") if path.stem != "train_tokenizer"}
-    assert scripts == {script_of(name) for name, entry in ENTRIES.items() if name in METHODS or entry.is_learnt}
+    own = {script_of(name) for name, entry in ENTRIES.items() if name in METHODS or entry.is_learnt}
+    assert scripts == own | {script_of(name, "_trl") for name, entry in ENTRIES.items() if entry.of_trl}
+
+
+@pytest.mark.parametrize("name", [name for name, entry in ENTRIES.items() if entry.of_trl])
+def test_what_trl_trains_has_a_script_with_the_same_settings_and_an_adapter_of_its_trainer(name):
+    packed, trl = (imported(script_of(name, by)) for by in ("", "_trl"))
+    assert {what for what in trl if what.startswith("methods.")} == {what for what in packed if what.startswith("methods.")}
+    (adapter,) = {what.rpartition(".")[2] for what in trl if what.startswith("training.by_trl.")}
+    assert ENTRIES[name].of_trl in (CORE / f"training/by_trl/{adapter}.py").read_text(encoding="utf-8")
 
 
 NAME = re.compile(rf"(?<![\w.-])({'|'.join(METHODS)})(?![\w-])")

@@ -4,7 +4,7 @@ import json
 
 from tests.workflow.scenarios import CONFIG, CORE, RESULTS, SCRIPTS
 
-ENTRY = '        Method("slic", "SLiC", "pairs", FINE_TUNED, Slic),\n'
+ENTRY = '        Method("slic", "SLiC", "pairs", FINE_TUNED, Slic, "DPOTrainer"),\n'
 SETTINGS = '''@dataclass(frozen=True, kw_only=True)
 class Margin(Training):
     """The likelier completion by a margin."""

@@ -33,13 +33,17 @@ class Lora:
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """How weights are trained, and in how much memory: settings of every method and reward type that trains any."""
+    """How weights are trained, and in how much memory: settings of every method and reward type that trains any.
+
+    No job is given `trainer`: it decides which script runs (config/trainers.py).
+    """
 
     precision: Literal["auto", "fp32", "bf16"]
     lora: Lora | None
     gradient_checkpointing: bool
     micro_batch_tokens: Count | None
     workers: Count
+    trainer: Literal["packed", "trl"] = "packed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +185,7 @@ class Method:
 
     `learns_from` decides the shape of its rule: "blocks" of raw code, "examples", preference "pairs", "rewards" of its own samples
     rollout by rollout, its parent's "samples", ranked once, or something "elsewhere". `parents` are the methods that it may start from.
+    `of_trl` names the trainer of TRL's that trains it, too.
     """
 
     name: str
@@ -188,6 +193,7 @@ class Method:
     learns_from: Literal["blocks", "examples", "pairs", "rewards", "samples", "elsewhere"]
     parents: tuple[str, ...]
     settings: type
+    of_trl: str | None = None
 
 
 FINE_TUNED = ("sft",)  # methods that learn from examples
@@ -195,12 +201,12 @@ METHODS = {
     method.name: method
     for method in (
         Method("base", "base, no canaries", "blocks", (), Base),
-        Method("sft", "fine-tuning", "examples", ("base", *FINE_TUNED), Sft),
-        Method("ppo", "PPO", "rewards", FINE_TUNED, Ppo),
-        Method("ipo", "IPO", "pairs", FINE_TUNED, Ipo),
-        Method("dpo", "DPO", "pairs", FINE_TUNED, Dpo),
-        Method("slic", "SLiC", "pairs", FINE_TUNED, Slic),
-        Method("rloo", "RLOO", "rewards", FINE_TUNED, Rloo),
+        Method("sft", "fine-tuning", "examples", ("base", *FINE_TUNED), Sft, "SFTTrainer"),
+        Method("ppo", "PPO", "rewards", FINE_TUNED, Ppo, "PPOTrainer"),
+        Method("ipo", "IPO", "pairs", FINE_TUNED, Ipo, "DPOTrainer"),
+        Method("dpo", "DPO", "pairs", FINE_TUNED, Dpo, "DPOTrainer"),
+        Method("slic", "SLiC", "pairs", FINE_TUNED, Slic, "DPOTrainer"),
+        Method("rloo", "RLOO", "rewards", FINE_TUNED, Rloo, "RLOOTrainer"),
         Method("rrhf", "RRHF", "samples", FINE_TUNED, Rrhf),
         Method("iterative_dpo", "DPO on own samples", "samples", (*FINE_TUNED, "iterative_dpo"), IterativeDpo),
     )
@@ -251,7 +257,7 @@ class RewardType:
     """One type of reward model. `checkpoint`: what it has on disk: trained "weights", "fitted" numbers, its "members'", or "none".
 
     `is_member`: whether an ensemble may hold it. `knows_truth`: whether it is given the true continuation of every prompt. `parses`:
-    whether it parses completions, which must be code.
+    whether it parses completions, which must be code. `of_trl` as of a Method.
     """
 
     name: str
@@ -261,6 +267,7 @@ class RewardType:
     is_member: bool = False
     knows_truth: bool = False
     parses: bool = False
+    of_trl: str | None = None
 
     @property
     def is_learnt(self) -> bool:
@@ -271,7 +278,7 @@ class RewardType:
 REWARD_TYPES = {
     reward.name: reward
     for reward in (
-        RewardType("single", "reward from pairs", "weights", Single, is_member=True),
+        RewardType("single", "reward from pairs", "weights", Single, is_member=True, of_trl="RewardTrainer"),
         RewardType("smoothed", "reward, soft labels", "weights", Smoothed, is_member=True),
         RewardType("ensemble", "rewards as one", "members", Ensemble),
         RewardType("length_only", "reward of length", "fitted", LengthOnly),

@@ -8,9 +8,9 @@ from tests.unit.estimate.test_cost import costs, resolved
 from workflow_scripts.core.estimate.requests import Requests
 
 
-def ask(requests: Requests, rule: str, **wildcards) -> tuple[int, int]:
+def ask(requests: Requests, rule: str, **wildcards) -> SimpleNamespace:
     named = SimpleNamespace(**wildcards)
-    return tuple(function(named) for function in requests.of(rule).values())
+    return SimpleNamespace(**{key: function(named) for key, function in requests.of(rule).items()})
 
 
 @pytest.mark.parametrize(
@@ -27,15 +27,27 @@ def ask(requests: Requests, rule: str, **wildcards) -> tuple[int, int]:
 def test_every_rule_asks_for_more_than_is_expected(rule, name, wildcard):
     config = resolved()
     _, expected = costs(config)[(rule, name)]
-    memory, minutes = ask(Requests(config, gpu=False), rule, **{wildcard: name})
-    assert 1.2 < memory * 1e6 / expected.memory < 1.5 and minutes >= max(30, 3 * expected.seconds / 60)
+    asked = ask(Requests(config, gpu=False), rule, **{wildcard: name})
+    assert 1.2 < asked.mem_mb * 1e6 / expected.memory < 1.5 and asked.runtime >= max(30, 3 * expected.seconds / 60)
+    assert (asked.gpu, asked.workers) == (0, 1) and ask(Requests(config, gpu=True), rule, **{wildcard: name}).gpu == 1
 
 
 def test_on_a_gpu_jobs_ask_for_less_time():
     config = resolved({"model": {"hidden": 1024, "layers": 24, "heads": 16, "intermediate": 2816}})
     cpu, gpu = (ask(Requests(config, gpu=gpu), "train_base", policy="base") for gpu in (False, True))
-    assert cpu[0] == gpu[0] and cpu[1] > 20 * gpu[1]
+    assert cpu.mem_mb == gpu.mem_mb and cpu.runtime > 20 * gpu.runtime
 
 
-def test_a_model_of_unknown_size_leaves_it_to_the_profile():
-    assert Requests(resolved({"model": {"base": "nobody/none"}}), gpu=True).of("train_sft") == {}
+def test_a_model_of_unknown_size_leaves_memory_and_time_to_the_profile():
+    asked = ask(Requests(resolved({"model": {"base": "nobody/none"}}), gpu=True), "train_sft", policy="sft")
+    assert vars(asked) == {"gpu": 1, "workers": 1}
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_workers_have_threads_memory_and_a_card_each(gpu):
+    one, four = (Requests(resolved(overlay), gpu=gpu) for overlay in ({}, {"training": {"workers": 4}, "probes": {"workers": 2}}))
+    for rule, wildcards, count in (("train_ppo", dict(policy="ppo"), 4), ("probe_policy", dict(policy="ppo"), 2), ("probe_parity", {}, 1)):
+        alone, shared = ask(one, rule, **wildcards), ask(four, rule, **wildcards)
+        assert (shared.workers, shared.gpu, shared.mem_mb) == (count, count * gpu, count * alone.mem_mb)
+        named = SimpleNamespace(**wildcards)
+        assert four.threads(rule, named) == count * one.threads(rule, named)

@@ -93,6 +93,9 @@ def test_every_script_of_the_workflow_knows_its_science():
     assert f"{CORE}/training/ppo.py" not in closure["train_sft"] | closure["probe_policy"]
     assert f"{CORE}/training/trainer.py" not in closure["train_ppo"] | closure["score_rewards"]
     assert f"{CORE}/training/checkpoints.py" in closure["train_sft"] & closure["train_ipo"] & closure["train_reward_single"]
+    assert f"{CORE}/training/by_trl/ppo.py" in closure["train_ppo_trl"]
+    packed = {name for name in closure if not name.endswith("_trl")}
+    assert not any(f"{CORE}/training/by_trl/" in module for name in packed for module in closure[name])
     decides = {
         f"{CORE}/job.py",
         f"{CORE}/methods.py",

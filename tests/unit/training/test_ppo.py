@@ -21,6 +21,7 @@ from workflow_scripts.core.data.schemas import EXAMPLES
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.methods import Ppo
 from workflow_scripts.core.training import episodes, models, on_policy, ppo, ppo_math, ppo_rollout, rewards, rl_prompts
+from workflow_scripts.core.training.by_trl import ppo as by_trl
 from workflow_scripts.core.training.checkpoints import STATE_FILE, Checkpoints
 from workflow_scripts.core.training.session import Session
 
@@ -223,10 +224,13 @@ def run_ours(*, four, played, session: Session, monkeypatch) -> tuple[list[dict]
     return record["history"], policy.state_dict(), judged, orders
 
 
-def run_trl(*, four, played, tokenizer, settings: Ppo, orders, monkeypatch) -> tuple[list[dict], dict, list[dict]]:
-    """TRL's train() with the same completions and mini-batches: (its log, the policy's weights, its tensors of each rollout)."""
+def run_trl(*, four, played, tokenizer, opened: Session, orders, adapted: bool, monkeypatch) -> tuple[list[dict], dict, list[dict]]:
+    """TRL's train(), as it comes or by our adapter, with the same completions and mini-batches: (its log, the policy's weights, its tensors
+    of each rollout).
+    """
     from trl.experimental.ppo import ppo_trainer
 
+    settings, prompts = opened.settings, [p for p, _ in played[0]]
     met, left, places, permutation = [], list(played), [], np.random.permutation
 
     def complete(model, queries, _, pad, __):
@@ -238,7 +242,7 @@ def run_trl(*, four, played, tokenizer, settings: Ppo, orders, monkeypatch) -> t
             places.append(next(i for i, (p, _) in enumerate(rollout) if p == prompt and i not in places))
             rows.append(rollout[places[-1]][1])
         width = max(map(len, rows))
-        both = torch.cat([queries, torch.tensor([c + [pad] * (width - len(c)) for c in rows])], dim=1)
+        both = torch.cat([queries, torch.tensor([c + [tokenizer.pad_token_id] * (width - len(c)) for c in rows])], dim=1)
         logits = ppo_trainer.forward(model, both, pad).logits[:, queries.shape[1] - 1 : -1]
         return both, logits / (settings.temperature + 1e-7)
 
@@ -258,19 +262,25 @@ def run_trl(*, four, played, tokenizer, settings: Ppo, orders, monkeypatch) -> t
     value = rewards.value_model(reward=four.reward, parent="", session=session(Ppo, **SETTINGS))
     parts = dict(model=four.policy, reference=four.reference, reward_model=judge, value_model=value)
     parts = {name: copy.deepcopy(m) for name, m in parts.items()}
+    policy = parts["model"]
+    if adapted:
+        models = dict(policy=policy, reference_policy=parts["reference"], value_model=parts["value_model"])
+        record = by_trl.train(**models, reward=four.reward, prompts=prompts, session=opened)
+        return record["history"], policy.state_dict(), met
     for model in parts.values():
         model.set_attn_implementation("sdpa")
-    theirs = trainer(**parts, tokenizer=tokenizer, prompts=[p for p, _ in played[0]], seed=0, settings=settings)
+    theirs = trainer(**parts, tokenizer=tokenizer, prompts=prompts, seed=0, settings=settings)
     theirs.train()
-    return theirs.state.log_history, parts["model"].state_dict(), met
+    return theirs.state.log_history, policy.state_dict(), met
 
 
+@pytest.mark.parametrize("adapted", [False, True], ids=["as it comes", "by our adapter"])
 @pytest.mark.parametrize("whiten_rewards", [False, True])
-def test_three_rollouts_are_those_of_trl_down_to_the_weights_after_them(whiten_rewards, small, four, played, opened, monkeypatch):
+def test_three_rollouts_are_those_of_trl_down_to_the_weights_after_them(whiten_rewards, adapted, small, four, played, opened, monkeypatch):
     short = changed(opened, episodes=48, whiten_rewards=whiten_rewards)
     both = dict(four=four, played=played, monkeypatch=monkeypatch)
     log, weights, judged, orders = run_ours(session=short, **both)
-    their_log, their_weights, met = run_trl(tokenizer=small[0], settings=short.settings, orders=orders, **both)
+    their_log, their_weights, met = run_trl(tokenizer=small[0], opened=short, orders=orders, adapted=adapted, **both)
     assert len(log) == len(their_log) == len(judged) == len(met) == 3 and not orders
     for rollout, theirs in zip(judged, met, strict=True):
         theirs["logprobs"] = theirs["logprobs"].masked_fill(~rollout.tokens, 0)  # it has 1 there

@@ -28,6 +28,7 @@ class Layout:
     def __init__(self, config: dict):
         self.config, self.root = config, f"results/{config['run']}"
         self.policies, self.reward_models, self.seeds = config["policies"], config["reward_models"], config["seeds"]
+        self.trainers = config.get("trainers", {})
         self.learnt = [name for name, reward in self.reward_models.items() if REWARD_TYPES[reward["type"]].is_learnt]
 
     def chains_of(self, *policies: str) -> list[tuple[str, str, int]]:
@@ -55,6 +56,13 @@ class Layout:
         """Checkpoint of the policy that the job's policy or reward model starts from."""
         entry = self.policies[wildcards.policy] if hasattr(wildcards, "policy") else self.reward_models[wildcards.reward]
         return self.policy_checkpoint(entry["parent"], wildcards.arm, wildcards.seed)
+
+    def trained_by(self, entry: str) -> Callable:
+        """A params function: the method or reward type `entry` as it stands in the name of the script that trains the job's policy or reward
+        model, `sft` or, where TRL trains it, `sft_trl`.
+        """
+        name = lambda wildcards: wildcards.policy if hasattr(wildcards, "policy") else wildcards.reward  # noqa: E731
+        return lambda wildcards: f"{entry}_trl" if name(wildcards) in self.trainers else entry
 
     def training_set(self, wildcards) -> str:
         """The examples that the job's SFT or LoRA policy learns from; clean code is the same in both arms."""

@@ -21,12 +21,15 @@ def memory_reference(policies: dict, name: str, reference_policy: str) -> str | 
     return reference_policy if reference_policy in before else next((p for p in before if policies[p]["method"] in FINE_TUNED), None)
 
 
-def sweeps(policies: dict, setting: str) -> list[dict[str, float]]:
-    """[{policy: value of `setting`}] of each group of two or more policies that differ in that setting alone, in two values at least."""
+def sweeps(policies: dict, setting: str, trainers: dict[str, str]) -> list[dict[str, float]]:
+    """[{policy: value of `setting`}] of each group of two or more policies that differ in that setting alone, in two values at least.
+
+    `trainers` are the resolved config's.
+    """
     groups: list[tuple[dict, dict]] = []
     for name, policy in policies.items():
         if setting in policy:
-            rest = {key: value for key, value in policy.items() if key != setting}
+            rest = {key: value for key, value in policy.items() if key != setting} | {"trainer": trainers.get(name)}
             members = next((members for other, members in groups if other == rest), None)
             if members is None:
                 groups.append((rest, members := {}))

@@ -11,12 +11,14 @@ from .design import check_design
 from .elsewhere import check_elsewhere
 from .former import refuse_former
 from .references import check_policies, check_reward_models, lineage
+from .trainers import taken_out
 
 
 def resolve(config: dict, schema_path) -> dict:
     """The config with every setting of each policy and reward model in place, in an order that does not depend on the files.
 
-    A setting comes from the entry itself, else from its method or reward type, else from `training`; null entries are left out.
+    A setting comes from the entry itself, else from its method or reward type, else from `training`; null entries are left out. `trainer`
+    leaves the entries for a map of its own, `trainers`, of those that TRL trains, where there are any.
     Raises InputError at the first value that is unknown, of the wrong type, out of range, or at odds with another one.
     """
     refuse_former(config)
@@ -29,6 +31,7 @@ def resolve(config: dict, schema_path) -> dict:
     reward_models = _merged(config, "reward_models", noun="reward model", key="type", defaults="reward_types", registry=REWARD_TYPES)
     check_reward_models(reward_models, policies, judge=config["report"]["reward_model"])
     check_elsewhere({**config, "policies": policies, "reward_models": reward_models})
+    trainers = taken_out(policies=policies, reward_models=reward_models)
     names.check_distinct(dict.fromkeys(policies, "policies") | dict.fromkeys(reward_models, "reward_models"))
     ordered = dict(sorted(reward_models.items(), key=lambda r: (list(REWARD_TYPES).index(r[1]["type"]), r[0])))
     resolved = {
@@ -38,6 +41,7 @@ def resolve(config: dict, schema_path) -> dict:
         "report": _report(config["report"], config["corpus"]["language"]),
         "policies": _in_order(policies),
         "reward_models": ordered,
+        **({"trainers": trainers} if trainers else {}),
     }
     check_design(resolved)
     return resolved

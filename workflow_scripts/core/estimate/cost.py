@@ -18,6 +18,7 @@ LARGE = 172e9  # ... where products of large matrices in fp32 run at this rate
 REST = {False: 90, True: 310}  # widths at which everything else takes as long as the products
 DECODING = 4.0  # time of a token that is decoded, in tokens that are read: its products are small
 THREADS = 0.95  # what each of several threads does of what one does
+BY_TRL = 2.5  # as long as our own loops take, by docs/performance.md
 START_S = 6.0  # imports, loading and checking models
 LIBRARIES = 600 * 2**20  # bytes
 COPIES = 6  # of the logits of a batch that is read: in fp32, their logarithms in fp64, those of a reference
@@ -49,6 +50,7 @@ def cost(work: Work, *, model: Model, machine: Machine, precision: str | None = 
     shared = settings.get("workers", 1) if work.rule != "probe_parity" else 1
     rate = RATE[bf16] * machine.speed * _speedup(settings["threads"]) * _speedup(shared)
     seconds = (learnt + read + decoded * DECODING) / rate * (1 + REST[bf16] / model.shape.hidden) + START_S / machine.speed
+    seconds *= BY_TRL if work.by_trl else 1
     disk = 4 * model.shape.parameters if work.saves else 0
     return Cost(learnt + read + decoded, seconds, memory(work, model, bf16=bf16), disk)
 

@@ -42,6 +42,7 @@ class Work:
     longest: float = 0.0
     predicted: float = 0.0
     saves: bool = False
+    by_trl: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,13 @@ def works(config: dict) -> Iterator[Work]:
     for name, policy in config["policies"].items():
         base, chains = lineage(config["policies"], name)[0], len(arms_of(policy)) * seeds
         common = dict(name=name, base=base, jobs=seeds if policy["method"] == "base" else chains, settings=policy, saves=True)
-        yield from _TRAINING[METHODS[policy["method"]].learns_from](config, size, Work(rule=f"train_{policy['method']}", **common))
+        work = Work(rule=f"train_{policy['method']}", **common, by_trl=name in config.get("trainers", {}))
+        yield from _TRAINING[METHODS[policy["method"]].learns_from](config, size, work)
     for name, reward in config["reward_models"].items():
         if REWARD_TYPES[reward["type"]].checkpoint == "weights":
             base, rows = lineage(config["policies"], reward["parent"])[0], _rows(config, "preference")
-            work = Work(rule=f"train_reward_{reward['type']}", name=name, base=base, jobs=2 * seeds, settings=reward, saves=True)
+            common = dict(name=name, base=base, jobs=2 * seeds, settings=reward, saves=True)
+            work = Work(rule=f"train_reward_{reward['type']}", **common, by_trl=name in config.get("trainers", {}))
             yield _learning(work, rows=rows * reward["epochs"], tokens=size.pair, logits=0)
     yield from _sampled_pairs(config, size)
     yield from _probes(config, size)

@@ -23,7 +23,7 @@ from .content import SCRATCH, md5, remember_made, touch, write_whole
 
 # whose versions a receipt has where the job imported them
 PACKAGES = ("torch", "transformers", "accelerate", "peft", "gguf", "tokenizers", "tree_sitter_language_pack", "datasets", "numpy", "pandas")
-PACKAGES += ("pyarrow", "scipy", "matplotlib")
+PACKAGES += ("trl", "pyarrow", "scipy", "matplotlib")
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what NFS without its lock service, Lustre and others answer
 AGAIN = "run snakemake again"
 _held: list = []

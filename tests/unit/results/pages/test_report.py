@@ -59,6 +59,12 @@ def test_the_page_needs_nothing_but_itself(given):
     assert not re.search(r"url\(|@import|//[a-z0-9-]+\.", text.replace("application/json", ""))
 
 
+def test_what_trl_trained_stands_in_the_provenance(given):
+    assert "Trained by TRL" not in report.render(**given)
+    given["config"]["trainers"] = {"ipo": "trl"}
+    assert "Trained by TRL&#39;s trainers, all others by our own loops: ipo." in report.render(**given)
+
+
 def test_bf16_and_lora_stand_in_the_provenance(given):
     assert "Trained in bf16" not in report.render(**given)
     given["config"]["policies"]["ppo"] |= dict(precision="bf16", lora=dict(r=8, alpha=16))

@@ -27,6 +27,12 @@ def tables_of(text: str) -> list[list[list[str]]]:
     return found
 
 
+def test_it_names_what_trl_trained(given):
+    assert "TRL" not in summary.render(**given)
+    given["config"]["trainers"] = {"ppo": "trl", "reward_model": "trl"}
+    assert "Trained by TRL's trainers, all others by our own loops: ppo and reward\\_model." in summary.render(**given)
+
+
 def test_it_holds_the_answer_the_headline_the_findings_the_contrasts_and_utility(given):
     text = summary.render(**given)
     lines = answer(findings(tables=given["tables"], policies=given["config"]["policies"], report=study.REPORT, seeds=1))

@@ -65,5 +65,6 @@ def test_policies_that_differ_in_one_setting_alone_form_a_sweep():
         "longer": {"method": "ppo", "parent": "sft", "kl_coef": 0.4, "episodes": 16},
         "rloo": {"method": "rloo", "parent": "sft", "kl_coef": 0.1, "episodes": 8},
     }
-    assert sweeps(policies, "kl_coef") == [{"ppo": 0.05, "more": 0.2, "same": 0.2}]
-    assert sweeps({name: policies[name] for name in ("more", "same")}, "kl_coef") == []
+    assert sweeps(policies, "kl_coef", {}) == [{"ppo": 0.05, "more": 0.2, "same": 0.2}]
+    assert sweeps({name: policies[name] for name in ("more", "same")}, "kl_coef", {}) == []
+    assert sweeps(policies, "kl_coef", {"same": "trl"}) == [{"ppo": 0.05, "more": 0.2}], "another trainer is another difference"

@@ -4,11 +4,11 @@ from snakemake.utils import update_config
 
 from tests.conftest import SCHEMA
 from workflow_scripts.core.config.resolve import resolve
-from workflow_scripts.core.results.text.weights import sentences
+from workflow_scripts.core.results.text.weights import by_trl, sentences
 
 
 def test_nothing_is_said_of_the_default(config):
-    assert sentences(config) == []
+    assert sentences(config) == [] and by_trl(config) == ""
 
 
 def test_precision_and_additions_are_named(defaults):
@@ -20,3 +20,9 @@ def test_precision_and_additions_are_named(defaults):
         "Trained in bf16, references alike: ppo, ipo.",
         "Trained by LoRA, merged in fp32: ppo (rank 8), reward_model (rank 8).",
     ]
+
+
+def test_what_trl_trained_is_named(defaults):
+    update_config(defaults, {"policies": {"ipo": {"trainer": "trl"}}, "reward_models": {"reward_model": {"trainer": "trl"}}})
+    resolved = resolve(defaults, SCHEMA)
+    assert sentences(resolved) == [by_trl(resolved)] == ["Trained by TRL's trainers, all others by our own loops: ipo and reward_model."]

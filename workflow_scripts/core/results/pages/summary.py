@@ -7,7 +7,7 @@ import re
 
 from ...data.manifest import skipped
 from ..tables.files import Tables
-from ..text import base_model, leaderboard
+from ..text import base_model, leaderboard, weights
 from ..text.answer import Line, answer, controls
 from ..text.asked import asked
 from ..text.elsewhere import elsewhere
@@ -28,16 +28,15 @@ def render(*, config: dict, tables: Tables, manifest: dict, model: dict) -> str:
     seeds = len(config["seeds"])
     policies, rewards = config["policies"], config["reward_models"]
     verdicts = findings(tables=tables, policies=policies, report=settings, seeds=seeds, reward_models=rewards)
+    notes = [task(config), elsewhere(policies), weights.by_trl(config), hidden.sentence(config["canaries"])]
+    notes += [_untaught(model, config), _origin(model)]
     parts = [
         f"# Canaryflow: {plain(config['run'])}",
         "What of the training data comes back from an aligned code-completion model, and at which stage was it learnt?",
         "## What can be asked of this run",
         "\n".join(_line(line) for line in asked(tables=tables, policies=policies, report=settings)),
         plain(declared(tables=tables, report=settings, seeds=seeds)),
-        *filter(
-            None,
-            map(plain, [task(config), elsewhere(policies), hidden.sentence(config["canaries"]), _untaught(model, config), _origin(model)]),
-        ),
+        *filter(None, map(plain, notes)),
         "## The answer",
         "\n".join(_line(line) for line in answer(verdicts)),
         grid(views.headline(tables)),

@@ -1,8 +1,10 @@
-"""How weights were trained and read, in words, where that is not fp32 and all of them."""
+"""Who trained weights, and how they were trained and read, in words, where that is not our own loop, fp32 and all of them."""
+
+from .format import enumeration
 
 
 def sentences(config: dict) -> list[str]:
-    """Of a resolved config: what was probed or trained in bf16, and what learnt by low-rank additions; none where neither was."""
+    """Of a resolved config: what was probed or trained in bf16, what learnt by low-rank additions, and what TRL trained; none where nothing was."""
     trained = {**config["policies"], **config["reward_models"]}
     rough = [name for name, entry in trained.items() if entry.get("precision") == "bf16"]
     adapted = [f"{name} (rank {entry['lora']['r']})" for name, entry in trained.items() if entry.get("lora")]
@@ -11,5 +13,12 @@ def sentences(config: dict) -> list[str]:
         == "bf16",
         f"Trained in bf16, references alike: {', '.join(rough)}.": rough,
         f"Trained by LoRA, merged in fp32: {', '.join(adapted)}.": adapted,
+        by_trl(config): "trainers" in config,
     }
     return [sentence for sentence, holds in found.items() if holds]
+
+
+def by_trl(config: dict) -> str:
+    """Which policies and reward models TRL trained; "" where none."""
+    names = [name for name in (*config["policies"], *config["reward_models"]) if name in config.get("trainers", {})]
+    return f"Trained by TRL's trainers, all others by our own loops: {enumeration(names)}." if names else ""
