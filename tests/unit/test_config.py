@@ -22,7 +22,7 @@ def test_default_resolves(config, defaults):
     assert list(config["policies"]) == list(defaults["policies"])
     of_training = ("epochs", "batch_size", "weight_decay", "warmup_ratio", "threads")
     assert "trainers" not in config, "what is not said changes no receipt"
-    of_weights = ("precision", "lora", "gradient_checkpointing", "micro_batch_tokens")
+    of_weights = ("precision", "lora", "gradient_checkpointing", "micro_batch_tokens", "workers")
     shared = {key: defaults["training"][key] for key in (*of_training, *of_weights)}
     own = {"method": "sft", "parent": "sft", "data": "preference"}
     assert config["policies"]["sft_chosen"] == {**shared, **defaults["methods"]["sft"], **own}
@@ -400,6 +400,16 @@ BAD = [
     ({"reward_models": {"p": {"type": "parses", "trainer": "trl"}}}, "config: unknown key reward_models.p.trainer", "known here: type"),
     (more("external", trainer="trl"), "config: unknown key policies.more.trainer", "known here: "),
     (
+        more("ipo", trainer="trl", workers=2),
+        "config: policies.more.workers is 2 and its trainer is trl, but each of TRL's trainers runs in one process here",
+        "set it to 1, or write trainer: packed",
+    ),
+    (
+        {"reward_models": {"soft": {"type": "smoothed", "parent": "sft", "workers": 2}}},
+        "config: reward_models.soft.workers is 2, and one of type smoothed keeps its labels in one process",
+        "set it to 1",
+    ),
+    (
         more("ipo", trainer="trl", micro_batch_tokens=64),
         "config: policies.more.micro_batch_tokens is 64 and its trainer is trl, but TRL cuts a batch by rows",
         "set it to null, or write trainer: packed",
@@ -443,6 +453,8 @@ BAD = [
         "config: policies.base.lora would freeze random weights",
         "set methods.base.lora to null",
     ),
+    ({"training": {"workers": 0}}, "config: training.workers is 0 but must be at least 1", "correct it"),
+    ({"probes": {"workers": 0}}, "config: probes.workers is 0 but must be at least 1", "correct it"),
     ({"training": {"micro_batch_tokens": 0}}, "config: training.micro_batch_tokens is 0 but must be at least 1", "correct it"),
     (more("ppo", gradient_checkpointing=1), "config: policies.more.gradient_checkpointing must be of type boolean, not 1", "correct it"),
     ({"reward_types": {"parses": {"lora": None}}}, "config: unknown key reward_types.parses.lora", "known here"),

@@ -100,7 +100,7 @@ def test_pick_takes_the_fields_that_there_are():
     values = dict(
         epochs=1, batch_size=2, learning_rate=0.1, weight_decay=0.0, warmup_ratio=0.0, threads=1, beta=0.5, method="ipo", parent="sft"
     )
-    values |= dict(precision="auto", lora=None, gradient_checkpointing=False, micro_batch_tokens=None)
+    values |= dict(precision="auto", lora=None, gradient_checkpointing=False, micro_batch_tokens=None, workers=1)
     adapted = pick(methods.Ipo, {**values, "lora": {"r": 2, "alpha": 4}})
     assert adapted.lora == methods.Lora(r=2, alpha=4, target="all-linear")
     own = {k: v for k, v in values.items() if k not in ("method", "parent")}
