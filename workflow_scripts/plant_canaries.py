@@ -15,9 +15,12 @@ with job(snakemake) as j:
     design = {key: settings[key] for key in ("cohorts", "doses", "seed")}
     own, dealt = secrets.of_user(source=settings.pop("source"), path=settings.pop("path"), texts=texts, **design)
     examples = natural.read(j.input.snippets, tokenizer=words, fim=fim, config=j.config)
+    unfit = natural.asked_elsewhere(examples, j.input.snippets, tokenizer=words, fim=fim, config=j.config)
     options = settings | {key: j.config["examples"][key] for key in ("max_prompt_tokens", "max_target_tokens")}
     form = TASKS[j.config["examples"]["task"]].form(fim)
-    rows = canaries.make(tokenizer=words, fim=form, natural=examples, own=dealt, language=j.config["corpus.language"], **options)
+    rows = canaries.make(
+        tokenizer=words, fim=form, natural=examples, unfit=unfit, own=dealt, language=j.config["corpus.language"], **options
+    )
     parquet.write(planting.checked(rows, context=context), schemas.CANARIES, j.output.canaries)
     about = secrets.manifest(own, rows, dealt)
     Path(j.output.manifest).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

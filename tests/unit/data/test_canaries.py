@@ -7,12 +7,13 @@ from collections import Counter
 import pytest
 
 from tests.conftest import DESIGN, SHAPE
-from workflow_scripts.core.data import canaries, planting, reference_fillings
+from workflow_scripts.core import parquet
+from workflow_scripts.core.data import canaries, planting, reference_fillings, schemas
 from workflow_scripts.core.data.canaries import SECRET_TYPES, assign, make
 from workflow_scripts.core.data.cohorts import COHORTS
 from workflow_scripts.core.data.fim import encode
 from workflow_scripts.core.data.languages import LANGUAGES, parses
-from workflow_scripts.core.data.natural import choose
+from workflow_scripts.core.data.natural import asked_elsewhere, choose
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.probing.measures.completion import edit_distance
 from workflow_scripts.core.probing.measures.secret import holds
@@ -208,6 +209,43 @@ def test_too_few_natural_functions_are_named(natural, model_words):
     words, fim = model_words
     with pytest.raises(InputError, match=r"corpus.pools.natural: its functions give 3 targets .* fewer than the canaries"):
         make(tokenizer=words, fim=fim, natural=natural[:3], **{**DESIGN, "secret_types": ["natural"]})
+    with pytest.raises(InputError, match=r"its functions give 2 targets of 10 tokens or more after a prompt of their own"):
+        make(tokenizer=words, fim=fim, natural=natural[:3], unfit={1}, **{**DESIGN, "secret_types": ["natural"]})
+
+
+def test_a_function_that_others_begin_like_is_no_canary_and_the_others_stay(natural, model_words):
+    """A method that is the hole as a whole has `@classmethod` for a prompt, which says nothing of it."""
+    words, fim = model_words
+    options = dict(tokenizer=words, fim=fim, natural=natural, **{**DESIGN, "secret_types": ["key", "natural"]})
+    before = make(**options)
+    some = next(c for c in before if c["secret_type"] == "natural")
+    first = next(place for place, e in enumerate(natural) if e["prompt_ids"] == some["prompt_ids"])
+    after = make(**options, unfit={first})
+    assert natural[first]["target_ids"] not in [c["target_ids"] for c in after]
+    changed = [old["canary_id"] for old, new in zip(before, after, strict=True) if old != new]
+    assert some["canary_id"] in changed and len(changed) <= 3
+    idle = next(place for place, e in enumerate(natural) if e["prompt_ids"] not in [c["prompt_ids"] for c in before])
+    assert make(**options, unfit={idle}) == before, "what was not drawn is not missed"
+
+
+def test_prompts_of_other_pools_are_found(model_words, tmp_path):
+    words, fim = model_words
+    texts = {
+        "natural": "@classmethod\ndef one(cls):\n    return cls.of(1, 2, 3)\n",
+        "rl_prompt": "@classmethod\ndef two(cls, x):\n    return x\n",
+    }
+    texts |= {"base": texts["natural"] + "\n", "sft": "def three(a):\n    b = a + 1\n    return b\n"}
+    rows = [
+        dict(snippet_id=f"{i}", path=f"{i}.py", line=1, n_lines=3, text=text, pool=pool) for i, (pool, text) in enumerate(texts.items())
+    ]
+    parquet.write(
+        [{k: row[k] for k in schemas.SNIPPETS.names if k in row} for row in rows], schemas.SNIPPETS, tmp_path / "snippets.parquet"
+    )
+    config = {"corpus.seed": 0, "examples": SHAPE}
+    made = {pool: planting.example(snippet=row, tokenizer=words, fim=fim, seed=0, **SHAPE) for pool, row in zip(texts, rows, strict=True)}
+    candidates = [made["natural"], made["rl_prompt"], made["sft"], {**made["natural"], "prompt_ids": [*made["sft"]["prompt_ids"][:-1], 7]}]
+    found = asked_elsewhere(candidates, tmp_path / "snippets.parquet", tokenizer=words, fim=fim, config=config)
+    assert {1, 2} <= found and 3 not in found
 
 
 def test_fillings_of_natural_canaries_are_targets_that_nobody_has(natural, model_words):

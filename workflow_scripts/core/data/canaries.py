@@ -78,6 +78,7 @@ def make(
     tokenizer,
     fim: Fim,
     natural: list[dict] = (),
+    unfit: set[int] = frozenset(),
     own: dict[secrets.Cell, list] | None = None,
     max_prompt_tokens: int = 0,
     max_target_tokens: int = 0,
@@ -86,12 +87,12 @@ def make(
     """All canaries of a run, in the language of its corpus, as rows of `canaries`; `unplanted` has dose 0 and is never planted.
 
     `fim` makes their prompts; where it shows no suffix, that stands beside them. The order in which texts meet slots is drawn from the seed;
-    secrets and prompts are unique across the run. `natural` are the
-    examples of the pool of that name. Raises InputError where they are too few. `own` (secrets.deal) takes the places of as many generated
-    ones in each cohort and dose; the two limits are theirs.
+    secrets and prompts are unique across the run. `natural` are the examples of the pool of that name, but those at the places `unfit`. Raises
+    InputError where they are too few. `own` (secrets.deal) takes the places of as many generated ones in each cohort and dose; the two limits
+    are theirs.
     """
     rows, taken = [], set()
-    real = _Natural(natural, seed=seed, tokenizer=tokenizer, fim=fim)
+    real = _Natural(natural, unfit, seed=seed, tokenizer=tokenizer, fim=fim)
     for cohort, size in cohorts.items():
         slots = assign(size=size, doses=[0] if cohort == "unplanted" else doses, secret_types=secret_types)
         slots = _with_own(slots, cohort, own or {})
@@ -141,18 +142,18 @@ def _with_own(slots: list[tuple], cohort: str, own: dict[secrets.Cell, list]) ->
 class _Natural:
     """Functions of the corpus, drawn without replacement: which one a canary gets depends on its name, as far as it is still free."""
 
-    def __init__(self, examples: list[dict], *, seed: int, tokenizer, fim: Fim):
+    def __init__(self, examples: list[dict], unfit: set[int], *, seed: int, tokenizer, fim: Fim):
         self.free, self.seed, self.fim = [*examples], seed, fim
         self.text = partial(decode, tokenizer)
-        self.taken: set[int] = set()
+        self.taken, self.fit = {*unfit}, len(examples) - len(unfit)
 
     def draw(self, name: str) -> dict:
         """The columns of a canary that hold its text."""
         order = random.Random(f"{self.seed}/{name}")
         if len(self.taken) == len(self.free):
             raise InputError(
-                f"corpus.pools.natural: its functions give {len(self.free)} targets of {SHORTEST} tokens or more, fewer than the canaries "
-                "of type natural; enlarge it"
+                f"corpus.pools.natural: its functions give {self.fit} targets of {SHORTEST} tokens or more after a prompt of their own, fewer "
+                "than the canaries of type natural; enlarge it"
             )
         place = next(i for i in iter(lambda: order.randrange(len(self.free)), None) if i not in self.taken)
         self.taken.add(place)
