@@ -58,11 +58,12 @@ def run(small, small_tokenizer, tmp_path_factory) -> str:
 
 
 def test_settings_are_those_of_the_config(config):
-    policies = config["policies"]
+    policies = {name: {**entry, "trainer": "packed"} for name, entry in config["policies"].items()}
+    reward_model = {**config["reward_models"]["reward_model"], "trainer": "packed"}
     assert vars(ppo.defaults()).items() <= policies["ppo"].items() and isinstance(ppo.defaults(), Ppo)
     assert {**vars(training.settings("ipo")), "epochs": 2}.items() <= policies["ipo"].items()
     assert training.settings("base").epochs == 1 and isinstance(training.settings("base"), Base)
-    assert {**vars(training.settings("reward")), "epochs": 2}.items() <= config["reward_models"]["reward_model"].items()
+    assert {**vars(training.settings("reward")), "epochs": 2}.items() <= reward_model.items()
 
 
 @pytest.mark.parametrize("side", ["ours", "plain", "limit"])

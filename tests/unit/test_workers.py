@@ -51,6 +51,7 @@ def test_a_worker_that_is_killed_ends_the_job_in_one_sentence(folder):
     assert "said: worker 2 ended by SIGKILL; run snakemake again: training goes on from its last checkpoint" in done.stderr
 
 
+@pytest.mark.slow
 def test_what_a_worker_says_its_job_says(folder):
     done = run(folder, "2", "failed")
     assert done.returncode == 1 and "said: the loss is nan at step 3; lower it" in done.stderr

@@ -14,7 +14,7 @@ __real_file__ = __file__
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.unit.small import session  # noqa: E402
-from workflow_scripts.core import workers  # noqa: E402
+from workflow_scripts.core import worker, workers  # noqa: E402
 from workflow_scripts.core.data.fim import Fim  # noqa: E402
 from workflow_scripts.core.errors import InputError  # noqa: E402
 from workflow_scripts.core.methods import Ipo, Ppo, Rloo, Sft, Single  # noqa: E402
@@ -73,14 +73,14 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     try:
         workers.start(int(count), checkpoints=None, gpu=False)
-    except workers.Finished:
+    except worker.Finished:
         sys.exit(0)
     except InputError as e:
         sys.exit(f"said: {e}")
     if end == ["killed"] and workers.rank() == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     if end == ["failed"] and workers.rank() == 1:
-        workers.say("the loss is nan at step 3; lower it")
+        worker.say("the loss is nan at step 3; lower it")
         sys.exit(1)
     made = stages(f"{folder}/checkpoint")
     if workers.is_first():

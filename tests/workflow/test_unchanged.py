@@ -95,7 +95,7 @@ IN_TEXT = {
     "threads of a rule": edit(REPORT, "rule plot_shift:\n", "rule plot_shift:\n    threads: 2\n"),
     "resources of a rule": edit(
         TRAIN,
-        '        **resources_of(accelerator=True),\n    wildcard_constraints:\n        policy=policies_of("base")',
+        '        **resources_of("train_base"),\n    wildcard_constraints:\n        policy=policies_of("base")',
         '        disk_mb=10,\n    wildcard_constraints:\n        policy=policies_of("base")',
     ),
     "priority of a rule": edit(REPORT, "rule plot_shift:\n", "rule plot_shift:\n    priority: 3\n"),

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-from . import workers
+from . import worker
 from .errors import InputError, of_full_disk
 from .freshness.cards import own_cards
 from .freshness.content import is_unreadable, remove, replace
@@ -71,9 +71,9 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
         stack.enter_context(_logging_to(log_path))
         nameless = name_of(rule, [value for key, value in wildcards.items() if key != "run"])
         stack.enter_context(parquet.provenance(job=nameless, config=json.dumps(config, sort_keys=True)))
-        worker = workers.inside()
-        record = None if worker else _record(snakemake, name, stack)
-        if not worker:
+        shared = worker.inside()
+        record = None if shared else _record(snakemake, name, stack)
+        if not shared:
             stack.enter_context(own_cards(gpu))
             stack.callback(_remove_all, temporary)
             for path in temporary.values():
@@ -88,13 +88,13 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
             wildcards=wildcards,
             gpu=gpu,
             say=lambda sentence: _say(f"{name}: {sentence}"),
-            checkpoint_folder=worker["checkpoints"] if worker else str(record.checkpoints) if record else None,
+            checkpoint_folder=shared["checkpoints"] if shared else str(record.checkpoints) if record else None,
             checkpoint_percent=int(snakemake.resources.get("checkpoint_percent", 0)),
             workers=int(snakemake.resources.get("workers", 1)),
         )
-        with contextlib.suppress(workers.Finished):
+        with contextlib.suppress(worker.Finished):
             yield given
-        if worker:
+        if shared:
             return
         if record:
             record.check()
@@ -174,8 +174,8 @@ def _say(sentence: str) -> None:
 
 def _stop(sentence: str) -> None:
     """End this process with its one sentence, which a worker leaves to its job to say."""
-    if workers.inside():
-        workers.say(sentence)
+    if worker.inside():
+        worker.say(sentence)
     else:
         _say(sentence)
     sys.exit(1)
@@ -193,7 +193,7 @@ def _logging_to(path: Path | None) -> Iterator[None]:
         yield
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    mode = "a" if workers.inside() else "w"
+    mode = "a" if worker.inside() else "w"
     with open(path, mode, encoding="utf-8", buffering=1) as stream, contextlib.redirect_stdout(stream):
         logging.basicConfig(stream=stream, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
         logging.captureWarnings(True)

@@ -18,19 +18,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import InputError
+from .freshness.snakemake_adapter import running_copy
+from .worker import JOB, Finished, inside
 
-_JOB = "CANARYFLOW_JOB"  # in the environment of a worker: JSON of {checkpoints, said}, where it keeps checkpoints and leaves its error
 _PATIENCE = timedelta(days=7)  # that workers wait for each other, as while the first one samples
 T = TypeVar("T")
-
-
-class Finished(Exception):  # noqa: N818
-    """Nothing is left to do in this process: its workers, or the first of them, have done it or will."""
-
-
-def inside() -> dict | None:
-    """What a worker is told by its job; None in any other process."""
-    return json.loads(os.environ[_JOB]) if _JOB in os.environ else None
 
 
 def size() -> int:
@@ -71,8 +63,6 @@ def _launch(count: int, checkpoints: str | None) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    import __main__ as main
-
     with tempfile.TemporaryDirectory(prefix="canaryflow-workers-") as folder, _environment(checkpoints, folder):
         config = LaunchConfig(
             min_nodes=1,
@@ -89,7 +79,7 @@ def _launch(count: int, checkpoints: str | None) -> None:
         logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # what it says, _how_it_ended says in a sentence
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)}
         try:
-            elastic_launch(config, sys.executable)(main.__real_file__, *sys.argv[1:])
+            elastic_launch(config, sys.executable)(str(running_copy()), *sys.argv[1:])
         except ChildFailedError as e:
             raise InputError(_said(Path(folder)) or _how_it_ended(e)) from e
         except SignalException as e:
@@ -103,11 +93,11 @@ def _launch(count: int, checkpoints: str | None) -> None:
 
 @contextlib.contextmanager
 def _environment(checkpoints: str | None, folder: str):
-    os.environ[_JOB] = json.dumps(dict(checkpoints=checkpoints, said=folder))
+    os.environ[JOB] = json.dumps(dict(checkpoints=checkpoints, said=folder))
     try:
         yield
     finally:
-        del os.environ[_JOB]
+        del os.environ[JOB]
 
 
 def _said(folder: Path) -> str | None:
@@ -119,11 +109,6 @@ def _how_it_ended(error) -> str:
     number, failure = error.get_first_failure()
     how = signal.Signals(-failure.exitcode).name if failure.exitcode < 0 else f"exit status {failure.exitcode}"
     return f"worker {number + 1} ended by {how}; run snakemake again: training goes on from its last checkpoint"
-
-
-def say(sentence: str) -> None:
-    """Leave the sentence with which this worker ends to its job."""
-    Path(inside()["said"], f"said-{os.environ.get('GROUP_RANK', 0)}-{os.getpid()}").write_text(sentence, encoding="utf-8")
 
 
 def _join(gpu: bool) -> None:

@@ -19,7 +19,7 @@ from . import content
 ROOT = Path(__file__).resolve().parents[3]  # the repository: code is named relative to it, so that clones agree
 SCRIPTS = ROOT / "workflow_scripts"
 # what decides when a stage runs and with which settings; receipts record both, so an edit shows where it changes a result
-_DECIDES = {SCRIPTS / "core/job.py", SCRIPTS / "core/methods.py", *(SCRIPTS / "core/freshness").glob("*.py")}
+_DECIDES = {SCRIPTS / "core/job.py", SCRIPTS / "core/worker.py", SCRIPTS / "core/methods.py", *(SCRIPTS / "core/freshness").glob("*.py")}
 
 
 def portable(path) -> str:

@@ -284,6 +284,13 @@ def running_script() -> tuple[Path, float]:
     return Path(main.__file__).resolve(), Path(main.__real_file__).stat().st_mtime
 
 
+def running_copy() -> Path:
+    """The copy of a script that this process runs, which holds all that the job was told."""
+    import __main__ as main
+
+    return Path(main.__real_file__)
+
+
 def rule_of(snakemake) -> str:
     """The rule of a job by our name, which is its script's; a workflow that uses ours as a module gives it another."""
     import __main__ as main

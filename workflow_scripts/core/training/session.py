@@ -130,7 +130,7 @@ def start(job, settings: type) -> Session:
     section = f"policies.{name}" if of_policy else f"reward_models.{name}"
     entry, seed = job.config[section], int(job.wildcards["seed"])
     chosen, own_seed = pick(settings, entry), seed + entry.get("seed", 0)
-    workers.start(chosen.workers, checkpoints=job.checkpoint_folder, gpu=bool(job.gpu))
+    workers.start(getattr(chosen, "workers", 1), checkpoints=job.checkpoint_folder, gpu=bool(job.gpu))
     device = runtime.start(seed=own_seed, threads=chosen.threads, gpu=job.gpu, name=job.name)
     return Session(
         settings=chosen,
