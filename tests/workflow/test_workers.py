@@ -26,7 +26,7 @@ def test_probes_are_those_of_one_process(repository, tmp_path):
     alone = repository.fork(tmp_path / "alone")
     target = f"{RESULTS}/extraction/ppo.parquet"
     for copy, overlay in ((alone, None), (repository, {"probes": {"workers": 2}})):
-        assert copy.plan(overlay=overlay) == set(), "how many share the work decides no result"
+        assert copy.plan(overlay=overlay) <= {"render_report", "render_summary"}, "how many share the work decides no result"
         copy.edit(CONFIG, *WIDER)
         assert "collect_extraction-ppo" in copy.execute(target, overlay=overlay)
     assert repository.products() == alone.products()
