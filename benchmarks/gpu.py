@@ -208,11 +208,11 @@ def by_trl(path: str, data: list[dict], device: str, folder: str) -> None:
     ]
     shared = dict(output_dir=f"{folder}/trl", save_strategy="no", report_to=[], disable_tqdm=True, use_cpu=device == "cpu", bf16=True)
     arguments = SFTConfig(**shared, num_train_epochs=1, per_device_train_batch_size=16, dataset_kwargs={"skip_prepare_dataset": True})
-    SFTTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(labelled), processing_class=_padding(folder)).train()
+    SFTTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(labelled), processing_class=_padding()).train()
     _wait(device)
 
 
-def _padding(folder: str):
+def _padding():
     """A tokenizer that only pads."""
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast

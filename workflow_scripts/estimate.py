@@ -11,6 +11,7 @@ import sys
 import time
 
 from workflow_scripts.core.config import files as config_files
+from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.estimate import cost, shapes, work
 from workflow_scripts.core.freshness import snakemake_adapter as adapter
@@ -81,11 +82,10 @@ def table(config: dict, machine: cost.Machine) -> str:
 def main(*overlays: str) -> None:
     """Print the estimate of the run that these overlays describe; exit with one sentence where one of them is bad."""
     try:
-        for overlay in overlays:
-            config_files.read(overlay)
-        names, _ = adapter.parsed(ROOT / "Snakefile", list(overlays))
+        files = [config_files.read(file) for file in (ROOT / "config.yaml", *overlays)]
+        config = resolve(adapter.merged(files), ROOT / "rules/schemas/config.schema.yaml")
         machine = cost.Machine(cores=os.cpu_count() or 1, speed=speed())
-        print(table(names["config"], machine))
+        print(table(config, machine))
         print(
             f"On this machine: {machine.cores} threads, each {machine.speed:.2f} times as fast as those of the published results; jobs of the data "
             "stages, tables and pages, which take seconds, are left out, and so is what earlier runs have made. No GPU is assumed."

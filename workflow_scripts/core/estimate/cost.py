@@ -47,8 +47,7 @@ def cost(work: Work, *, model: Model, machine: Machine, precision: str | None = 
     settings = work.settings
     bf16 = settings.get("precision", precision) == "bf16"
     learnt, read, decoded = flops(work, model)
-    shared = settings.get("workers", 1) if work.rule != "probe_parity" else 1
-    rate = RATE[bf16] * machine.speed * _speedup(settings["threads"]) * _speedup(shared)
+    rate = RATE[bf16] * machine.speed * _speedup(settings["threads"]) * _speedup(work.workers)
     seconds = (learnt + read + decoded * DECODING) / rate * (1 + REST[bf16] / model.shape.hidden) + START_S / machine.speed
     seconds *= BY_TRL if work.by_trl else 1
     disk = 4 * model.shape.parameters if work.saves else 0

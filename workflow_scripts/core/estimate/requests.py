@@ -11,7 +11,6 @@ from ..freshness import content
 from ..user_files import is_folder, user_path
 from . import cost, shapes, work
 
-SHARED = ("probe_policy", "score_rewards", "judge_pairs")  # rules whose jobs share their work as probes.workers says
 GPU_SPEED = 200  # a card's rate over that of a thread: 31 TFLOP/s in bf16, a tenth of what one of 2020 has for dense matrices
 
 
@@ -34,7 +33,7 @@ class Requests:
         for section, wildcard in (("policies", "policy"), ("reward_models", "reward")):
             if rule.startswith("train_") and hasattr(wildcards, wildcard):
                 return self.config[section][getattr(wildcards, wildcard)].get("workers", 1)
-        return self.config["probes"]["workers"] if rule in SHARED else 1
+        return self.config["probes"]["workers"] if rule in work.SHARED else 1
 
     def threads(self, rule: str, wildcards) -> int:
         """Threads of all workers of a job."""

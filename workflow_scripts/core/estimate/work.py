@@ -20,6 +20,9 @@ TEXT = 0.75  # of examples.max_target_tokens, of a response
 ATTACKED = 0.3  # share of the tokens of sampled attacks that are really decoded: samples that agree share a row, hopeless ones are given up
 
 
+SHARED = ("probe_policy", "score_rewards", "judge_pairs")  # rules whose jobs share their work as probes.workers says
+
+
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """What one of `jobs` equal jobs does. Tokens: `learnt` are read forward and backward, `scored` forward, `decoded` one by one.
@@ -43,6 +46,11 @@ class Work:
     predicted: float = 0.0
     saves: bool = False
     by_trl: bool = False
+
+    @property
+    def workers(self) -> int:
+        """Processes that share it."""
+        return self.settings.get("workers", 1) if self.rule.startswith("train_") or self.rule in SHARED else 1
 
 
 @dataclass(frozen=True)

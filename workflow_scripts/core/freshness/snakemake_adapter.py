@@ -265,6 +265,16 @@ def targets(workflow) -> list[str]:
     return files
 
 
+def merged(configs: list[dict]) -> dict:
+    """Config files as Snakemake puts one on top of the other: maps merge key by key, lists replace."""
+    from snakemake.utils import update_config
+
+    whole: dict = {}
+    for config in configs:
+        update_config(whole, config)
+    return whole
+
+
 def parsed(snakefile: Path, overlays: list[str]) -> tuple[dict, list[str]]:
     """(globals of the Snakefile, files of its default target) with these config files, without running anything."""
     from snakemake.api import SnakemakeApi
