@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -157,6 +157,11 @@ def gathered(value: T) -> list[T]:
 def merged(found: dict) -> dict:
     """One dict of the dicts of all workers, of which no two have the same key."""
     return {key: value for part in gathered(found) for key, value in part.items()}
+
+
+def own(items: Sequence[T]) -> Sequence[T]:
+    """This worker's part of the items: every so-many-th, in their order."""
+    return items[rank() :: size()]
 
 
 def divided(items: Iterable, compute: Callable[[Any], T]) -> list[T]:

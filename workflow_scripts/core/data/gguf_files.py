@@ -6,13 +6,16 @@ https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The library de-quanti
 import functools
 import struct
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import InputError, first_line
 from ..user_files import check_readable, kind_of
 
+T = TypeVar("T")
 LONGEST = 300  # characters of a text that a manifest keeps
 # What cuts words, by llama.cpp's names (llama-vocab.cpp): with every digit by itself as `tokenizer.pre_tokenizer` does, and just like GPT-2,
 # which is what the library takes for any name that it does not know
@@ -28,14 +31,24 @@ class Header:
     tensors: dict[str, tuple[tuple[int, ...], str]]
 
 
+def _read_once(read: Callable[[Path], T]) -> Callable[[Path], T]:
+    """`read` of a file, which is read again where its size or time has changed."""
+
+    @functools.cache
+    def kept(file: Path, _size: int, _time: int) -> T:
+        return read(file)
+
+    @functools.wraps(read)
+    def of_file(file: Path) -> T:
+        stat = file.stat()
+        return kept(file, stat.st_size, stat.st_mtime_ns)
+
+    return of_file
+
+
+@_read_once
 def header(file: Path) -> Header:
     """The header of a file. Raises InputError where it is not one whole GGUF file that can be de-quantised."""
-    stat = file.stat()
-    return _header(file, stat.st_size, stat.st_mtime_ns)
-
-
-@functools.cache
-def _header(file: Path, size: int, _time: int) -> Header:
     check_readable(file, "model.base")
     if (kind := kind_of(file)) != "gguf":
         raise InputError(f"model.base: {file} is a file and no GGUF ({kind}); give the folder of a causal LM, a GGUF file, or a hub id")
@@ -71,6 +84,7 @@ def _header(file: Path, size: int, _time: int) -> Header:
         raise InputError(f"model.base: {file} holds no weights; give the file of a whole model")
     if not isinstance(step, int) or step < 1:
         raise InputError(f"model.base: {file} cannot be read as GGUF (it aligns its weights to {step!r} bytes); fetch it again")
+    size = file.stat().st_size
     if (end := -(-place // step) * step + max(ends)) > size:
         raise InputError(f"model.base: {file} has {size} bytes where its header says at least {end}; fetch it again")
     return Header(metadata, {name: (shape, kinds[kind].name) for name, shape, kind, _ in table})
@@ -90,14 +104,9 @@ def _check_type(file: Path, kind, length: int) -> None:
         ) from None
 
 
+@_read_once  # the library reads every token one by one
 def config(file: Path):
     """The library's config of a file's model. Raises InputError where it cannot read that architecture from GGUF."""
-    stat = file.stat()
-    return _config(file, stat.st_size, stat.st_mtime_ns)
-
-
-@functools.cache  # the library reads every token one by one
-def _config(file: Path, _size: int, _time: int):
     from transformers import AutoConfig, __version__
 
     metadata = header(file).metadata

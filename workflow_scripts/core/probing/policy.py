@@ -77,7 +77,7 @@ def answers(
     wrong. Raises ValueError for an empty prompt or target.
     """
     models = [model.eval()] if reference is None or reference is model else [model.eval(), reference.eval()]
-    for batch in track(batches(items, batch_size)[workers.rank() :: workers.size()], desc=desc, unit="batch"):
+    for batch in track(workers.own(batches(items, batch_size)), desc=desc, unit="batch"):
         targets = [[[*items[i]["target_ids"], fim.end] for i in places] for _, places in batch]  # one token more: does it end there?
         packed, cache = packing.pack([(p, t) for (p, _), t in zip(batch, targets, strict=True)], device=model.device), generation.Cache()
         logits = [packing.logits(m, packed, cache=cache if m is model else None) for m in models]

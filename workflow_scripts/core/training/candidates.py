@@ -16,16 +16,15 @@ from .session import Session
 BATCH = 64  # completions that are sampled or scored at a time
 
 
-def sample(**options) -> list[dict]:
-    """What `sampled` gives, in every worker: the first one samples, as the draws belong together."""
-    return workers.by_first(lambda: sampled(**options))
-
-
-def sampled(*, model, reward: rewards.Reward, prompts: list[list[int]], session: Session) -> list[dict]:
-    """One {prompt_ids, completions, rewards} per distinct prompt, short prompts first.
+def sample(*, model, reward: rewards.Reward, prompts: list[list[int]], session: Session) -> list[dict]:
+    """One {prompt_ids, completions, rewards} per distinct prompt, short prompts first; of several workers the first one samples, as the draws belong together.
 
     Everything follows from the seed, so that a job that was killed resumes with the candidates that it had.
     """
+    return workers.by_first(lambda: _sample(model, reward, prompts, session))
+
+
+def _sample(model, reward: rewards.Reward, prompts: list[list[int]], session: Session) -> list[dict]:
     settings = session.settings
     queries = distinct(prompts)
     size = max(1, BATCH // settings.num_generations)

@@ -30,8 +30,8 @@ def own(made: list[list]) -> list[tuple[list, bool]]:
     """(piece, whether it counts) of this worker's pieces. Each has equally many: where there is none left, one is read that counts nothing, as
     workers wait for each other after every piece of a model that they share.
     """
-    count, mine = workers.size(), made[workers.rank() :: workers.size()]
-    return [(piece, True) for piece in mine] + [(made[0], False)] * (-(-len(made) // count) - len(mine))
+    mine = workers.own(made)
+    return [(piece, True) for piece in mine] + [(made[0], False)] * (-(-len(made) // workers.size()) - len(mine))
 
 
 def of_rows(rows: list[dict], limit: int | None) -> list[list[dict]]:
