@@ -14,10 +14,11 @@ from typing import TypeVar
 
 from ..errors import InputError, first_line
 from ..user_files import check_readable, kind_of
+from . import byte_level
 
 T = TypeVar("T")
 LONGEST = 300  # characters of a text that a manifest keeps
-# What cuts words, by llama.cpp's names (llama-vocab.cpp): with every digit by itself as `tokenizer.pre_tokenizer` does, and just like GPT-2,
+# What cuts words, by llama.cpp's names (llama-vocab.cpp): with every digit by itself as byte_level.py does, and just like GPT-2,
 # which is what the library takes for any name that it does not know
 DIGITS = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"}
 LIKE_GPT2 = {"gpt-2", "phi-2", "mpt", "olmo", "jais", "roberta-bpe", "granite-docling", "trillion", "gigachat"}
@@ -131,14 +132,12 @@ def load_tokenizer(file: Path):
     from transformers import PreTrainedTokenizerFast
     from transformers.integrations.gguf import convert_gguf_tokenizer, get_gguf_tokenizer
 
-    from .tokenizer import pre_tokenizer
-
     architecture, vocabulary, settings = get_gguf_tokenizer(str(file))
     if "tokens" not in vocabulary:
         raise InputError(f"model.base: {file} holds no tokenizer; give a file that does")
     made, _ = convert_gguf_tokenizer(architecture, vocabulary)
     if header(file).metadata.get("tokenizer.ggml.pre") in DIGITS:
-        made.pre_tokenizer = pre_tokenizer()
+        made.pre_tokenizer = byte_level.pre_tokenizer()
     return PreTrainedTokenizerFast(tokenizer_object=made, **{k: v for k, v in settings.items() if v is not None})
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import InputError, first_line
-from . import gguf_files, model_packages, model_source
+from . import byte_level, gguf_files, model_packages, model_source
 from .fim import ADDED, PAD, Fim, decode, detect, encode, prepare
 from .model_source import Source
 
@@ -23,19 +23,12 @@ _UNUSUAL = 'def area_2(width, *, height=1.5):\n\treturn f"{width * height:.3f} m
 _SAMPLE = "def area(width, height):\n    return width * height\n"
 
 
-def pre_tokenizer():
-    """What cuts a text into words before any merges of `train_bpe`; no token goes beyond one of them."""
-    from tokenizers import pre_tokenizers
-
-    return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
-
-
 def counter(*, base: str, revision: str | None, trust_remote_code: bool, reach: bool = True, **_):
     """Function (text) -> (tokens, whether these are all of them) before there is a tokenizer of the run: what is trained later gives at least
     so many. Raises InputError where the model's own cannot be loaded.
     """
     if base == "scratch" or trust_remote_code or not (reach or model_source.is_local(base)):
-        words = pre_tokenizer()
+        words = byte_level.pre_tokenizer()
         return lambda text: (len(words.pre_tokenize_str(text)) if base == "scratch" else 0, False)
     tokenizer = load_pretrained(base=base, revision=revision, trust_remote_code=trust_remote_code)[0]
     return lambda text: (len(encode(tokenizer, text)), True)
@@ -47,7 +40,7 @@ def train_bpe(*, texts: list[str], vocabulary: int):
     from transformers import PreTrainedTokenizerFast
 
     bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizer()
+    bpe.pre_tokenizer = byte_level.pre_tokenizer()
     bpe.decoder = decoders.ByteLevel()
     special = [*ADDED, PAD]
     trainer = trainers.BpeTrainer(
