@@ -4,9 +4,12 @@
 """
 
 import copy
+import multiprocessing
 import re
+import sys
 import tempfile
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
@@ -188,21 +191,29 @@ def outcome(kind: str) -> str:
         return f"fails: {type(e).__name__} ({first_line(e, 100)})"
 
 
-if __name__ == "__main__":
-    import sys
+def cells_of(kind: str) -> tuple[str, str, str]:
+    """The cells of an architecture's row behind its name: rows, adapter, GGUF."""
+    how = outcome(kind)
+    return _NUMBERS.sub("", how), with_adapter(kind) if how.startswith(("packed", "padded")) else "", of_gguf(kind)
 
+
+def quiet() -> None:
+    """Let the library say nothing, in one thread."""
     warnings.filterwarnings("ignore")
     transformers.utils.logging.set_verbosity(transformers.utils.logging.CRITICAL)
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)
+
+
+if __name__ == "__main__":
+    kinds = sys.argv[1:] or sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
     found: dict[tuple, list[str]] = {}
-    for kind in sys.argv[1:] or sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
-        how = outcome(kind)
-        cells = (_NUMBERS.sub("", how), with_adapter(kind) if how.startswith(("packed", "padded")) else "", of_gguf(kind))
-        found.setdefault(cells, []).append(f"`{kind}`")
-        print(kind, *cells, sep=" | ", flush=True)
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"), initializer=quiet, max_tasks_per_child=8) as pool:
+        for kind, cells in zip(kinds, pool.map(cells_of, kinds), strict=True):
+            found.setdefault(cells, []).append(f"`{kind}`")
+            print(kind, *cells, sep=" | ", flush=True)
     if not sys.argv[1:]:
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        rows = [f"| {', '.join(kinds)} | {' | '.join(cells)} |" for cells, kinds in sorted(found.items())]
+        rows = [f"| {', '.join(same)} | {' | '.join(cells)} |" for cells, same in sorted(found.items())]
         table = ["| model_type | rows | adapter | GGUF |", "|---|---|---|---|", *rows, ""]
         PAGE.write_text(before + BEGIN + "\n".join(table) + END + rest.partition(END)[2], encoding="utf-8")

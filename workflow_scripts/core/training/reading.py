@@ -103,8 +103,10 @@ def _difference(model, alone: list[torch.Tensor]) -> str | None:
     pack = _pack(model)
     first, second, third = alone
     if hasattr(model, "score"):
-        return _unlike(packing.hidden(model, pack), torch.cat([first, second[5:], third]))
-    return _unlike(packing.logits(model, pack), torch.cat([first[4:-1], second[5:-1], third[2:-1]]))
+        different = _unlike(packing.hidden(model, pack), torch.cat([first, second[5:], third]))
+    else:
+        different = _unlike(packing.logits(model, pack), torch.cat([first[4:-1], second[5:-1], third[2:-1]]))
+    return different and f"packed rows: {different}"
 
 
 def _wrong_step(model, alone: list[torch.Tensor]) -> str | None:
