@@ -43,7 +43,7 @@ def written(folder: str, size: dict) -> str:
     """A checkpoint of random weights in a folder; returns its path."""
     import torch
 
-    from workflow_scripts.core.training import models
+    from workflow_scripts.core.lm import models
 
     torch.manual_seed(0)
     models.create_scratch(context=CONTEXT, fim=fim(), **size).save_pretrained(folder)
@@ -76,7 +76,7 @@ def of_reading(path: str, data: list[dict], device: str) -> Iterator[Check]:
     """Logits of packed rows, and greedy completions."""
     import torch
 
-    from workflow_scripts.core.training import generation, models, packing
+    from workflow_scripts.core.lm import generation, models, packing
 
     here, there = (models.load_policy(path, device=on).eval() for on in ("cpu", device))
     items = [(row["prompt_ids"], [row["chosen_ids"], row["rejected_ids"]]) for row in data]
@@ -232,7 +232,7 @@ def main() -> int:
     """Run and print all of it; returns the exit status."""
     import torch
 
-    from workflow_scripts.core.training import runtime
+    from workflow_scripts.core.lm import runtime
 
     if not torch.cuda.is_available():
         print("This machine has no CUDA device, so there is nothing to check.")

@@ -43,7 +43,8 @@ def measured(*, folder: str, vocabulary: int, stage: str, rank: int | None, prec
     import torch
 
     from workflow_scripts.core.data.fim import Fim
-    from workflow_scripts.core.training import ipo, lora, memory, ppo, rewards, runtime, sft
+    from workflow_scripts.core.lm import lora, runtime
+    from workflow_scripts.core.training import ipo, memory, ppo, rewards, sft
 
     runtime.start(seed=0, threads=1, gpu=0, name=stage)
     fim = Fim(**FIM)
@@ -79,7 +80,7 @@ def written(*, folder: str, size: dict) -> None:
     import torch
 
     from workflow_scripts.core.data.fim import Fim
-    from workflow_scripts.core.training import models
+    from workflow_scripts.core.lm import models
 
     torch.manual_seed(0)
     models.create_scratch(context=512, fim=Fim(**FIM), **size).save_pretrained(folder)

@@ -45,7 +45,8 @@ def ready(run: str, threads: int):
 
 def ours(*, run: str, threads: int, episodes: int, seed: int = 0, record: bool = False) -> Callable[[], int]:
     """The workflow's own loop. The work gives the number of episodes, or with `record` the log."""
-    from workflow_scripts.core.training import ppo, rewards, runtime
+    from workflow_scripts.core.lm import runtime
+    from workflow_scripts.core.training import ppo, rewards
     from workflow_scripts.core.training.session import Session
 
     device = runtime.start(seed=seed, threads=threads, gpu=0, name="ppo")

@@ -31,8 +31,8 @@ def ready(run: str, threads: int):
 
 def ours(*, run: str, policy: str, threads: int) -> Callable[[], int]:
     """Completions and likelihoods as probe_policy computes them."""
+    from workflow_scripts.core.lm import models, runtime
     from workflow_scripts.core.probing.policy import answers
-    from workflow_scripts.core.training import models, runtime
 
     runtime.start(seed=0, threads=threads, gpu=0, name="probe")
     items, fim = ready(run, threads)
@@ -77,7 +77,7 @@ def limit(*, run: str, policy: str, threads: int) -> Callable[[], int]:
     """One reading of all tokens, the completions too, with logits where ours needs them; nothing is decoded."""
     import torch
 
-    from workflow_scripts.core.training import models, packing
+    from workflow_scripts.core.lm import models, packing
 
     make = ours(run=run, policy=policy, threads=threads)
     make()

@@ -12,7 +12,7 @@ import torch
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import model_source, schemas, tokenizer
-from workflow_scripts.core.training import models, packing
+from workflow_scripts.core.lm import models, packing
 
 BLOCK, STEPS = 32, 15  # of Q4_1: so many neighbours share a step, the largest of them lying so many steps above the smallest
 CONTEXT, FUNCTIONS, DRAWS = 512, 200, 3

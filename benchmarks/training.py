@@ -34,7 +34,8 @@ def ready(stage: str, run: str, threads: int):
     from workflow_scripts.core import parquet
     from workflow_scripts.core.data import schemas as data_schemas
     from workflow_scripts.core.data import tokenizer
-    from workflow_scripts.core.training import models, schemas, sft
+    from workflow_scripts.core.lm import models
+    from workflow_scripts.core.training import schemas, sft
 
     torch.manual_seed(0)
     torch.set_num_threads(threads)
@@ -59,7 +60,8 @@ def sequences(row: dict) -> list[list[int]]:
 
 def ours(*, stage: str, run: str, threads: int) -> Callable[[], int]:
     """The workflow's own stage."""
-    from workflow_scripts.core.training import ipo, runtime, sft, single_reward
+    from workflow_scripts.core.lm import runtime
+    from workflow_scripts.core.training import ipo, sft, single_reward
     from workflow_scripts.core.training.session import Session
 
     runtime.start(seed=0, threads=threads, gpu=0, name=stage)

@@ -3,8 +3,9 @@
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import schemas, tokenizer
 from workflow_scripts.core.job import job
+from workflow_scripts.core.lm import models
 from workflow_scripts.core.methods import Base
-from workflow_scripts.core.training import models, session, sft
+from workflow_scripts.core.training import session, sft
 
 with job(snakemake) as j:
     s = session.start(j, Base)

@@ -9,8 +9,9 @@ from dataclasses import fields, replace
 import torch
 
 from workflow_scripts.core.data.fim import Fim
+from workflow_scripts.core.lm import models, packing
 from workflow_scripts.core.methods import Base, Dpo, Ipo, Sft, Single, Slic, Smoothed
-from workflow_scripts.core.training import models, packing, rewards
+from workflow_scripts.core.training import rewards
 from workflow_scripts.core.training.checkpoints import Checkpoints
 from workflow_scripts.core.training.session import Session
 

@@ -10,8 +10,8 @@ from benchmarks import __main__ as table
 from benchmarks import ppo, probing, training
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data.schemas import BLOCKS, CANARIES, EXAMPLES
+from workflow_scripts.core.lm import models
 from workflow_scripts.core.methods import Base, Ppo
-from workflow_scripts.core.training import models
 from workflow_scripts.core.training.schemas import PREFERENCES
 
 ROWS = 24

@@ -19,8 +19,9 @@ from workflow_scripts.core import parquet
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.errors import InputError, of_full_disk
 from workflow_scripts.core.job import job
+from workflow_scripts.core.lm import models
 from workflow_scripts.core.methods import Sft
-from workflow_scripts.core.training import checkpoints, models, sft
+from workflow_scripts.core.training import checkpoints, sft
 
 TEXT = parquet.declare("texts", text=pa.string())
 BIG = "x" * (1 << 18)

@@ -8,7 +8,7 @@ import torch
 
 from benchmarks import gpu
 from tests.conftest import ROOT
-from workflow_scripts.core.training import packing
+from workflow_scripts.core.lm import packing
 
 TOY = dict(vocabulary=128, hidden=32, layers=2, heads=2, intermediate=64)
 

@@ -9,7 +9,8 @@ import torch
 from tests.conftest import ROOT
 from tests.unit import workers_script
 from workflow_scripts.core import workers
-from workflow_scripts.core.training import models, pieces
+from workflow_scripts.core.lm import models
+from workflow_scripts.core.training import pieces
 
 SCRIPT = ROOT / "tests/unit/workers_script.py"
 

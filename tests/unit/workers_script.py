@@ -17,8 +17,9 @@ from tests.unit.small import session  # noqa: E402
 from workflow_scripts.core import worker, workers  # noqa: E402
 from workflow_scripts.core.data.fim import Fim  # noqa: E402
 from workflow_scripts.core.errors import InputError  # noqa: E402
+from workflow_scripts.core.lm import models  # noqa: E402
 from workflow_scripts.core.methods import Ipo, Ppo, Rloo, Sft, Single  # noqa: E402
-from workflow_scripts.core.training import ipo, models, ppo, rewards, rloo, sft, single_reward  # noqa: E402
+from workflow_scripts.core.training import ipo, ppo, rewards, rloo, sft, single_reward
 from workflow_scripts.core.training.checkpoints import Checkpoints  # noqa: E402
 
 FIM = Fim(style="own", bos=(), prefix=0, suffix=1, middle=2, end=3, pad=4)

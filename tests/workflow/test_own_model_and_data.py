@@ -10,8 +10,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data import tokenizer
+from workflow_scripts.core.lm import models
 from workflow_scripts.core.probing import schemas
-from workflow_scripts.core.training import models
 
 
 def pretrained(folder: Path) -> Qwen2ForCausalLM:

@@ -32,7 +32,7 @@ def gpus(run) -> dict[str, set[str]]:
 def reads_torch(rule: str) -> bool:
     """Whether a rule's script computes with a model: its code imports the module that loads one, and not only to check what it copies."""
     copies = rule.removeprefix("train_") in ELSEWHERE
-    return not copies and "workflow_scripts/core/training/models.py" in closure(f"workflow_scripts/{rule}.py")
+    return not copies and "workflow_scripts/core/lm/models.py" in closure(f"workflow_scripts/{rule}.py")
 
 
 @pytest.mark.parametrize(("profile", "count"), [("default", "0"), ("gpu", "1")])

@@ -39,7 +39,7 @@ EDITS = {  # title: (file, old text, new text, the stages that it makes stale th
     ),
     "style module": (f"{CORE}/results/figures/style.py", "import matplotlib\n", "import matplotlib\n\nNOTED = True\n", "plot_*"),
     "cost module": (f"{CORE}/results/tables/cost.py", "\n\n\ndef by_rule(", "\n\n\nNOTED = True\n\n\ndef by_rule(", "summarize_cost"),
-    "a docstring": (f"{CORE}/training/packing.py", '"""Batches without padding', '"""Reworded', ""),
+    "a docstring": (f"{CORE}/lm/packing.py", '"""Batches without padding', '"""Reworded', ""),
     "shift param": ("rules/report.smk", "        later=LATER,\n", "        later=[*LATER],\n        dpi=9,\n", "plot_shift"),
     "template": (f"{CORE}/results/pages/templates/report.html.j2", "</html>", "</html>\n<!-- end -->", "render_report"),
 }

@@ -89,7 +89,7 @@ def test_environments_and_hidden_folders_are_not_ours(project):
 
 def test_every_script_of_the_workflow_knows_its_science():
     closure = {path.stem: set(code.closure(f"workflow_scripts/{path.name}")) for path in code.SCRIPTS.glob("*.py")}
-    assert f"{CORE}/training/ppo.py" in closure["train_ppo"] and f"{CORE}/training/packing.py" in closure["train_ppo"]
+    assert f"{CORE}/training/ppo.py" in closure["train_ppo"] and f"{CORE}/lm/packing.py" in closure["train_ppo"]
     assert f"{CORE}/training/ppo.py" not in closure["train_sft"] | closure["probe_policy"]
     assert f"{CORE}/training/trainer.py" not in closure["train_ppo"] | closure["score_rewards"]
     assert f"{CORE}/training/checkpoints.py" in closure["train_sft"] & closure["train_ipo"] & closure["train_reward_single"]

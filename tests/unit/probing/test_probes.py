@@ -8,9 +8,9 @@ import torch
 from tests.conftest import PROBES
 from tests.unit.small import logprobs, scratch
 from workflow_scripts.core.data import canaries, reference_fillings
+from workflow_scripts.core.lm import models, packing
+from workflow_scripts.core.lm.generation import complete, sampler
 from workflow_scripts.core.probing import parity, policy, prompts, rewards, rows
-from workflow_scripts.core.training import models, packing
-from workflow_scripts.core.training.generation import complete, sampler
 from workflow_scripts.core.training.rewards import Trained
 
 

@@ -12,8 +12,9 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from tests.unit.small import first_loss, logprobs, same, session
 from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.lm import models
 from workflow_scripts.core.methods import Dpo, Ipo, Lora, Ppo, Rloo, Sft, Single, Slic
-from workflow_scripts.core.training import dpo, ipo, models, ppo, rewards, rl_prompts, rloo, sft, single_reward, slic, trainer
+from workflow_scripts.core.training import dpo, ipo, ppo, rewards, rl_prompts, rloo, sft, single_reward, slic, trainer
 from workflow_scripts.core.training.by_trl import ppo as ppo_trl
 from workflow_scripts.core.training.by_trl import preference, rollouts, supervised
 from workflow_scripts.core.training.by_trl import reward as reward_trl
@@ -241,7 +242,7 @@ def test_training_moves_towards_the_reward_about_as_far_as_our_own_does(name, sm
 @torch.no_grad()
 def distance(policy, reference, opened: Session) -> float:
     """KL to the reference in nats per completion, by 180 samples."""
-    from workflow_scripts.core.training import generation
+    from workflow_scripts.core.lm import generation
 
     options = dict(max_new_tokens=[6] * 36, fim=opened.fim, batch_size=36, desc=None, samples=5)
     torch.manual_seed(1)

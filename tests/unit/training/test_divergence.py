@@ -10,18 +10,16 @@ import torch
 
 from tests.unit.small import OF_ROWS, changed, session
 from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.lm import generation, models, packing
 from workflow_scripts.core.methods import Base, Dpo, Ipo, IterativeDpo, Ppo, Rloo, Rrhf, Sft, Single, Slic, Smoothed
 from workflow_scripts.core.probing import policy
 from workflow_scripts.core.probing import rewards as scored
 from workflow_scripts.core.training import (
     candidates,
     dpo,
-    generation,
     ipo,
     iterative_dpo,
     length_reward,
-    models,
-    packing,
     ppo,
     rewards,
     rloo,

@@ -13,8 +13,9 @@ from transformers import AutoModelForCausalLM
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.data.model_source import ADAPTER_CONFIG, ADAPTER_WEIGHTS, named_base
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.training import external, models
-from workflow_scripts.core.training.external_files import check_external
+from workflow_scripts.core.lm import models
+from workflow_scripts.core.lm.external_files import check_external
+from workflow_scripts.core.training import external
 
 WEIGHTS = "model.safetensors"
 

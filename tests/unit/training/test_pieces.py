@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 
+from tests.unit.lm.architectures import tiny
 from tests.unit.small import OF_ROWS, changed, session
-from tests.unit.training.architectures import tiny
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.methods import (
     METHODS,

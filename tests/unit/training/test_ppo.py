@@ -19,8 +19,9 @@ from tests.unit.small import changed, die_after, killed, logprobs, same, scratch
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data.schemas import EXAMPLES
 from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.lm import models
 from workflow_scripts.core.methods import Ppo
-from workflow_scripts.core.training import episodes, models, on_policy, ppo, ppo_math, ppo_rollout, rewards, rl_prompts
+from workflow_scripts.core.training import episodes, on_policy, ppo, ppo_math, ppo_rollout, rewards, rl_prompts
 from workflow_scripts.core.training.by_trl import ppo as by_trl
 from workflow_scripts.core.training.checkpoints import STATE_FILE, Checkpoints
 from workflow_scripts.core.training.session import Session

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from tests.unit.small import first_loss, session
+from workflow_scripts.core.lm import generation, packing
 from workflow_scripts.core.methods import Dpo, Ipo, Ppo, Rloo, Sft, Single
-from workflow_scripts.core.training import dpo, generation, ipo, packing, ppo, preferences, rewards, rloo, sft, single_reward
+from workflow_scripts.core.training import dpo, ipo, ppo, preferences, rewards, rloo, sft, single_reward
 from workflow_scripts.core.training.session import Session
 
 PRECISIONS = ("fp32", "bf16")

@@ -20,8 +20,9 @@ from workflow_scripts.core.data import schemas as data_schemas
 from workflow_scripts.core.data import tokenizer as tokenizers
 from workflow_scripts.core.data.fim import encode
 from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.lm import packing
 from workflow_scripts.core.methods import Single, Smoothed
-from workflow_scripts.core.training import length_reward, packing, reward_pairs, rewards, schemas, single_reward, smoothed_reward
+from workflow_scripts.core.training import length_reward, reward_pairs, rewards, schemas, single_reward, smoothed_reward
 
 SETTINGS = dict(epochs=3, batch_size=8, learning_rate=1e-2)
 WORST = dict(type="ensemble", aggregate="worst", uncertainty_coef=1.0)

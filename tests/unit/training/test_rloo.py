@@ -12,8 +12,9 @@ from transformers import AutoModelForCausalLM
 from benchmarks.harness import as_it_comes
 from tests.unit.small import changed, die_after, fresh_reward, killed, logprobs, same, scratch, session
 from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.lm import generation, packing
 from workflow_scripts.core.methods import Rloo
-from workflow_scripts.core.training import generation, packing, rewards, rloo
+from workflow_scripts.core.training import rewards, rloo
 from workflow_scripts.core.training.checkpoints import Checkpoints
 from workflow_scripts.core.training.session import Session
 

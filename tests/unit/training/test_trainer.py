@@ -13,9 +13,10 @@ from tests.conftest import PROBES
 from tests.unit.small import first_loss, logprobs, scratch, session
 from workflow_scripts.core.data.fim import Fim
 from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.lm import models, runtime
 from workflow_scripts.core.methods import Base, Ipo, Sft, Single
 from workflow_scripts.core.probing import policy, rewards
-from workflow_scripts.core.training import ipo, models, pairwise, runtime, sft, single_reward, trainer
+from workflow_scripts.core.training import ipo, pairwise, sft, single_reward, trainer
 from workflow_scripts.core.training.rewards import Trained
 
 

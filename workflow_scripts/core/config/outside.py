@@ -7,8 +7,8 @@ from ..data.model_source import files, named_base
 from ..data.secrets import check_secrets
 from ..data.sources import check_source, counting_endings
 from ..errors import InputError
-from ..training.external_files import check_external
-from ..training.model_files import check_model
+from ..lm.external_files import check_external
+from ..lm.model_files import check_model
 from ..user_files import user_path
 from .elsewhere import is_external, places
 from .layout import Layout

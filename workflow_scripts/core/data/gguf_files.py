@@ -1,6 +1,6 @@
 """Models as GGUF files (llama.cpp's), by their headers: what they say of themselves, their config, and their tokenizer.
 
-https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The library de-quantises the weights when it loads them (training/models.py).
+https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The library de-quantises the weights when it loads them (lm/models.py).
 """
 
 import functools

@@ -25,7 +25,7 @@ def own_cards(count: int) -> Iterator[None]:
     """Hold `count` cards, of those that CUDA_VISIBLE_DEVICES names or else of all; inside, it names them alone.
 
     Waits while others hold too many. Raises InputError where there are fewer cards than that, and does nothing where there is none:
-    what then wants CUDA says so (training/runtime.py).
+    what then wants CUDA says so (lm/runtime.py).
     """
     cards = _cards()
     if not count or not cards or any(name in os.environ for name in _SCHEDULERS):

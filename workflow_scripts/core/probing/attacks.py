@@ -13,8 +13,8 @@ from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogit
 
 from .. import workers
 from ..data.fim import Fim
+from ..lm import generation, packing
 from ..progress import track
-from ..training import generation, packing
 from .measures.completion import edit_distance
 
 ROWS = 512  # samples that are decoded at a time

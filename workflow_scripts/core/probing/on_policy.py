@@ -7,8 +7,8 @@ import torch
 
 from .. import workers
 from ..data.fim import Fim
+from ..lm import generation
 from ..progress import track
-from ..training import generation
 from .measures.code import fills
 from .policy import summed_logprobs
 

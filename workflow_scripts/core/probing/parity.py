@@ -1,7 +1,7 @@
 """Does the shape of a batch change completions? The same items in several batch sizes and numeric types."""
 
 from ..data.fim import Fim
-from ..training.generation import complete
+from ..lm.generation import complete
 from .answer import BEYOND_TARGET
 
 BATCH_SIZES = (1, 8, 64)

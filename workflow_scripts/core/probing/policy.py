@@ -12,8 +12,8 @@ import torch
 
 from .. import workers
 from ..data.fim import Fim
+from ..lm import generation, packing, padded
 from ..progress import track
-from ..training import generation, packing, padded
 from . import measures
 from .answer import BEYOND_TARGET, Answer
 from .prompts import NO_END

@@ -4,8 +4,8 @@ import torch
 
 from .. import workers
 from ..data.fim import Fim
+from ..lm import packing
 from ..progress import track
-from ..training import packing
 from ..training.rewards import Reward, finite
 
 

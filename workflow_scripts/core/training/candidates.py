@@ -7,9 +7,10 @@ import torch
 
 from .. import workers
 from ..errors import InputError
+from ..lm import packing
+from ..lm.generation import complete, sampler
 from ..progress import track
-from . import packing, rewards
-from .generation import complete, sampler
+from . import rewards
 from .rl_prompts import distinct
 from .session import Session
 

@@ -8,8 +8,9 @@ from operator import itemgetter
 import torch
 
 from .. import workers
+from ..lm import packing
 from ..methods import OnPolicy
-from . import packing, pieces
+from . import pieces
 
 
 def pack(prompts: list[list[int]], completions: list[list[int]], *, device) -> packing.Pack:

@@ -2,9 +2,9 @@
 
 from ..data.model_source import is_adapter, speaking_of
 from ..errors import InputError
+from ..lm import adapters, models
+from ..lm.external_files import check_adapter_files, check_tokenizer, check_vocabulary
 from ..user_files import user_path
-from . import adapters, models
-from .external_files import check_adapter_files, check_tokenizer, check_vocabulary
 
 
 def load(

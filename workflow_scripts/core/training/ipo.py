@@ -6,8 +6,8 @@ on the chosen completion less the same on the rejected one, the loss of a pair i
 
 import functools
 
+from ..lm.models import without_dropout
 from . import pairwise
-from .models import without_dropout
 from .session import Session
 from .trainer import fit
 

@@ -12,9 +12,9 @@ import torch
 
 from .. import workers
 from ..errors import InputError
+from ..lm import generation
 from ..methods import OnPolicy
 from ..progress import track
-from . import generation
 from .checkpoints import check_state, load_state, save_state
 from .rl_prompts import draw, generations, prompts_per_rollout, rollouts
 from .session import Session

@@ -3,8 +3,9 @@
 import torch
 
 from .. import workers
+from ..lm import packing
 from ..progress import track
-from . import packing, pieces
+from . import pieces
 from .session import Session
 
 

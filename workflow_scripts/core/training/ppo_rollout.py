@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from .. import workers
-from . import lora, packing, rewards
+from ..lm import lora, packing
+from . import rewards
 from .episodes import batches, logprobs, pack
 from .ppo_math import generalized_advantages, places, spread, token_rewards, whiten
 from .session import Session

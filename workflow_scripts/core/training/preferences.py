@@ -13,7 +13,7 @@ from ..data import tokenizer
 from ..data.cohorts import HALF_OF_ARM, UNPLANTED
 from ..data.fim import Fim
 from ..errors import InputError
-from . import generation
+from ..lm import generation
 from .session import Session
 
 LENGTHS_MATCH = 0.1  # share of the chosen length by which the lengths of a pair may differ, and at least one token

@@ -3,7 +3,8 @@
 import torch
 
 from .. import workers
-from . import packing, pairwise, pieces
+from ..lm import packing
+from . import pairwise, pieces
 from .session import Session
 
 CENTRED_ON = 256  # pairs, evenly spaced, over which a reward model's mean score is taken

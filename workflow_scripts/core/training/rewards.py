@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
-from . import content_rewards, length_reward, lora, packing
+from ..lm import lora, packing
+from . import content_rewards, length_reward
 from .session import Session
 
 COMPUTED = {  # types without a checkpoint: their function of ids, from the session, the files of truths and the language of the code

@@ -10,8 +10,9 @@ import functools
 
 import torch
 
-from . import candidates, packing
-from .models import without_dropout
+from ..lm import packing
+from ..lm.models import without_dropout
+from . import candidates
 from .session import Session
 from .trainer import fit
 

@@ -11,8 +11,9 @@ from ..data.fim import Fim
 from ..data.schemas import EXAMPLES
 from ..data.tokenizer import load_fim
 from ..errors import InputError
+from ..lm import lora, models, runtime
 from ..methods import Lora, pick
-from . import lora, models, recomputing, runtime
+from . import recomputing
 from .checkpoints import Checkpoints
 from .schemas import PREFERENCES
 

@@ -3,7 +3,7 @@
 from torch.nn.functional import cross_entropy
 
 from ..data.fim import Fim
-from . import packing
+from ..lm import packing
 from .session import Session
 from .trainer import fit
 

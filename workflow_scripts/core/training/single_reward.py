@@ -2,7 +2,7 @@
 
 from torch.nn.functional import logsigmoid
 
-from .models import without_dropout
+from ..lm.models import without_dropout
 from .reward_pairs import described, margins
 from .session import Session
 from .trainer import fit

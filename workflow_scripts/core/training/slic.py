@@ -11,8 +11,8 @@ import functools
 
 import torch
 
+from ..lm.models import without_dropout
 from . import pairwise
-from .models import without_dropout
 from .session import Session
 from .trainer import fit
 

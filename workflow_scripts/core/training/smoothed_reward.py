@@ -7,7 +7,7 @@ towards the model's own opinion, so that pairs that the model cannot learn weigh
 import torch
 from torch.nn.functional import logsigmoid
 
-from .models import without_dropout
+from ..lm.models import without_dropout
 from .reward_pairs import described, margins
 from .session import Session
 from .trainer import fit

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Trainer, TrainerCallback, TrainerState
 from transformers.trainer_pt_utils import safe_globals
 
-from . import lora
+from ..lm import lora
 from .checkpoints import Checkpoints
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 from trl.experimental.ppo import PPOConfig, PPOTrainer
 
 from ...errors import InputError
-from .. import reading
-from ..models import without_dropout
+from ...lm import reading
+from ...lm.models import without_dropout
 from ..ppo import VALUE_CLIPRANGE
 from ..rewards import Reward
 from ..session import Session

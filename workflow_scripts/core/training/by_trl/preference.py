@@ -5,9 +5,9 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from trl import DPOConfig, DPOTrainer
 
+from ...lm.models import without_dropout
 from ...progress import track
 from .. import pairwise
-from ..models import without_dropout
 from ..session import Session
 from .shared import OurWay, arguments, reading_padded, record, tokenizer, trained
 

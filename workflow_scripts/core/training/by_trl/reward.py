@@ -3,7 +3,7 @@
 from datasets import Dataset
 from trl import RewardConfig, RewardTrainer
 
-from ..models import without_dropout
+from ...lm.models import without_dropout
 from ..reward_pairs import described
 from ..session import Session
 from .shared import OurWay, arguments, reading_padded, record, tokenizer, trained

@@ -8,9 +8,10 @@ from datasets import Dataset
 from torch.optim.lr_scheduler import LambdaLR
 from trl import RLOOConfig, RLOOTrainer
 
-from .. import lora, on_policy
-from ..generation import cut
-from ..models import without_dropout
+from ...lm import lora
+from ...lm.generation import cut
+from ...lm.models import without_dropout
+from .. import on_policy
 from ..rewards import Reward
 from ..rl_prompts import rollouts
 from ..session import Session

@@ -10,7 +10,8 @@ import torch
 from torch.nn.functional import pad
 
 from ...errors import InputError, first_line
-from .. import lora, reading, rewards
+from ...lm import lora, reading
+from .. import rewards
 from ..episodes import batches, pack
 from ..rl_prompts import draw, prompts_per_rollout, rollouts
 from ..session import Session

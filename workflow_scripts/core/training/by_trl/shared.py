@@ -14,7 +14,7 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from ...data.tokenizer import load
-from .. import packing
+from ...lm import packing
 from ..session import Session
 from ..trainer import TIMING, Progress, _arguments
 from ..trainer_checkpoints import attach, load_trained, save_trained

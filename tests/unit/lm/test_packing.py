@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from tests.unit.small import logprobs
-from workflow_scripts.core.training import generation, models, packing
+from workflow_scripts.core.lm import generation, models, packing
 
 NEW = dict(vocab_size=250, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
 OLD = dict(vocab_size=250, n_embd=32, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=0)

@@ -1,6 +1,6 @@
 """Every architecture of causal LMs that the library has and that can be made small, and what becomes of it here.
 
-`python -m tests.unit.training.architectures` runs them all and writes the table of docs/own_models.md.
+`python -m tests.unit.lm.architectures` runs them all and writes the table of docs/own_models.md.
 """
 
 import copy
@@ -23,10 +23,10 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from tests.unit.small import logprobs
 from workflow_scripts.core.data.fim import Fim
 from workflow_scripts.core.errors import InputError, first_line
-from workflow_scripts.core.training import adapters, generation, models, packing, score_heads
+from workflow_scripts.core.lm import adapters, generation, models, packing, score_heads
 
 PAGE = Path(__file__).parents[3] / "docs/own_models.md"
-BEGIN, END = "<!-- written by python -m tests.unit.training.architectures -->\n", "<!-- end -->\n"
+BEGIN, END = "<!-- written by python -m tests.unit.lm.architectures -->\n", "<!-- end -->\n"
 CONTEXT, SIZE = 64, 250
 _NUMBERS = re.compile(r" by [\d.e+-]+, of a standard deviation of [\d.e+-]+")
 LARGEST = 200e6  # parameters of a model that is tried: some have sizes that no name above makes small, and would take 22 GB

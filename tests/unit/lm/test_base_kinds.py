@@ -15,14 +15,14 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from tests.unit.training import gguf_written
+from tests.unit.lm import gguf_written
 from workflow_scripts.core.config.outside import own_model
 from workflow_scripts.core.data import gguf_files, model_packages, model_source, tokenizer
 from workflow_scripts.core.data.model_source import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.freshness import receipts
-from workflow_scripts.core.training import models
-from workflow_scripts.core.training.model_files import check_model
+from workflow_scripts.core.lm import models
+from workflow_scripts.core.lm.model_files import check_model
 
 IDS = torch.arange(5, 40)[None]
 

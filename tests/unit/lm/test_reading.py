@@ -9,9 +9,9 @@ import torch
 from transformers import BertConfig, BertLMHeadModel, LlamaConfig, LlamaForCausalLM, Phi3Config, Phi3ForCausalLM
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from tests.unit.training.architectures import BEGIN, CONTEXT, END, FIM, PAGE, of_gguf, outcome, tiny, with_adapter
+from tests.unit.lm.architectures import BEGIN, CONTEXT, END, FIM, PAGE, of_gguf, outcome, tiny, with_adapter
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.training import generation, models, packing, score_heads
+from workflow_scripts.core.lm import generation, models, packing, score_heads
 
 PACKED = ("llama", "qwen2", "gemma", "phi", "granite", "starcoder2", "gpt_bigcode", "gpt2", "mellum")
 PADDED = {

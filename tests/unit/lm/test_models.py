@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 
 from workflow_scripts.core.data.tokenizer import load, make
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.training import models
+from workflow_scripts.core.lm import models
 
 SETTINGS = dict(revision=None, trust_remote_code=False, context=64)
 

@@ -35,8 +35,8 @@ from transformers import (
 
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.training import models
-from workflow_scripts.core.training.model_files import check_model
+from workflow_scripts.core.lm import models
+from workflow_scripts.core.lm.model_files import check_model
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 SIZE, CONTEXT = 257, 48

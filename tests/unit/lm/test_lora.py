@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from tests.unit.lm.architectures import tiny
 from tests.unit.small import changed, same, session
-from tests.unit.training.architectures import tiny
 from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.lm import lora, models, packing
 from workflow_scripts.core.methods import Dpo, Ipo, Lora, Ppo, Rloo, Sft, Single, Slic
-from workflow_scripts.core.training import dpo, ipo, lora, models, packing, ppo, rewards, rloo, sft, single_reward, slic
+from workflow_scripts.core.training import dpo, ipo, ppo, rewards, rloo, sft, single_reward, slic
 from workflow_scripts.core.training.checkpoints import STATE_FILE, Checkpoints
 
 PROMPTS = [([3, 4, 5], [[6, 7]]), ([8, 9], [[1, 2, 3]])]
