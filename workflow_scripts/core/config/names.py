@@ -3,6 +3,7 @@
 import re
 
 from ..errors import InputError
+from ..freshness.storage import plain
 
 LONGEST = 100  # characters: the longest file name, a job's lock, holds two names and up to 50 more, and file systems take 255
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -41,8 +42,3 @@ def check_distinct(names: dict[str, str]) -> None:
         other = known.setdefault(plain(name).lower(), name)
         if other != name:
             raise InputError(f"config: {names[other]}.{other} and {section}.{name} differ only in case or punctuation; rename one of them")
-
-
-def plain(name: str) -> str:
-    """The name in the letters of DVC's stages."""
-    return re.sub(r"[^\w-]", "_", name)

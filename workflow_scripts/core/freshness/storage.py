@@ -6,12 +6,12 @@ its script and its inputs; which modules a script is made of is in the ledger.
 
 import hashlib
 import json
+import re
 import shlex
 from pathlib import Path
 
 import yaml
 
-from ..config.names import plain
 from .code import ROOT, portable
 from .content import md5
 from .plan import Job
@@ -48,6 +48,11 @@ def stage_name(job: Job) -> str:
     """The job's name without the run, in the letters that DVC allows."""
     wildcards = [value for key, value in job.wildcards.items() if key != "run"]
     return plain("-".join([job.rule, *wildcards]))
+
+
+def plain(name: str) -> str:
+    """A name in the letters of DVC's stages."""
+    return re.sub(r"[^\w-]", "_", name)
 
 
 def _stage(job: Job, config_files: dict[str, dict], methods: dict[str, str]) -> dict:
