@@ -9,7 +9,9 @@ from snakemake.utils import update_config
 
 from tests.conftest import ROOT
 from workflow_scripts.core.config.resolve import resolve
+from workflow_scripts.core.data.cohorts import PLANTED
 from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.results.tables.audit import MOST_CANARIES
 
 OVERLAYS = sorted((ROOT / "experiments").glob("*.yaml"))
 WORDS = {"# Question: ", "# Read: ", "# Time: "}
@@ -44,6 +46,17 @@ def test_overlay_plans_a_whole_run(workflow, overlay):
     policies = {policy for policy, entry in entries.items() if entry}
     planned = set(re.findall(rf"results/{overlay.stem}/extraction/(\S+)\.parquet", said))
     assert policies <= planned and f"results/{overlay.stem}/report.html" in said
+
+
+@pytest.mark.parametrize("overlay", [path for path in OVERLAYS if not path.stem.endswith("pilot")], ids=lambda path: path.stem)
+def test_canaries_are_a_small_part_of_what_trains(overlay):
+    """As docs/plan.md asks; of a pilot only the sft set is read."""
+    config = merged(ROOT / "config.yaml", *below(overlay), overlay)
+    design, pools = config["canaries"], config["corpus"]["pools"]
+    planted = {cohort: design["cohorts"][cohort] // 2 // len(design["doses"]) * sum(design["doses"]) for cohort in PLANTED}
+    prompts = planted["rl_prompt"] + design["cohorts"]["preference"] // 2 * config["methods"]["ppo"]["preference_prompts"]
+    for cohort, rows in {**planted, "rl_prompt": prompts}.items():
+        assert rows <= MOST_CANARIES * (rows + pools[cohort]), f"{cohort}: {rows} of {rows + pools[cohort]}"
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
