@@ -1,5 +1,6 @@
 """The config is checked before any work: each mistake gives one line that names the key and the remedy."""
 
+import json
 import re
 from types import SimpleNamespace
 
@@ -11,11 +12,9 @@ from workflow_scripts.core.config.former import GONE, POLICIES, RENAMED
 from workflow_scripts.core.config.layout import Layout
 from workflow_scripts.core.config.references import lineage, memory_reference
 from workflow_scripts.core.config.resolve import resolve
-from workflow_scripts.core.data.cohorts import PLANTED
 from workflow_scripts.core.data.sources import SOURCES
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.methods import METHODS, REWARD_TYPES, schema_of
-from workflow_scripts.core.results.tables.audit import MOST_CANARIES
 
 
 def test_default_resolves(config, defaults):
@@ -26,6 +25,17 @@ def test_default_resolves(config, defaults):
     shared = {key: defaults["training"][key] for key in (*of_training, *of_weights)}
     own = {"method": "sft", "parent": "sft", "data": "preference"}
     assert config["policies"]["sft_chosen"] == {**shared, **defaults["methods"]["sft"], **own}
+
+
+def test_the_order_of_keys_in_a_file_decides_nothing(defaults):
+    turned = {key: dict(reversed(value.items())) if isinstance(value, dict) else value for key, value in reversed(defaults.items())}
+    turned["corpus"]["pools"] = dict(reversed(turned["corpus"]["pools"].items()))
+    turned["canaries"]["cohorts"] = dict(reversed(turned["canaries"]["cohorts"].items()))
+    read = resolve(turned, SCHEMA)
+    assert json.dumps(read) == json.dumps(resolve(defaults, SCHEMA))
+    assert list(read["corpus"]["pools"])[:4] == ["base", "sft", "preference", "rl_prompt"], (
+        "base first: another size of a set leaves it as it is"
+    )
 
 
 def test_the_comments_of_the_config_name_every_source():
@@ -684,14 +694,3 @@ def test_missing_section(defaults):
     del defaults["reward_models"]
     with pytest.raises(InputError, match=r"^config: reward_models is missing; add it$"):
         resolve(defaults, SCHEMA)
-
-
-def test_canaries_are_at_most_fifteen_percent_of_what_any_stage_trains_on(config):
-    """By arithmetic: half a cohort is planted in an arm, each dose as often as the others; PPO and RLOO are also shown preference prompts."""
-    canaries, pools = config["canaries"], config["corpus"]["pools"]
-    planted = {name: canaries["cohorts"][name] // 2 * sum(canaries["doses"]) / len(canaries["doses"]) for name in PLANTED}
-    shares = {name: rows / (rows + pools[name]) for name, rows in planted.items()}
-    for method in ("ppo", "rloo"):
-        more = canaries["cohorts"]["preference"] // 2 * config["methods"][method]["preference_prompts"]
-        shares[method] = (planted["rl_prompt"] + more) / (planted["rl_prompt"] + more + pools["rl_prompt"])
-    assert max(shares.values()) <= MOST_CANARIES == 0.15, shares

@@ -48,15 +48,19 @@ def test_overlay_plans_a_whole_run(workflow, overlay):
     assert policies <= planned and f"results/{overlay.stem}/report.html" in said
 
 
-@pytest.mark.parametrize("overlay", [path for path in OVERLAYS if not path.stem.endswith("pilot")], ids=lambda path: path.stem)
-def test_canaries_are_a_small_part_of_what_trains(overlay):
-    """As docs/plan.md asks; of a pilot only the sft set is read."""
+@pytest.mark.parametrize(
+    "overlay", [ROOT / "config.yaml", *(path for path in OVERLAYS if not path.stem.endswith("pilot"))], ids=lambda p: p.stem
+)
+def test_canaries_are_at_most_fifteen_percent_of_what_any_stage_trains_on(overlay):
+    """By arithmetic: half a cohort is planted in an arm, each dose as often as the others; PPO and RLOO are also shown preference prompts."""
     config = merged(ROOT / "config.yaml", *below(overlay), overlay)
-    design, pools = config["canaries"], config["corpus"]["pools"]
-    planted = {cohort: design["cohorts"][cohort] // 2 // len(design["doses"]) * sum(design["doses"]) for cohort in PLANTED}
-    prompts = planted["rl_prompt"] + design["cohorts"]["preference"] // 2 * config["methods"]["ppo"]["preference_prompts"]
-    for cohort, rows in {**planted, "rl_prompt": prompts}.items():
-        assert rows <= MOST_CANARIES * (rows + pools[cohort]), f"{cohort}: {rows} of {rows + pools[cohort]}"
+    canaries, pools = config["canaries"], config["corpus"]["pools"]
+    planted = {name: canaries["cohorts"][name] // 2 * sum(canaries["doses"]) / len(canaries["doses"]) for name in PLANTED}
+    shares = {name: rows / (rows + pools[name]) for name, rows in planted.items()}
+    for method in ("ppo", "rloo"):
+        more = canaries["cohorts"]["preference"] // 2 * config["methods"][method]["preference_prompts"]
+        shares[method] = (planted["rl_prompt"] + more) / (planted["rl_prompt"] + more + pools["rl_prompt"])
+    assert max(shares.values()) <= MOST_CANARIES == 0.15, shares
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
