@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..progress import track
 from . import packing, padded
 
+GROWTH = 16  # columns by which a cache grows: attention reads it the faster, the closer its columns lie together
 FINISHED = 0.2  # share of finished rows from which it pays to copy the others together
 
 
@@ -52,18 +53,18 @@ class Cache:
         begin, size = torch.tensor(starts, device=device)[:, None], torch.tensor(lengths, device=device)[:, None]
         offset = torch.arange(self.columns, device=device) - (self.columns - size)  # negative before a row begins
         place = begin + offset.clamp(min=0)
-        self.layers = {layer: tuple(self._spread(x, place, room) for x in both) for layer, both in self.layers.items()}
+        self.layers = {layer: tuple(self._spread(x, place) for x in both) for layer, both in self.layers.items()}
         if min(lengths) < self.columns:
             self.filled = torch.nn.functional.pad(offset >= 0, (0, room), value=True)[:, None, None]
 
-    def _spread(self, packed: torch.Tensor, place: torch.Tensor, room: int) -> torch.Tensor:
-        """(1, heads, tokens, width) -> (rows, heads, columns + room, width)."""
-        wide = packed.new_zeros(place.shape[0], packed.shape[1], self.columns + room, packed.shape[3])
-        wide[:, :, : self.columns] = packed[0][:, place].transpose(0, 1)
-        return wide
+    def _spread(self, packed: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+        """(1, heads, tokens, width) -> (rows, heads, columns + GROWTH, width)."""
+        return _wider(packed[0][:, place].transpose(0, 1))
 
     def extend(self, layer: int, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Put one token's keys and values (rows, heads, 1, width) behind the others, and return all: (rows, heads, columns + 1, width)."""
+        if self.layers[layer][0].shape[2] == self.columns:
+            self.layers[layer] = tuple(map(_wider, self.layers[layer]))
         both = self.layers[layer]
         for wide, new in zip(both, (keys, values), strict=True):
             wide[:, :, self.columns] = new[:, :, 0]
@@ -76,6 +77,11 @@ class Cache:
             return
         self.layers = {layer: tuple(x[rows] for x in both) for layer, both in self.layers.items()}
         self.filled = self.filled if self.filled is None else self.filled[rows]
+
+
+def _wider(columns: torch.Tensor) -> torch.Tensor:
+    """(rows, heads, columns, width) -> (rows, heads, columns + GROWTH, width)."""
+    return torch.nn.functional.pad(columns, (0, 0, 0, GROWTH))
 
 
 def greedy(logits: torch.Tensor) -> torch.Tensor:
