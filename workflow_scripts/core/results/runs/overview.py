@@ -17,7 +17,8 @@ _NOTE = "<!-- Written by `make publish`; do not edit. -->"
 _LEGEND = (
     "● shown, ○ not shown, ✕ contradicted, ? cannot be asked since the reward carries no content, – not measured; with one seed, for these "
     "checkpoints. Reward: how often the reward model prefers the truth among held-out pairs of equal length, by arm, with 95 % intervals; the "
-    "findings on PPO need its lower ends above 50 %. Which policies decide a finding, and by which criterion, is on the page of the run."
+    "findings on PPO need its lower ends above 50 %. Which policies decide a finding, and by which criterion, is on the page of the run. "
+    "Rows with the same figures have the same checkpoints, which one run has taken over from another: they are no replications."
 )
 
 
