@@ -211,7 +211,7 @@ def test_provenance_names_commit_corpus_versions_seeds_hashes_and_the_whole_conf
     text = escaping.unescape(report.render(**given))
     assert "a" * 40 + "</code>, with uncommitted changes" in text and "0123456789abcdef0123456789abcdef.dir" in text
     assert "licence: PSF" in text and "documents: 1,300" in text and "base pool: 7,000" in text and "torch 2.12.0 and 2.13.0" in text
-    assert "Seeds: 0;" in text and "policies:\n  base:\n    epochs: " in text and "perplexity_ratio: 1.5" in text
+    assert "Seeds: 0;" in text and "policies:\n  base:\n    precision: " in text and "perplexity_ratio: 1.5" in text
     assert "no uncommitted change" in report.render(**{**given, "commit": {"id": "b" * 40, "changed": False}})
     assert "not in a git repository" in report.render(**{**given, "commit": None})
 
