@@ -20,7 +20,8 @@ def resolve(config: dict, schema_path) -> dict:
     Raises InputError at the first value that is unknown, of the wrong type, out of range, or at odds with another one.
     """
     refuse_former(config)
-    schema.check(config, schema.load(schema_path))
+    schema.check(config, whole := schema.load(schema_path))
+    config = schema.ordered(config, whole)
     names.check_run(config["run"])
     policies = _merged(config, "policies", noun="policy", key="method", defaults="methods", registry=METHODS)
     if not policies:

@@ -95,6 +95,19 @@ def check(value: dict, schema: dict, where: str = "") -> None:
         raise InputError(_sentence(errors[0] if errors[0].validator == "additionalProperties" else best_match(errors), where))
 
 
+def ordered(value, schema: dict):
+    """The value with the keys of each object in the order of the schema's properties; others follow as they come.
+
+    Merging files puts the keys of an overlay first, and what is dealt out in the order of a map, as pools are, must not depend on that.
+    """
+    if not isinstance(value, dict):
+        return value
+    known = schema.get("properties", {})
+    return {
+        key: ordered(value[key], known.get(key, {})) for key in [*(k for k in known if k in value), *(k for k in value if k not in known)]
+    }
+
+
 def _sentence(error: ValidationError, where: str) -> str:
     path = ".".join(filter(None, [where, *map(str, error.absolute_path)])) or "config"
     shown = _shown(error.instance)
