@@ -37,7 +37,7 @@ def test_overlay_plans_a_whole_run(workflow, overlay):
     result = workflow("--dry-run", "--configfile", *map(str, overlays), tiny=False)
     said = result.stdout + result.stderr
     path = config.get("corpus", {}).get("path")
-    if path and not (ROOT / path).exists():
+    if path and not (workflow.folder / path).exists():
         assert result.returncode == 1 and f"corpus.path: {path}" in said and "Traceback" not in said
         assert re.search(r"^# Time: .*(?:\n# .*)*`(npm|python) .*`", overlay.read_text(encoding="utf-8"), re.MULTILINE)
         return
