@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 
 from workflow_scripts.core import parquet
-from workflow_scripts.core.data import model_source, schemas, tokenizer
-from workflow_scripts.core.lm import models, packing
+from workflow_scripts.core.data import schemas, tokenizer
+from workflow_scripts.core.lm import models
+from workflow_scripts.core.probing.policy import summed_logprobs
 
 BLOCK, STEPS = 32, 15  # of Q4_1: so many neighbours share a step, the largest of them lying so many steps above the smallest
 CONTEXT, FUNCTIONS, DRAWS = 512, 200, 3
@@ -21,12 +22,9 @@ BATCH = 8
 
 def loss(model, rows: list[list[int]]) -> float:
     """Mean negative log-likelihood of the rows' tokens but the first, in nats per token."""
-    total = 0.0
-    with torch.inference_mode():
-        for start in range(0, len(rows), BATCH):
-            packed = packing.pack([(row[:1], [row[1:]]) for row in rows[start : start + BATCH]])
-            total -= packing.logprobs(packing.logits(model, packed), packed).double().sum().item()
-    return total / sum(len(row) - 1 for row in rows)
+    items = [(row[:1], [row[1:]]) for row in rows]
+    likelihood = sum(sum(summed_logprobs(model, items[start : start + BATCH])) for start in range(0, len(items), BATCH))
+    return -likelihood / sum(len(row) - 1 for row in rows)
 
 
 def rounded_again(model, seed: int):
@@ -48,7 +46,6 @@ def main() -> None:
     parser.add_argument("--run", default="results/default", help="folder of a run, of whose evaluation pool the functions are read")
     arguments = parser.parse_args()
     named = dict(base=arguments.base, revision=None, trust_remote_code=False)
-    model_source.find(arguments.base)
     words, _ = tokenizer.load_pretrained(**named)
     texts = [
         r["text"] for r in parquet.read_rows(Path(arguments.run) / "corpus/snippets.parquet", schemas.SNIPPETS) if r["pool"] == "evaluation"

