@@ -3,7 +3,8 @@
     python -m benchmarks.gpu
 
 Correctness comes first, on a model of random weights; a check that fails ends the program with status 1. Then SFT in bf16, tokens per second, on a
-model of half a billion parameters: ours, a bare loop over rows of equal length, and TRL's trainer. Without a CUDA device it says so and ends well.
+model of half a billion parameters: ours by both kernels of attention, a bare loop over rows of equal length, and TRL's trainer. Without a CUDA
+device it says so and ends well.
 """
 
 import math
@@ -12,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 
-from workflow_scripts.core.freshness.code import ROOT
+from .harness import config
 
 SMALL = dict(vocabulary=4096, hidden=512, layers=8, heads=8, intermediate=1376)
 LARGE = dict(vocabulary=32_000, hidden=1024, layers=28, heads=16, intermediate=4096)
@@ -52,13 +53,11 @@ def written(folder: str, size: dict) -> str:
 
 def session(method: str, device: str, **settings):
     """A session with the default config's settings of a method."""
-    import yaml
-
     from workflow_scripts.core.methods import METHODS, pick
     from workflow_scripts.core.training.session import Session
 
-    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    chosen = pick(METHODS[method].settings, {**config["training"], **config["methods"][method], **settings})
+    default = config()
+    chosen = pick(METHODS[method].settings, {**default["training"], **default["methods"][method], **settings})
     return Session(settings=chosen, seed=0, device=device, fim=fim())
 
 
@@ -88,6 +87,10 @@ def of_reading(path: str, data: list[dict], device: str) -> Iterator[Check]:
     expected, found = read(here, items), read(there, items)
     scale = expected.std().item()
     yield "logits in fp32 against the CPU's", (found - expected).abs().max().item() / scale, 1e-3
+    chosen = there.config._attn_implementation
+    there.set_attn_implementation(packing.NAME if chosen == packing.IN_BLOCKS else packing.IN_BLOCKS)
+    yield "logits by one kernel for the row against one for each part", (read(there, items) - found).abs().max().item() / scale, 1e-3
+    there.set_attn_implementation(chosen)
     alone = torch.cat([read(there, [item]) for item in items])
     yield "logits of packed rows against those of each row", (found - alone).abs().max().item() / scale, 1e-3
     with torch.autocast(device, torch.bfloat16):
@@ -156,7 +159,7 @@ def of_ppo(path: str, data: list[dict], device: str) -> Iterator[Check]:
 
 def speeds(device: str, size: dict, count: int = 320) -> Iterator[tuple[str, float]]:
     """(who, useful tokens per second) of an epoch of SFT in bf16, batches of 16; each once before it is timed."""
-    sides: dict[str, Callable] = {"ours": ours, "a bare loop": bare, "TRL": by_trl}
+    sides: dict[str, Callable] = {"ours": ours, "ours, a kernel for each part": by_part, "a bare loop": bare, "TRL": by_trl}
     with tempfile.TemporaryDirectory() as folder:
         path = written(f"{folder}/model", size)
         for name, side in sides.items():
@@ -167,14 +170,24 @@ def speeds(device: str, size: dict, count: int = 320) -> Iterator[tuple[str, flo
             yield name, sum(len(row["prompt_ids"]) + len(row["target_ids"]) for row in some) / took
 
 
-def ours(path: str, data: list[dict], device: str, _folder: str) -> None:
-    """The workflow's SFT."""
+def ours(path: str, data: list[dict], device: str, _folder: str, *, attention: str | None = None) -> None:
+    """The workflow's SFT, by the attention that was chosen at loading or another."""
     from workflow_scripts.core.training import sft
 
     opened = session("sft", device, epochs=1, batch_size=16, precision="bf16")
     wanted = [{key: row[key] for key in ("prompt_ids", "target_ids")} for row in data]
-    sft.train(model=opened.load_policy(path), rows=wanted, session=opened)
+    model = opened.load_policy(path)
+    if attention:
+        model.set_attn_implementation(attention)
+    sft.train(model=model, rows=wanted, session=opened)
     _wait(device)
+
+
+def by_part(*arguments) -> None:
+    """The same, with a kernel for each part of a packed row, as on a CPU."""
+    from workflow_scripts.core.lm import packing
+
+    ours(*arguments, attention=packing.NAME)
 
 
 def bare(path: str, data: list[dict], device: str, _folder: str) -> None:

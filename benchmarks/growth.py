@@ -17,9 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-import yaml
-
-from benchmarks.harness import Named, alone, peak_mb
+from benchmarks.harness import Named, alone, config, peak_mb
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARES = {"base": 0.9, "sft": 0.04, "preference": 0.03, "rl_prompt": 0.02, "evaluation": 0.01}  # of the snippets, by pool
@@ -66,8 +64,8 @@ def measure(sizes: list[int], until: str = "audit_canaries") -> list[dict]:
 
 def steps(*, folder: str, size: int) -> Iterator[tuple[str, dict]]:
     """(script, what Snakemake would give it) of each step."""
-    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    corpus = config["corpus"] | dict(source="jsonl", path=f"{folder}/code.jsonl.gz", split_by="file", pools=_pools(size))
+    settings = config()
+    corpus = settings["corpus"] | dict(source="jsonl", path=f"{folder}/code.jsonl.gz", split_by="file", pools=_pools(size))
     seed = {"corpus.seed": corpus["seed"]}
     at = {name: f"{folder}/{name}.parquet" for name in ("documents", "snippets", "canaries", "base", "evaluation", "audit")}
     source, manifest, words = f"{folder}/source.json", f"{folder}/manifest.json", f"{folder}/tokenizer"
@@ -85,7 +83,7 @@ def steps(*, folder: str, size: int) -> Iterator[tuple[str, dict]]:
         dict(
             input=dict(documents=at["documents"], manifest=source),
             output=dict(snippets=at["snippets"], manifest=manifest),
-            config={f"corpus.{key}": corpus[key] for key in ("language", *EXTRACTED)} | {"examples.task": config["examples"]["task"]},
+            config={f"corpus.{key}": corpus[key] for key in ("language", *EXTRACTED)} | {"examples.task": settings["examples"]["task"]},
         ),
     )
     yield (
@@ -93,7 +91,7 @@ def steps(*, folder: str, size: int) -> Iterator[tuple[str, dict]]:
         dict(
             input=dict(snippets=at["snippets"]),
             output=dict(tokenizer=words),
-            config={f"model.{key}": config["model"][key] for key in TOKENIZED},
+            config={f"model.{key}": settings["model"][key] for key in TOKENIZED},
         ),
     )
     yield (
@@ -101,7 +99,7 @@ def steps(*, folder: str, size: int) -> Iterator[tuple[str, dict]]:
         dict(
             input=dict(snippets=at["snippets"], tokenizer=words),
             output={key: at[key] for key in ("base", "evaluation")},
-            config={"examples": config["examples"], **seed},
+            config={"examples": settings["examples"], **seed},
         ),
     )
     yield (
@@ -109,7 +107,7 @@ def steps(*, folder: str, size: int) -> Iterator[tuple[str, dict]]:
         dict(
             input=dict(tokenizer=words),
             output=dict(canaries=at["canaries"]),
-            config={"canaries": config["canaries"]},
+            config={"canaries": settings["canaries"]},
         ),
     )
     for number, arm in enumerate(ARMS):
@@ -118,7 +116,7 @@ def steps(*, folder: str, size: int) -> Iterator[tuple[str, dict]]:
             dict(
                 input=dict(snippets=at["snippets"], tokenizer=words, canaries=at["canaries"]),
                 output={name: planted[name][number] for name in SETS},
-                config={"canaries.seed": config["canaries"]["seed"], "examples": config["examples"], **seed},
+                config={"canaries.seed": settings["canaries"]["seed"], "examples": settings["examples"], **seed},
                 wildcards=dict(arm=arm),
             ),
         )

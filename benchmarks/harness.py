@@ -12,6 +12,10 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import yaml
+
+from workflow_scripts.core.freshness.code import ROOT
+
 REPETITIONS = 5
 
 
@@ -26,6 +30,11 @@ class Named(SimpleNamespace):
 
     def __iter__(self):
         return iter(vars(self).values())
+
+
+def config() -> dict:
+    """The default config."""
+    return yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
 
 
 def peak_mb() -> float:

@@ -13,21 +13,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
 from workflow_scripts.core.methods import Ppo, pick
 
-from .harness import alone, as_it_comes, compare
+from .harness import alone, as_it_comes, compare, config
 
-ROOT = Path(__file__).resolve().parents[1]
 ROLLOUTS = 2  # of a repetition
 ENDS = 3  # rollouts at either end whose mean score counts as the start and the end of training
 
 
 def defaults(**changes) -> Ppo:
     """The settings of PPO in config.yaml, with `changes`."""
-    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    return replace(pick(Ppo, {**config["training"], **config["methods"]["ppo"]}), **changes)
+    settings = config()
+    return replace(pick(Ppo, {**settings["training"], **settings["methods"]["ppo"]}), **changes)
 
 
 def ready(run: str, threads: int):

@@ -8,7 +8,7 @@ none can reach it without guessing every token.
 from collections.abc import Callable
 from pathlib import Path
 
-from .harness import compare
+from .harness import compare, config
 
 CONDITIONS = ["fim", "fim_50", "fim_25", "prefix", "prompt_tail"]
 EACH = 2  # every second canary and example
@@ -39,7 +39,7 @@ def ours(*, run: str, policy: str, threads: int) -> Callable[[], int]:
     model = models.load_policy(Path(run) / policy)
 
     def work() -> int:
-        options = dict(model=model, reference=None, fim=fim, items=items, batch_size=64, desc="")
+        options = dict(model=model, reference=None, fim=fim, items=items, batch_size=config()["probes"]["batch_size"], desc="")
         work.completions = {i: completion for i, completion, _, _ in answers(**options)}
         return len(items)
 

@@ -87,8 +87,8 @@ SETTINGS = {
     ),
     "batch size of the probes": (
         "probe_policy-* judge_pairs-* score_rewards-*",
-        "score_rewards-tiny-B-0-ipo is stale: config probes.batch_size: 64 -> 32",
-        edit(CONFIG, "in bf16\n  batch_size: 64", "in bf16\n  batch_size: 32"),
+        "score_rewards-tiny-B-0-ipo is stale: config probes.batch_size: 256 -> 32",
+        edit(CONFIG, "in bf16\n  batch_size: 256 ", "in bf16\n  batch_size: 32 "),
     ),
     "prompt conditions": (
         "probe_policy-*",

@@ -9,7 +9,6 @@ import re
 import sys
 import tempfile
 import warnings
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
@@ -208,8 +207,8 @@ def quiet() -> None:
 if __name__ == "__main__":
     kinds = sys.argv[1:] or sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
     found: dict[tuple, list[str]] = {}
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"), initializer=quiet, max_tasks_per_child=8) as pool:
-        for kind, cells in zip(kinds, pool.map(cells_of, kinds), strict=True):
+    with multiprocessing.get_context("spawn").Pool(initializer=quiet, maxtasksperchild=8) as pool:
+        for kind, cells in zip(kinds, pool.imap(cells_of, kinds), strict=True):
             found.setdefault(cells, []).append(f"`{kind}`")
             print(kind, *cells, sep=" | ", flush=True)
     if not sys.argv[1:]:

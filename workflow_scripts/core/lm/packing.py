@@ -2,21 +2,23 @@
 
 A prompt with several continuations (a chosen and a rejected one, or 64 fillings) is read once. Everything but attention sees one
 long row, so no arithmetic is spent on padding; attention sees each continuation after its own prompt and nothing else.
-Models are loaded with `attn_implementation=packing.NAME`, which is `attend` below. Those that cannot read such rows (models.packed)
-give the same numbers from padded ones.
+Models are loaded with the attention `NAME`, which is `attend` below and calls the library once per part of the row; on CUDA with `IN_BLOCKS`,
+one kernel for all of it. Those that can neither (reading.settled) give the same numbers from padded rows.
 """
 
+import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
 from . import padded
 
-NAME = "canaryflow_packed"
+NAME, IN_BLOCKS = "canaryflow_packed", "canaryflow_packed_in_blocks"
 # what models hand to attention beside its own arguments, and does not change it
 HARMLESS = {"position_ids", "position_embeddings", "cache_position", "use_cache", "return_dict"}
 HARMLESS |= {"output_attentions", "output_hidden_states", "output_router_logits"}
@@ -36,6 +38,36 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Which tokens of a packed row belong together."""
+
+    parts: list[Part]
+    device: torch.device | str
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest prompt with a continuation."""
+        return max(part.shared + part.length for part in self.parts)
+
+    @functools.cached_property
+    def blocks(self) -> BlockMask:
+        """What each token of the row may attend to, for one kernel that skips blocks in which nothing is."""
+        own, continued, prompt, number = [], [], 0, 0  # of each token: its sequence, and the one whose end that continues
+        for part in self.parts:
+            for _ in range(part.count):
+                prompt = prompt if part.shared else number
+                own += [number] * part.length
+                continued += [prompt] * part.length
+                number += 1
+        mine, before = (torch.tensor(x, device=self.device) for x in (own, continued))
+
+        def seen(_batch, _head, query, key):
+            return (query >= key) & ((mine[query] == mine[key]) | (before[query] == mine[key]))
+
+        return create_block_mask(seen, None, None, len(own), len(own), device=self.device)
+
+
+@dataclass(frozen=True)
 class Pack:
     """Prompts with their continuations in one row, and where the continuations' tokens are predicted.
 
@@ -45,7 +77,7 @@ class Pack:
 
     ids: torch.Tensor  # (1, tokens)
     positions: torch.Tensor  # (1, tokens), counted from the start of the token's own prompt
-    layout: list[Part]
+    layout: Layout
     places: torch.Tensor  # (needed,)
     tokens: torch.Tensor  # (continuation tokens,)
     rows: torch.Tensor  # (continuation tokens,)
@@ -93,7 +125,7 @@ def pack(items: list[tuple[list[int], list[list[int]]]], *, device="cpu") -> Pac
     return Pack(
         ids=index(ids)[None],
         positions=index(positions)[None],
-        layout=[Part(shared, length, len(list(run)), _mask(shared, length, device)) for (shared, length), run in itertools.groupby(read)],
+        layout=Layout([Part(*sizes, len(list(run)), _mask(*sizes, device)) for sizes, run in itertools.groupby(read)], device),
         places=index(places),
         tokens=index(tokens),
         rows=index(rows),
@@ -106,7 +138,7 @@ def pack(items: list[tuple[list[int], list[list[int]]]], *, device="cpu") -> Pac
 
 def takes(model) -> bool:
     """Whether the model reads packed rows; else padded ones."""
-    return model.config._attn_implementation == NAME
+    return model.config._attn_implementation in (NAME, IN_BLOCKS)
 
 
 def logits(model, packed: Pack, *, cache=None) -> torch.Tensor:
@@ -137,13 +169,16 @@ def scores(model, packed: Pack) -> torch.Tensor:
     return model.score(hidden(model, packed)[packed.ends])[:, 0]
 
 
-def attend(module, query, key, value, attention_mask, *, scaling=None, dropout=0.0, layout=None, cache=None, **options):
+def attend(
+    module, query, key, value, attention_mask, *, scaling=None, dropout=0.0, layout=None, cache=None, in_blocks: bool = False, **options
+):
     """Attention of a packed row (1, heads, tokens, width) with its `layout`, or of one new token per row (rows, heads, 1, width) with a
-    `cache`; with both, the keys and values of the packed row are put into the cache; with neither, rows are full and causal.
+    `cache`; with both, the keys and values of the packed row are put into the cache; with neither, rows are full and causal. A row is read
+    `in_blocks` where nothing is dropped out, which that kernel cannot do.
 
     Raises NotImplementedError for what it cannot do.
     """
-    longest = max(p.shared + p.length for p in layout) if layout else key.shape[2] if cache is None else cache.columns + 1
+    longest = layout.longest if layout else key.shape[2] if cache is None else cache.columns + 1
     refuse(longest=longest, **options)
     same = dict(scale=scaling, dropout_p=dropout, enable_gqa=query.shape[1] != key.shape[1])
     if layout is None and cache is None:  # rows without padding
@@ -155,9 +190,11 @@ def attend(module, query, key, value, attention_mask, *, scaling=None, dropout=0
         return scaled_dot_product_attention(query, keys, values, attn_mask=cache.mask, **same).transpose(1, 2), None
     if cache is not None:
         cache.put(module.layer_idx, key, value)
-    tokens = [part.length * part.count for part in layout]
+    if in_blocks and not dropout:
+        return _in_blocks(query, key, value, layout.blocks, scaling), None
+    tokens = [part.length * part.count for part in layout.parts]
     made, prompt = [], ()
-    for part, *chunk in zip(layout, *(x.split(tokens, dim=2) for x in (query, key, value)), strict=True):
+    for part, *chunk in zip(layout.parts, *(x.split(tokens, dim=2) for x in (query, key, value)), strict=True):
         queries, *read = (_stacked(x, part.count) for x in chunk)
         if part.shared:
             both = [torch.cat([before.expand(part.count, -1, -1, -1), own], dim=2) for before, own in zip(prompt, read, strict=True)]
@@ -166,6 +203,21 @@ def attend(module, query, key, value, attention_mask, *, scaling=None, dropout=0
             attended, prompt = scaled_dot_product_attention(queries, *read, is_causal=True, **same), [x[-1:] for x in read]
         made.append(attended.transpose(1, 2).flatten(0, 1))
     return torch.cat(made)[None], None
+
+
+def _in_blocks(query, key, value, blocks: BlockMask, scaling: float | None) -> torch.Tensor:
+    """(1, tokens, heads, width), in the precision of autocast, which does not know this kernel. It is compiled on CUDA alone, where it pays."""
+    on = query.device.type
+    dtype = torch.get_autocast_dtype(on) if torch.is_autocast_enabled(on) else query.dtype
+    kernel = _compiled() if on == "cuda" else flex_attention
+    inputs = [x.to(dtype) for x in (query, key, value)]
+    return kernel(*inputs, block_mask=blocks, scale=scaling, enable_gqa=query.shape[1] != key.shape[1]).transpose(1, 2)
+
+
+@functools.cache
+def _compiled():
+    """The kernel, compiled once for rows of every length."""
+    return torch.compile(flex_attention, dynamic=True)
 
 
 def _stacked(x: torch.Tensor, count: int) -> torch.Tensor:
@@ -195,5 +247,6 @@ def no_mask(*_, attention_mask=None, **__) -> None:
         raise NotImplementedError("packed attention takes no mask: there is no padding in its rows; use packing.pack and packing.logits")
 
 
-AttentionInterface.register(NAME, attend)
-AttentionMaskInterface.register(NAME, no_mask)
+for _name, _attend in {NAME: attend, IN_BLOCKS: functools.partial(attend, in_blocks=True)}.items():
+    AttentionInterface.register(_name, _attend)
+    AttentionMaskInterface.register(_name, no_mask)

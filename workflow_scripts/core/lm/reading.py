@@ -71,8 +71,18 @@ def _why_not_packed(model, alone: list[torch.Tensor], context: int | None) -> st
         return "it caps its attention scores"
     if (seen := window(model.config)) and (context is None or seen < context):
         return f"a layer attends to {seen} tokens, fewer than the context of {context or 'no limit'}"
+    if model.device.type == "cuda":
+        because = _why_not_by(packing.IN_BLOCKS, model, alone)
+        if because is None:
+            return None
+        log.info("%s reads packed rows part by part, not in one kernel: %s", type(model).__name__, because)
+    return _why_not_by(packing.NAME, model, alone)
+
+
+def _why_not_by(attention: str, model, alone: list[torch.Tensor]) -> str | None:
+    """Why a model cannot read packed rows by this attention, to which it is set; None where it can."""
     try:
-        model.set_attn_implementation(packing.NAME)
+        model.set_attn_implementation(attention)
         return _difference(model, alone) or _wrong_step(model, alone)
     except Exception as e:  # whatever an architecture raises, it cannot read them
         return f"packed rows raise {type(e).__name__} ({first_line(e, 100)})"

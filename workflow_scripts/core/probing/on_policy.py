@@ -12,6 +12,8 @@ from ..progress import track
 from .measures.code import fills
 from .policy import summed_logprobs
 
+TOGETHER = 64  # completions that are sampled at a time, at most: their draws depend on it
+
 
 @torch.inference_mode()
 def sample(
@@ -33,7 +35,7 @@ def sample(
     `kl` is the log-probability of the completion, its end token included, less the reference's, in nats: its mean over completions
     estimates the KL divergence of the policies. `truth_logprob`, in nats, is that of the true continuation. The draws follow from `seed` alone.
     """
-    prompts, options = [e["prompt_ids"] for e in examples], dict(batch_size=batch_size, desc=f"{desc} {pool}")
+    prompts, options = [e["prompt_ids"] for e in examples], dict(batch_size=min(batch_size, TOGETHER), desc=f"{desc} {pool}")
     draw = generation.sampler(1.0, torch.Generator(model.device).manual_seed(seed))
     asked = dict(prompts=prompts, max_new_tokens=[max_new_tokens] * len(examples), fim=fim, choose=draw)
     completions = workers.by_first(lambda: generation.complete(model=model.eval(), **asked, **options))

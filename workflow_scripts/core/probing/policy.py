@@ -89,8 +89,8 @@ def answers(
 
 
 def batches(items: list[dict], batch_size: int) -> list[Batch]:
-    """Items in batches of about `batch_size`, those with the same prompt together (and that go on as long without an
-    end), those that need as many tokens beside each other.
+    """Items in batches of about `batch_size`, those with the same prompt together (and that go on as long without an end), those whose prompt
+    and target are as long beside each other: rows that are decoded together end together, and their cache is as wide as the longest.
     """
     if not all(i["prompt_ids"] and i["target_ids"] for i in items):
         raise ValueError("a likelihood needs at least one prompt token and one target token")
@@ -99,7 +99,7 @@ def batches(items: list[dict], batch_size: int) -> list[Batch]:
         same.setdefault((endless(item), *item["prompt_ids"]), []).append(i)
     room = {prompt: max(len(items[i]["target_ids"]) for i in places) for prompt, places in same.items()}
     groups, size = [[]], 0
-    for prompt in sorted(same, key=lambda p: (room[p], len(p), p)):
+    for prompt in sorted(same, key=lambda p: (len(p) + room[p], p)):
         if size + len(same[prompt]) > batch_size and groups[-1]:
             groups, size = [*groups, []], 0
         groups[-1].append((list(prompt[1:]), same[prompt]))
