@@ -52,7 +52,7 @@ def changed(session: Session, **settings) -> Session:
 
 def logprobs(model, prompt: list[int], completion: list[int]) -> torch.Tensor:
     """Log-probability of each token of the completion, one sequence at a time, unpadded."""
-    logits = model(torch.tensor([prompt + completion])).logits[0].log_softmax(-1)
+    logits = model(torch.tensor([prompt + completion]), use_cache=False).logits[0].log_softmax(-1)
     return torch.stack([logits[len(prompt) + i - 1, token] for i, token in enumerate(completion)])
 
 

@@ -126,11 +126,19 @@ def test_what_packed_attention_cannot_do_is_refused_and_never_ignored(both):
         ours(rows, attention_mask=torch.tensor([[0, 1, 1], [1, 1, 1]]))
     with pytest.raises(NotImplementedError, match="does not continue the library's cache"):
         ours(rows[:, :1], past_key_values=ours(rows, use_cache=True).past_key_values)
-    with pytest.raises(NotImplementedError, match="caps no scores"):
+    with pytest.raises(NotImplementedError, match="caps its attention scores"):
         packing.refuse(longest=9, softcap=50.0)
-    with pytest.raises(NotImplementedError, match="no window shorter"):
+    with pytest.raises(NotImplementedError, match="attends to 8 tokens, fewer than"):
         packing.refuse(longest=9, sliding_window=8)
     packing.refuse(longest=8, sliding_window=8, is_causal=True, position_ids=rows, s_aux=None)
+    for context in (9, None):
+        with packing.sequences_of(context), pytest.raises(NotImplementedError, match="attends to 8 tokens, fewer than"):
+            packing.refuse(longest=2, sliding_window=8)
+    with packing.sequences_of(9), pytest.raises(NotImplementedError, match="attends to 8 tokens"):
+        packing.no_mask(attention_mask=None, local_size=8)
+    packing.no_mask(attention_mask=None, local_size=8)
+    with pytest.raises(NotImplementedError, match="no mask of the model's own"):
+        packing.attend(None, rows, rows, rows, torch.ones(1, 1, 3, 3))
     for name in ("s_aux", "sinks", "position_bias", "block_indices", "of_a_later_library"):
         with pytest.raises(NotImplementedError, match=f"does not know {name};"):
             packing.refuse(longest=9, **{name: rows})

@@ -13,11 +13,34 @@ def weights_of(folder: Path) -> Path:
     return folder / ADAPTER_WEIGHTS
 
 
+_SAME = 1e-3  # of the outputs' standard deviation: sums in another order stay far below it
+
+
 def merged(model, folder: Path, key: str):
-    """The model with the adapter in a folder merged into its weights; on the device "meta" it only fits. Raises InputError as `adapted`."""
+    """The model with the adapter in a folder merged into its weights; on the device "meta" it only fits. Raises InputError as `adapted`, and where
+    the merged model gives other outputs, as where layers share the weights that are merged.
+    """
     wrapped = adapted(model, folder, key)
-    whole = wrapped.unload() if model.device.type == "meta" else wrapped.merge_and_unload()
+    if model.device.type == "meta":
+        return wrapped.unload().requires_grad_(True)
+    expected = _outputs(wrapped)
+    whole = wrapped.merge_and_unload()
+    if (_outputs(whole) - expected).abs().max() > _SAME * expected.std():
+        raise InputError(
+            f"{key}: merged into a {type(whole).__name__} the adapter in {folder} gives other outputs; merge it yourself, and give the whole model"
+        )
     return whole.requires_grad_(True)
+
+
+def _outputs(model):
+    """(tokens, vocabulary): the logits of a few tokens, without dropout."""
+    import torch
+
+    mode = model.training
+    with torch.no_grad():
+        found = model.eval()(input_ids=torch.arange(1, 9, device=model.device)[None], use_cache=False).logits[0].float()
+    model.train(mode)
+    return found
 
 
 def adapted(model, folder: Path, key: str):
@@ -51,7 +74,16 @@ def adapted(model, folder: Path, key: str):
     if model.device.type != "meta":
         with torch.no_grad():
             set_peft_model_state_dict(wrapped, weights)
+            _fill(wrapped, weights)
     return wrapped
+
+
+def _fill(wrapped, weights: dict) -> None:
+    """Copy what the library has left out: it renames weights of some architectures, and does not find them then."""
+    own = {name.replace(".default.", ".").replace(".modules_to_save.", "."): x for name, x in wrapped.state_dict().items()}
+    for name, weight in weights.items():
+        if name in own:
+            own[name].copy_(weight)
 
 
 def _widen(model, weights: dict) -> None:

@@ -114,17 +114,27 @@ def _check_positions(config, base: str, context: int) -> None:
 
 
 def _check_training(model, base: str) -> None:
-    """Raise InputError where a model that can be read cannot be trained on tokens alone, as one of text and images."""
-    mode = model.training
+    """Raise InputError where a model that can be read cannot be trained on tokens alone, as one of text and images, or one that writes into its
+    own weights when it is read. Policies that learn from rewards are trained in evaluation mode, without dropout.
+    """
+    mode, before = model.training, [p._version for p in model.parameters()]
+    ids = torch.arange(1, _READ, device=model.device)[None]
+    learning = [p for p in model.parameters() if p.requires_grad]
+    forget = [p.register_post_accumulate_grad_hook(lambda p: setattr(p, "grad", None)) for p in learning]  # each as soon as it is there
     try:
-        with torch.no_grad(), torch.random.fork_rng():
-            model.train()(input_ids=torch.tensor([[1, 2, 3]], device=model.device), use_cache=False)
+        with torch.random.fork_rng():
+            for training in (True, False):
+                model.train(training)(input_ids=ids, use_cache=False).logits.sum().backward()
     except Exception as e:
         raise InputError(
             f"model.base: {base!r} cannot be trained on text alone ({first_line(e, 120)}); give a model of text, or the text part of it"
         ) from e
     finally:
         model.train(mode)
+        for hook in forget:
+            hook.remove()
+    if before != [p._version for p in model.parameters()]:
+        raise InputError(f"model.base: {base!r} changes its own weights when it is read, so that they cannot be saved; give another model")
 
 
 def _check_complete(model, report: dict, base: str) -> None:

@@ -6,9 +6,11 @@ Models are loaded with the attention `NAME`, which is `attend` below and calls t
 one kernel for all of it. Those that can neither (reading.settled) give the same numbers from padded rows.
 """
 
+import contextlib
 import functools
 import itertools
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +24,7 @@ NAME, IN_BLOCKS = "canaryflow_packed", "canaryflow_packed_in_blocks"
 # what models hand to attention beside its own arguments, and does not change it
 HARMLESS = {"position_ids", "position_embeddings", "cache_position", "use_cache", "return_dict"}
 HARMLESS |= {"output_attentions", "output_hidden_states", "output_router_logits"}
+_LONGEST: ContextVar[float] = ContextVar("tokens of the longest sequence that will be read", default=0)
 IN_CACHE = 32  # rows of logits that are summed at a time: all of them at once take twice as long on a CPU
 
 
@@ -178,6 +181,8 @@ def attend(
 
     Raises NotImplementedError for what it cannot do.
     """
+    if attention_mask is not None:  # of the model's own: what it says would be lost
+        raise NotImplementedError("packed attention takes no mask of the model's own; use another model")
     longest = layout.longest if layout else key.shape[2] if cache is None else cache.columns + 1
     refuse(longest=longest, **options)
     same = dict(scale=scaling, dropout_p=dropout, enable_gqa=query.shape[1] != key.shape[1])
@@ -230,19 +235,32 @@ def _mask(shared: int, length: int, device) -> torch.Tensor | None:
     return torch.ones(length, shared + length, dtype=torch.bool, device=device).tril(shared) if shared else None
 
 
+@contextlib.contextmanager
+def sequences_of(tokens: int | None) -> Iterator[None]:
+    """Within the block every sequence counts as so long, or as longer than anything: what may come is refused as if it were there."""
+    token = _LONGEST.set(float("inf") if tokens is None else tokens)
+    try:
+        yield
+    finally:
+        _LONGEST.reset(token)
+
+
 def refuse(*, longest: int, sliding_window=None, softcap=None, is_causal=True, **others) -> None:
     """Raise NotImplementedError for scores that are capped, a window shorter than a sequence, and whatever else may change attention."""
-    if softcap is not None or (sliding_window is not None and longest > sliding_window):
-        raise NotImplementedError(
-            "packed attention caps no scores and has no window shorter than a sequence; use another model, or a smaller model.context"
-        )
+    if softcap is not None:
+        raise NotImplementedError("it caps its attention scores")
+    if sliding_window and max(longest, _LONGEST.get()) > sliding_window:  # some write 0 for none
+        raise NotImplementedError(f"a layer attends to {sliding_window} tokens, fewer than a sequence may have")
     unknown = sorted(name for name, value in others.items() if value is not None and name not in HARMLESS)
     if unknown or is_causal is False:
         raise NotImplementedError(f"packed attention does not know {unknown[0] if unknown else 'is_causal=False'}; use another model")
 
 
-def no_mask(*_, attention_mask=None, **__) -> None:
-    """What the library makes of a mask for `attend`: nothing. Raises NotImplementedError where there is padding to be masked."""
+def no_mask(*_, attention_mask=None, local_size: int | None = None, **__) -> None:
+    """What the library makes of a mask for `attend`: nothing. Raises NotImplementedError where there is padding to be masked, or may be a
+    sequence longer than the window or chunk of `local_size` tokens, which the model's layers need not tell attention.
+    """
+    refuse(longest=0, sliding_window=local_size)
     if attention_mask is not None and not attention_mask.all():
         raise NotImplementedError("packed attention takes no mask: there is no padding in its rows; use packing.pack and packing.logits")
 

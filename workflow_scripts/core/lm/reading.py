@@ -13,14 +13,6 @@ from . import generation, packing
 
 log = logging.getLogger(__name__)
 SAME = 1e-3  # of the outputs' standard deviation: sums in another order stay far below it, a leak far above
-WINDOWS = (
-    "sliding_window",
-    "sliding_window_size",
-    "attention_chunk_size",
-    "attention_window_size",
-    "window_size",
-    "local_attention_window",
-)
 
 
 def settled(model, *, context: int | None = None):
@@ -45,13 +37,6 @@ def settled(model, *, context: int | None = None):
     return model.train(mode)
 
 
-def window(config) -> int | None:
-    """The least number of tokens that a layer attends to, by the config; None where there is no limit."""
-    text = config.get_text_config()
-    names = WINDOWS if getattr(text, "use_sliding_window", True) else [name for name in WINDOWS if "sliding" not in name]
-    return min((size for name in names if isinstance(size := getattr(text, name, None), int) and size > 0), default=None)
-
-
 def vocabulary(model) -> int:
     """The number of a model's input embeddings. Raises InputError where it has no such table, as where it only decodes what another part reads."""
     try:
@@ -67,31 +52,33 @@ def _why_not_packed(model, alone: list[torch.Tensor], context: int | None) -> st
     """Why a model cannot read packed rows; None where it can, and is set to."""
     if not model._can_set_attn_implementation():
         return "its attention cannot be exchanged"
-    if getattr(model.config.get_text_config(), "attn_logit_softcapping", None):
-        return "it caps its attention scores"
-    if (seen := window(model.config)) and (context is None or seen < context):
-        return f"a layer attends to {seen} tokens, fewer than the context of {context or 'no limit'}"
     if model.device.type == "cuda":
-        because = _why_not_by(packing.IN_BLOCKS, model, alone)
+        because = _why_not_by(packing.IN_BLOCKS, model, alone, context)
         if because is None:
             return None
         log.info("%s reads packed rows part by part, not in one kernel: %s", type(model).__name__, because)
-    return _why_not_by(packing.NAME, model, alone)
+    return _why_not_by(packing.NAME, model, alone, context)
 
 
-def _why_not_by(attention: str, model, alone: list[torch.Tensor]) -> str | None:
+def _why_not_by(attention: str, model, alone: list[torch.Tensor], context: int | None) -> str | None:
     """Why a model cannot read packed rows by this attention, to which it is set; None where it can."""
     try:
         model.set_attn_implementation(attention)
-        return _difference(model, alone) or _wrong_step(model, alone)
+        with packing.sequences_of(context):
+            return _difference(model, alone) or _wrong_step(model, alone)
+    except NotImplementedError as e:  # of packing's
+        return first_line(e, 100)
     except Exception as e:  # whatever an architecture raises, it cannot read them
         return f"packed rows raise {type(e).__name__} ({first_line(e, 100)})"
 
 
 def _sequences(model) -> list[list[int]]:
-    """A prompt with two continuations and one with one, each as a sequence, of tokens spread over the vocabulary."""
-    size = vocabulary(model)
+    """A prompt with two continuations and one with one, each as a sequence, of tokens spread over the vocabulary. One is that for padding, which
+    a model may take for the end of what there is to read, and which may be that for the end of a completion, too.
+    """
+    size, padding = vocabulary(model), getattr(model.config.get_text_config(), "pad_token_id", None)
     ids = [size * (2 * (7 * k % 22) + 1) // 44 for k in range(22)]
+    ids[10] = padding if isinstance(padding, int) and 0 <= padding < size else ids[10]
     return [ids[:9], ids[:5] + ids[9:12], ids[12:]]
 
 

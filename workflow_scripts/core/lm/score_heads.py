@@ -53,10 +53,9 @@ def check(model) -> None:
     """Raise InputError where no score head can be put on the body of a causal LM."""
     name = type(model).__name__
     try:
-        with torch.device("meta"):
-            scored = _class(model.config, type(model))._from_config(copy.deepcopy(model.config))
+        scored = _shell(_class(model.config, type(model)), model.config)
         scored.get_input_embeddings()
-        lost = [key for key in scored.state_dict() if not _FRESH.search(key) and key not in model.state_dict()]
+        lost = _lost(scored, model)
     except Exception as e:
         raise InputError(f"model.base: no reward model can be made of {name} ({first_line(e, 120)}); give another model") from e
     if lost:
@@ -64,17 +63,45 @@ def check(model) -> None:
 
 
 def _class(config, causal: type | None = None) -> type[PreTrainedModel]:
-    """The library's class of sequence classifiers for such a config, or ours on the body of `causal`, the class of its causal LM."""
+    """The library's class of sequence classifiers for such a config, if it has a score and no other weight beside those of the causal LM's
+    body, or ours on the body of `causal`, the class of the causal LM.
+    """
+    causal = causal or _causal(config)
+    policy = _shell(causal, config)
     if type(config) in AutoModelForSequenceClassification._model_mapping:
-        return _first(AutoModelForSequenceClassification._model_mapping[type(config)])
-    if causal is None and type(config) in AutoModelForCausalLM._model_mapping:
-        causal = _first(AutoModelForCausalLM._model_mapping[type(config)])
-    if causal is None:
-        causal = get_class_from_dynamic_module(config.auto_map["AutoModelForCausalLM"], config.name_or_path)
+        classifier = _first(AutoModelForSequenceClassification._model_mapping[type(config)])
+        if not _lost(_shell(classifier, config), policy):
+            return classifier
     base = next(c for c in causal.__mro__[1:] if issubclass(c, PreTrainedModel) and not issubclass(c, GenerationMixin))
     name = re.sub("(LMHeadModel|ForCausalLM)$", "", causal.__name__) + "ForSequenceClassification"
-    about = dict(base_model_prefix=causal.base_model_prefix, causal=causal, __module__=causal.__module__)  # the library reads its source
+    about = dict(base_model_prefix=_body(policy), causal=causal, __module__=causal.__module__)  # the library reads its source
     return type(name, (_Scored, base), about)
+
+
+def _causal(config) -> type[PreTrainedModel]:
+    """The class of the causal LM with such a config."""
+    if type(config) in AutoModelForCausalLM._model_mapping:
+        return _first(AutoModelForCausalLM._model_mapping[type(config)])
+    return get_class_from_dynamic_module(config.auto_map["AutoModelForCausalLM"], config.name_or_path)
+
+
+def _shell(of: type[PreTrainedModel], config) -> PreTrainedModel:
+    """A model of this class without weights."""
+    with torch.device("meta"):
+        return of._from_config(copy.deepcopy(config))
+
+
+def _lost(classifier: PreTrainedModel, policy: PreTrainedModel) -> list[str]:
+    """The weights that a classifier needs beside its score, and that a policy's checkpoint has not."""
+    has = policy.state_dict()
+    return [key for key in classifier.state_dict() if not _FRESH.search(key) and key not in has]
+
+
+def _body(policy: PreTrainedModel) -> str:
+    """The attribute that holds a causal LM's body: what the library calls its prefix, though some of its models have it elsewhere."""
+    if hasattr(policy, policy.base_model_prefix):
+        return policy.base_model_prefix
+    return next(name for name, part in policy.named_children() if isinstance(part, PreTrainedModel))
 
 
 def _first(classes):
