@@ -19,15 +19,21 @@ TINY = dict(vocabulary=64, hidden=16, layers=1, heads=2, intermediate=16)
 PROMPT, TARGET, BATCH = 96, 32, 4  # tokens, and rows
 FIM = dict(style="own", bos=(), prefix=0, suffix=1, middle=2, end=3, pad=4)
 STAGES = ("sft", "ipo", "ppo")
+WEIGHTS = {  # rank, precision, whether frozen weights have 8 bits
+    "all": (None, "fp32", False),
+    "LoRA, bf16": (16, "bf16", False),
+    "LoRA": (16, "fp32", False),
+    "LoRA, bf16, 8 bits": (16, "bf16", True),
+}
 SHARED = dict(learning_rate=1e-6, threads=1, gradient_checkpointing=False, micro_batch_tokens=None)
 
 
-def session_of(stage: str, *, rank: int | None, precision: str, fim):
+def session_of(stage: str, *, rank: int | None, precision: str, in_8_bits: bool, fim):
     """A session of two optimizer steps."""
     from workflow_scripts.core.methods import Ipo, Lora, Ppo, Sft, pick
     from workflow_scripts.core.training.session import Session
 
-    lora = Lora(r=rank, alpha=rank) if rank else None
+    lora = Lora(r=rank, alpha=rank, load_in_8bit=in_8_bits) if rank else None
     by_epochs = dict(epochs=1, batch_size=BATCH, weight_decay=0.0, warmup_ratio=0.0, data="sft", beta=0.5)
     rolled = dict(reward_model="", max_new_tokens=TARGET, temperature=1.0, missing_eos_penalty=0.0, preference_prompts=0)
     rolled |= dict(episodes=2 * BATCH, rollout_batch_size=2 * BATCH, mini_batch_size=BATCH, ppo_epochs=1, kl_coef=0.1, length_penalty=0.0)
@@ -38,8 +44,8 @@ def session_of(stage: str, *, rank: int | None, precision: str, fim):
     )
 
 
-def measured(*, folder: str, vocabulary: int, stage: str, rank: int | None, precision: str) -> tuple[float, int]:
-    """(peak of this process in MB, bytes predicted) of a stage that starts from the checkpoint in a folder."""
+def measured(*, folder: str, vocabulary: int, stage: str, **about) -> tuple[float, int]:
+    """(peak of this process in MB, bytes predicted) of a stage that starts from the checkpoint in a folder; `about`: session_of's."""
     import torch
 
     from workflow_scripts.core.data.fim import Fim
@@ -48,7 +54,7 @@ def measured(*, folder: str, vocabulary: int, stage: str, rank: int | None, prec
 
     runtime.start(seed=0, threads=1, gpu=0, name=stage)
     fim = Fim(**FIM)
-    session, draw = session_of(stage, rank=rank, precision=precision, fim=fim), torch.Generator().manual_seed(0)
+    session, draw = session_of(stage, fim=fim, **about), torch.Generator().manual_seed(0)
     ids = lambda count: torch.randint(5, vocabulary, (count,), generator=draw).tolist()  # noqa: E731
     model = session.load_policy(folder)
     if stage == "sft":
@@ -60,8 +66,10 @@ def measured(*, folder: str, vocabulary: int, stage: str, rank: int | None, prec
         parts = dict(reference=session.load_reference(model, folder), reward=rewards.Trained([session.load_judge(folder)]))
         value = rewards.value_model(reward=parts["reward"], parent=folder, session=session)
         ppo.train(policy=model, value_model=value, prompts=[ids(PROMPT) for _ in range(2 * BATCH)], session=session, **parts)
-    shape = memory.shape_of(model.config, model.num_parameters() - sum(p.numel() for p in lora.trained(model).values()) * bool(rank))
-    if rank:
+    shape = memory.shape_of(
+        model.config, model.num_parameters() - sum(p.numel() for p in lora.trained(model).values()) * bool(session.lora)
+    )
+    if session.lora:
         lora.merged(model, model.original)
     continuations = 2 if stage == "ipo" else 1
     predicted = memory.peak_bytes(
@@ -87,16 +95,16 @@ def written(*, folder: str, size: dict) -> None:
 
 
 def measure() -> list[dict]:
-    """{stage, size, weights, measured, predicted (MB), ratio} of every stage and size: all weights in fp32, and additions in fp32 and bf16."""
+    """{stage, size, weights, measured, predicted (MB), ratio} of every stage and size: all weights in fp32, and additions on frozen ones of each kind."""
     rows, context = [], multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["transformers.trainer", "peft"])
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool, tempfile.TemporaryDirectory() as folder:
         alone = lambda *arguments, **named: pool.submit(*arguments, **named).result()  # noqa: E731  in a process of its own
         for name, size in {"none": TINY, **SIZES}.items():
             alone(written, folder=f"{folder}/{name}", size=size)
-        for weights, (rank, precision) in {"all": (None, "fp32"), "LoRA, bf16": (16, "bf16"), "LoRA": (16, "fp32")}.items():
+        for weights, (rank, precision, in_8_bits) in WEIGHTS.items():
             for stage in STAGES:
-                asked = dict(stage=stage, rank=rank, precision=precision)
+                asked = dict(stage=stage, rank=rank, precision=precision, in_8_bits=in_8_bits)
                 start, _ = alone(measured, folder=f"{folder}/none", vocabulary=TINY["vocabulary"], **asked)
                 for name, size in SIZES.items():
                     peak, predicted = alone(measured, folder=f"{folder}/{name}", vocabulary=size["vocabulary"], **asked)

@@ -24,11 +24,15 @@ ALL_LINEAR = "all-linear"  # a target of LoRA: every linear layer but the head
 
 @dataclass(frozen=True, kw_only=True)
 class Lora:
-    """Low-rank additions that are trained instead of the weights: rank `r`, counted alpha / r times, to `target`: all-linear, or names of layers."""
+    """Low-rank additions that are trained instead of the weights: rank `r`, counted alpha / r times, to `target`: all-linear, or names of layers.
+
+    `load_in_8bit`: while they are trained, the frozen weights of all linear layers but the head are integers of 8 bits (bitsandbytes).
+    """
 
     r: Count
     alpha: Positive
     target: str | list[str] = ALL_LINEAR
+    load_in_8bit: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -202,7 +202,7 @@ def play(small, checkpoint, *, precision: str = "fp32", method: type = Ppo, rewa
     """(policy, value model, reward, record) of two rollouts with additions."""
     torch.manual_seed(0)
     own = OF_PPO if method is Ppo else dict(**ROLLED, num_generations=4, rloo_epochs=2)
-    opened = session(method, fim=small[1], lora=SMALL, precision=precision, learning_rate=1e-2, **own, **settings)
+    opened = session(method, fim=small[1], precision=precision, learning_rate=1e-2, **own, **{"lora": SMALL, **settings})
     policy = opened.load_policy(checkpoint)
     parts = dict(policy=policy, reference=opened.load_reference(policy, checkpoint))
     parts["reward"] = reward or rewards.Trained([opened.load_judge(checkpoint)])
@@ -267,6 +267,41 @@ def test_what_the_additions_learn_is_what_the_loss_of_the_whole_model_says(small
     expected = whole.model.layers[0].self_attn.q_proj.weight.grad @ layer.lora_A["default"].weight.T * (SMALL.alpha / SMALL.r)
     assert torch.allclose(layer.lora_B["default"].weight.grad, expected, atol=1e-6)
     assert expected.any()
+
+
+IN_8_BITS = replace(SMALL, load_in_8bit=True)
+
+
+def test_frozen_weights_of_8_bits_are_those_of_linear_layers_and_merging_starts_from_the_original_ones(
+    small, small_checkpoint, small_tokenizer, rows, tmp_path
+):
+    torch.manual_seed(0)
+    opened = session(Sft, lora=IN_8_BITS, epochs=3, learning_rate=1e-2)
+    model = opened.load_policy(small_checkpoint)
+    whole = models.load_policy(small_checkpoint)
+    kinds = {name: p.dtype for name, p in model.named_parameters() if not p.requires_grad}
+    linear = {name for name, m in whole.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head"}
+    assert {name.partition(".base_layer")[0] for name, kind in kinds.items() if kind == torch.int8} == linear
+    assert (logits(model) - logits(whole)).std() < 0.05 * logits(whole).std()
+    sft.train(model=model, rows=rows, session=opened)
+    deltas = {name: layer.get_delta_weight("default").clone() for name, layer in lora.additions(model).items()}
+    saved(opened, model, small_tokenizer, tmp_path / "model")
+    after = models.load_policy(tmp_path / "model").state_dict()
+    assert any(delta.any() for delta in deltas.values())
+    assert all(torch.equal(after[f"{name}.weight"], whole.state_dict()[f"{name}.weight"] + delta) for name, delta in deltas.items())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_ppo_on_8_bits_holds_two_backbones_and_resumes(precision, small, small_checkpoint, tmp_path):
+    again = lambda checkpoints: play(small, small_checkpoint, precision=precision, lora=IN_8_BITS, checkpoints=checkpoints)  # noqa: E731
+    saving = Checkpoints(str(tmp_path), 50)
+    policy, value, reward, record = again(Checkpoints(None, 0))
+    assert value.model is reward.models[0].model and abs(record["history"][-1]["objective/kl"]) > 1e-3
+    for model in (policy, value):
+        assert sum(p.dtype == torch.int8 for p in model.parameters()) == 7 * policy.config.num_hidden_layers
+    again(saving)
+    resumed, _, _, other = again(saving)
+    assert other == record and same(lora.trained(resumed), lora.trained(policy))
 
 
 def test_without_lora_nothing_is_shared(small, small_checkpoint):

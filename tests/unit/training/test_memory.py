@@ -26,6 +26,9 @@ def test_without_activations_weights_gradients_and_optimizer_remain(small):
     lora, learnt = dict(lora=Lora(r=1, alpha=1), bf16=True, **nothing), 12 * memory.shape_of(small[2].config, 0).linear
     assert peak(small, **lora) - memory.SCRATCH == (2 + 4 + 8) * parameters + learnt, "what is frozen, was cast, and is merged"
     assert peak(small, method="rollouts", **lora) - memory.SCRATCH == (4 + 8 + 8) * parameters + 2 * learnt
+    table = small[2].get_input_embeddings().weight.numel()
+    in_8_bits = {**lora, "lora": Lora(r=1, alpha=1, load_in_8bit=True)}
+    assert peak(small, **lora) - peak(small, **in_8_bits) == parameters - table, "a byte less of each weight but the embeddings"
 
 
 def test_the_shape_counts_inputs_and_outputs_of_every_linear_layer(small):

@@ -1,5 +1,7 @@
 """What a schema cannot say of the numbers: what must divide what, and what must fit into what. One sentence per problem."""
 
+from importlib.util import find_spec
+
 from ..data.languages import TEXT
 from ..data.sources import SOURCES
 from ..data.sources.answers import SETTINGS as ANSWERS
@@ -185,6 +187,10 @@ def _check_additions(config: dict) -> None:
             if isinstance(lora.get("target"), str) and lora["target"] != ALL_LINEAR:
                 raise InputError(
                     f"config: {section}.{name}.lora.target is {lora['target']!r}; write {ALL_LINEAR}, or a list of names such as [{lora['target']}]"
+                )
+            if lora.get("load_in_8bit") and find_spec("bitsandbytes") is None:
+                raise InputError(
+                    f"config: {section}.{name}.lora.load_in_8bit needs the package bitsandbytes, which is not installed; run `make env`, or set it to false"
                 )
             if entry.get("method") == "base" and config["model"]["base"] == "scratch":
                 raise InputError(

@@ -19,12 +19,14 @@ _LINEAR = (torch.nn.Linear, Conv1D)
 def adapted(model, *, lora: methods.Lora, bf16: bool, section: str):
     """The model with an addition B A of rank r, times alpha / r, to each of its `target` layers, in place; only these and a score head are trained.
 
-    B starts at zero, so that the model computes what it did before; A is random (seed set by the caller). Frozen weights are held in bf16 where
-    that is asked for. Raises InputError, under `section`, where no layer has a name of the target, or peft cannot add to one.
+    B starts at zero, so that the model computes what it did before; A is random (seed set by the caller). Frozen weights are held as `shrunk`
+    holds them. Raises InputError, under `section`, where no layer has a name of the target, or peft cannot add to one.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
     targets = _targets(model, lora.target, section)
+    if lora.load_in_8bit:
+        in_8_bits(model)
     options = LoraConfig(r=lora.r, lora_alpha=lora.alpha, lora_dropout=0.0, target_modules=targets, bias="none", init_lora_weights=True)
     try:
         inject_adapter_in_model(options, model)
@@ -38,6 +40,28 @@ def adapted(model, *, lora: methods.Lora, bf16: bool, section: str):
         if "lora_" in name:
             parameter.data = parameter.data.float()
     return held(model) if bf16 else model
+
+
+def shrunk(model, *, lora: methods.Lora, bf16: bool):
+    """A model that is only read, its weights held as those are that additions are trained on."""
+    if lora.load_in_8bit:
+        in_8_bits(model)
+    return held(model) if bf16 else model
+
+
+def in_8_bits(model):
+    """The model with the weights of its linear layers, the head's apart, as integers of 8 bits (Dettmers et al. 2022, arXiv 2208.07339), in place."""
+    from bitsandbytes.nn import Int8Params, Linear8bitLt
+
+    for name in _targets(model, methods.ALL_LINEAR, ""):
+        layer = model.get_submodule(name)
+        if type(layer) is torch.nn.Linear:
+            small = Linear8bitLt(layer.in_features, layer.out_features, bias=False, has_fp16_weights=False)
+            small.weight = Int8Params(layer.weight.data, requires_grad=False, has_fp16_weights=False).to(layer.weight.device)
+            small.bias = layer.bias
+            model.set_submodule(name, small.requires_grad_(False))
+    model.is_loaded_in_8bit = True  # as peft asks
+    return model
 
 
 def _targets(model, target: str | list[str], section: str) -> list[str]:
@@ -63,7 +87,7 @@ def held(model):
     """
     for module in model.modules():
         weight = getattr(module, "weight", None)
-        if not isinstance(module, (*_LINEAR, torch.nn.Embedding)) or weight.requires_grad or weight.dtype == torch.bfloat16:
+        if not isinstance(module, (*_LINEAR, torch.nn.Embedding)) or weight.requires_grad or weight.dtype != torch.float32:
             continue
         weight.data = weight.data.bfloat16()
     for module in model.modules():

@@ -56,16 +56,22 @@ def peak_bytes(*, shape: Shape, method: Literal["one", "rollouts"], settings: We
     row, a batch or what `micro_batch_tokens` leaves of it, and `predicted` those of them whose logits are needed.
     """
     lora, trained, fp32 = settings.lora, 2 if method == "rollouts" else 1, 4 * shape.parameters
-    held = fp32 // 2 if lora and bf16 else fp32
+    held = _held(shape, in_8_bits=bool(lora and lora.load_in_8bit), bf16=bool(lora and bf16))
     copies = trained if lora else {"one": 1, "rollouts": 4}[method]
     learnt = 4 * lora.r * shape.linear if lora else fp32
     casts = trained * fp32 // 2 if bf16 and not lora else 0
     kept = trained * _activations(shape, settings, bf16, tokens) + _LOGITS * 4 * predicted * shape.vocabulary
-    freed = fp32 if lora and bf16 else 0  # weights that were cast; the C library keeps their place, and activations take that of one model
+    freed = fp32 if held < fp32 else 0  # weights that were cast; the C library keeps their place, and activations take that of one model
     training = copies * held + 3 * trained * learnt + max(kept + casts, freed) + (copies - 1) * freed
     merging = 2 * fp32 if lora else 0
     loading = (copies - 1) * held + 2 * fp32  # a file's pages count while its weights are copied
     return max(training + merging, loading) + SCRATCH
+
+
+def _held(shape: Shape, *, in_8_bits: bool, bf16: bool) -> int:
+    """Bytes of frozen weights; integers are those of linear layers alone, not of embeddings and head."""
+    others = shape.vocabulary * shape.hidden if in_8_bits else shape.parameters
+    return shape.parameters - others + others * (2 if bf16 else 4)
 
 
 def _activations(shape: Shape, settings: Weights, bf16: bool, tokens: int) -> int:

@@ -67,7 +67,7 @@ class Session:
     def load_judge(self, path):
         """A reward model that is only read."""
         model = models.load_reward_model(path, fim=self.fim, device=self.device).eval()
-        return lora.held(model.requires_grad_(False)) if self.lora and self.in_bf16 else model
+        return lora.shrunk(model.requires_grad_(False), lora=self.lora, bf16=self.in_bf16) if self.lora else model
 
     def prepared(self, load: Callable[[], torch.nn.Module]):
         """The model that `load` gives, in fp32, as the settings want it trained: with additions, with gradient checkpointing."""

@@ -6,8 +6,9 @@ from .format import enumeration
 def sentences(config: dict) -> list[str]:
     """Of a resolved config: what was probed or trained in bf16, what learnt by low-rank additions, and what TRL trained; none where nothing was."""
     trained = {**config["policies"], **config["reward_models"]}
+    additions = {name: entry["lora"] for name, entry in trained.items() if entry.get("lora")}
     rough = [name for name, entry in trained.items() if entry.get("precision") == "bf16"]
-    adapted = [f"{name} (rank {entry['lora']['r']})" for name, entry in trained.items() if entry.get("lora")]
+    adapted = [f"{name} (rank {lora['r']}{', on 8 bits' * lora.get('load_in_8bit', False)})" for name, lora in additions.items()]
     found = {
         "Probes, samples and rewards were computed in bf16, those of policies and of their references alike.": config["probes"]["precision"]
         == "bf16",
