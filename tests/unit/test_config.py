@@ -1,5 +1,6 @@
 """The config is checked before any work: each mistake gives one line that names the key and the remedy."""
 
+import copy
 import json
 import re
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ import pytest
 from snakemake.utils import update_config
 
 from tests.conftest import ROOT, SCHEMA
+from workflow_scripts.core.config import design
 from workflow_scripts.core.config.former import GONE, POLICIES, RENAMED
 from workflow_scripts.core.config.layout import Layout
 from workflow_scripts.core.config.references import lineage, memory_reference
@@ -450,7 +452,11 @@ BAD = [
     ),
     (more("ipo", lora={"r": 0, "alpha": 1}), "config: policies.more.lora.r is 0 but must be at least 1", "correct it"),
     (more("ipo", lora={"r": 8}), "config: policies.more.lora.alpha is missing", "add it"),
-    (more("ipo", lora={"r": 8, "alpha": 8, "rank": 1}), "config: unknown key policies.more.lora.rank", "known here: r, alpha, target"),
+    (
+        more("ipo", lora={"r": 8, "alpha": 8, "rank": 1}),
+        "config: unknown key policies.more.lora.rank",
+        "known here: r, alpha, target, load_in_8bit",
+    ),
     (more("ipo", lora=True), "config: policies.more.lora must be of type object or null, not True", "correct it"),
     (more("ipo", lora={"r": 8, "alpha": 8, "target": []}), "config: policies.more.lora.target: [] ", "correct it"),
     (
@@ -589,6 +595,14 @@ def test_prompt_conditions_and_limits_are_those_of_the_task(overlay, prompts, li
     update_config(defaults, overlay)
     resolved = resolve(defaults, SCHEMA)
     assert (resolved["probes"]["prompts"], resolved["report"]["collapse_limits"]["parses_drop"]) == (prompts, limit)
+
+
+def test_8_bits_without_the_package_for_them_are_refused_before_any_work(defaults, monkeypatch):
+    update_config(defaults, more("sft", lora={"r": 8, "alpha": 8, "load_in_8bit": True}))
+    assert resolve(copy.deepcopy(defaults), SCHEMA)["policies"]["more"]["lora"]["load_in_8bit"]
+    monkeypatch.setattr(design, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"^config: policies\.more\.lora\.load_in_8bit needs the package bitsandbytes, .*; run `make env`"):
+        resolve(defaults, SCHEMA)
 
 
 def test_reward_models_are_merged_over_their_type_and_null_removes_one(defaults):
