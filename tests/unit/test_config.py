@@ -599,9 +599,12 @@ def test_prompt_conditions_and_limits_are_those_of_the_task(overlay, prompts, li
 
 def test_8_bits_without_the_package_for_them_are_refused_before_any_work(defaults, monkeypatch):
     update_config(defaults, more("sft", lora={"r": 8, "alpha": 8, "load_in_8bit": True}))
+    monkeypatch.setattr(design, "find_spec", lambda name: name)
     assert resolve(copy.deepcopy(defaults), SCHEMA)["policies"]["more"]["lora"]["load_in_8bit"]
     monkeypatch.setattr(design, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"^config: policies\.more\.lora\.load_in_8bit needs the package bitsandbytes, .*; run `make env`"):
+    with pytest.raises(
+        InputError, match=r"^config: policies\.more\.lora\.load_in_8bit needs the package bitsandbytes, .*; install the version in envs"
+    ):
         resolve(defaults, SCHEMA)
 
 

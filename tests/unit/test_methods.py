@@ -19,7 +19,7 @@ SETTINGS = [value for _, value in inspect.getmembers(methods, inspect.isclass) i
 SETTINGS = [settings for settings in SETTINGS if settings not in (methods.Method, methods.RewardType)]
 SIZES = ("hidden", "layers", "heads", "intermediate")
 # without a default in config.yaml: of a policy, where none fits all; and `trainer`, which no job is given
-OPTIONAL = {"Lora": {"target"}, "External": {"path", "arm", "adapter_base", "revision"}}
+OPTIONAL = {"Lora": {"target", "load_in_8bit"}, "External": {"path", "arm", "adapter_base", "revision"}}
 OPTIONAL |= {settings.__name__: {"trainer"} for settings in SETTINGS if issubclass(settings, methods.Weights)}
 OPTIONAL["Base"] |= {*SIZES}
 LIMITS = {

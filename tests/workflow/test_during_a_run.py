@@ -83,6 +83,7 @@ def test_module_edited_before_the_stage_imports_it(repository, held):
     assert_not_done(repository, go(repository, started), f"{LAZY} was edited while the job started")
 
 
+@pytest.mark.slow
 def test_module_edited_and_put_back_around_its_import(repository, held):
     """The code is as it was when the stage began, yet another one ran."""
     repository.write(LAZY, "X = 1\n")
@@ -131,6 +132,7 @@ def test_touching_everything(repository, held):
     assert repository.plan(PICTURE) == set()
 
 
+@pytest.mark.slow
 def test_dry_runs(repository, held):
     started = held("plot_workflow", PICTURE)
     for _ in range(2):

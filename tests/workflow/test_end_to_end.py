@@ -103,6 +103,7 @@ def test_snakemake_report(run):
     assert "counterfactual" in (run.folder / "snakemake-report.html").read_text().lower()
 
 
+@pytest.mark.slow  # test_kills compares bytes in the fast half
 def test_same_config_and_seed_give_the_same_bytes(run, tmp_path):
     targets = [f"results/tiny/probes/A/0/{policy}/canaries.parquet" for policy in ("ppo", "ipo")]
     result = Workflow(tmp_path)(*targets)

@@ -29,9 +29,8 @@ def fill(folder: Path, leave: int) -> None:
             stream.write(bytes(min(free, 1 << 20)))
 
 
-@pytest.mark.parametrize(
-    "leave", [16 << 10, pytest.param(24 << 10, marks=pytest.mark.slow), pytest.param(40 << 10, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("leave", [16 << 10, 24 << 10, 40 << 10])
 def test_disk_fills_up_during_a_run(finished, small_disk, leave):
     repository = finished.fork(small_disk / "canaryflow")
     assert repository.plan() == set()

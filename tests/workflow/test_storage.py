@@ -363,7 +363,7 @@ def test_a_run_of_overlays_has_its_own_dvc_yaml(saved, tmp_path):
     assert "Nothing to be done" in clone("snakemake", "--cores", "2", "--configfile", "other.yaml")
 
 
-@pytest.mark.parametrize("staged", [True, False])
+@pytest.mark.parametrize("staged", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_colleague_gets_the_remote_with_what_was_saved(saved, tmp_path, staged):
     """As docs/sharing.md says it: the remote's address is committed with the artifacts, staged or not, and nothing else that is staged."""
     copy = saved.fork(tmp_path / "copy")
@@ -427,7 +427,8 @@ def test_remotes_give_back_what_was_pushed(saved, remote, tmp_path):
     assert clone.repository.plan() == set()
 
 
-@pytest.mark.parametrize("remote", rows({name: (name,) for name in ("folder", "s3", "ssh")}, always=1), indirect=True)
+@pytest.mark.slow
+@pytest.mark.parametrize("remote", ["folder", "s3", "ssh"], indirect=True)
 def test_restore_names_what_the_remote_has_lost(saved, remote, tmp_path):
     copy = saved.fork(tmp_path / "copy")
     copy.remote(**remote)

@@ -3,6 +3,7 @@
 import copy
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -270,8 +271,10 @@ def test_what_the_additions_learn_is_what_the_loss_of_the_whole_model_says(small
 
 
 IN_8_BITS = replace(SMALL, load_in_8bit=True)
+needs_bitsandbytes = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="it is optional: envs/requirements.txt")
 
 
+@needs_bitsandbytes
 def test_frozen_weights_of_8_bits_are_those_of_linear_layers_and_merging_starts_from_the_original_ones(
     small, small_checkpoint, small_tokenizer, rows, tmp_path
 ):
@@ -291,6 +294,7 @@ def test_frozen_weights_of_8_bits_are_those_of_linear_layers_and_merging_starts_
     assert all(torch.equal(after[f"{name}.weight"], whole.state_dict()[f"{name}.weight"] + delta) for name, delta in deltas.items())
 
 
+@needs_bitsandbytes
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_ppo_on_8_bits_holds_two_backbones_and_resumes(precision, small, small_checkpoint, tmp_path):
     again = lambda checkpoints: play(small, small_checkpoint, precision=precision, lora=IN_8_BITS, checkpoints=checkpoints)  # noqa: E731

@@ -190,7 +190,8 @@ def _check_additions(config: dict) -> None:
                 )
             if lora.get("load_in_8bit") and find_spec("bitsandbytes") is None:
                 raise InputError(
-                    f"config: {section}.{name}.lora.load_in_8bit needs the package bitsandbytes, which is not installed; run `make env`, or set it to false"
+                    f"config: {section}.{name}.lora.load_in_8bit needs the package bitsandbytes, which is not installed; "
+                    "install the version in envs/requirements.txt, or set it to false"
                 )
             if entry.get("method") == "base" and config["model"]["base"] == "scratch":
                 raise InputError(
