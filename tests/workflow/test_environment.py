@@ -61,7 +61,8 @@ def test_conda_files_have_what_the_scripts_of_their_rules_import(conda):
         for name in imported(module)
         if not {sold.lower().replace("_", "-") for sold in sold_as.get(name, [name])} & there
     }
-    assert len(files) > 15 and missing == set()
+    optional = set(re.findall(r"^# (\S+)==\S+ +# optional", (ROOT / "envs/requirements.txt").read_text(encoding="utf-8"), re.MULTILINE))
+    assert len(files) > 15 and {name for name, _ in missing} <= optional
 
 
 def test_the_project_is_laid_out_as_the_workflow_catalog_asks():
