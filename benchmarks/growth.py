@@ -1,9 +1,11 @@
 """Growth of the data stages: time and memory of every step from raw code to the audit, over more and more generated functions.
 
     python -m benchmarks.growth --sizes 10000 100000 1000000 --until extract_snippets
+    python -m benchmarks.growth --sizes 1000000 --until collect_corpus --source directory
 
 The steps are the workflow's own scripts with the default config, each in a process of its own; only the pools are larger, so that
-every snippet is used, and the source is one file of JSON Lines, packed by gzip. A million takes about 20 minutes and 3 GB of disk.
+every snippet is used, and the source is one file of JSON Lines, packed by gzip, or another one. What follows collect_corpus reads the same
+documents whatever the source was. A million takes about 20 minutes and 3 GB of disk.
 """
 
 import argparse
@@ -26,6 +28,7 @@ ARMS = ("A", "B")
 PER_DOCUMENT = 8  # functions
 EXTRACTED = ("min_lines", "max_lines", "max_chars", "near_duplicate_similarity", "seed", "split_by", "pools")
 TOKENIZED = ("base", "revision", "trust_remote_code", "vocabulary", "context")
+IN_A_FOLDER = 1000  # files
 SYLLABLES = [c + v for c in "b d f g k l m n p r s t v st tr pl ch".split() for v in ("a", "e", "i", "o", "u", "er", "an")]
 STATEMENTS = [  # {a} to {e} are names, {n} a number, {w} words
     "{a} = {b}.{c}({d}, {n})",
@@ -43,7 +46,7 @@ STATEMENTS = [  # {a} to {e} are names, {n} a number, {w} words
 ]
 
 
-def measure(sizes: list[int], until: str = "audit_canaries") -> list[dict]:
+def measure(sizes: list[int], until: str = "audit_canaries", source: str = "jsonl") -> list[dict]:
     """[{step, snippets, seconds, cpu_seconds, seconds_per_10k, peak_mb}] by number of snippets and step, in the order of the work; `until` is
     the last step.
 
@@ -53,8 +56,8 @@ def measure(sizes: list[int], until: str = "audit_canaries") -> list[dict]:
     rows = []
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            alone(generate, path=Path(folder) / "code.jsonl.gz", size=size)
-            for step, about in steps(folder=folder, size=size):
+            alone(generate, path=Path(folder) / "code", size=size, source=source)
+            for step, about in steps(folder=folder, size=size, source=source):
                 took = alone(run, step=step, about=about)
                 rows.append(dict(step=step, snippets=size, **took, seconds_per_10k=round(took["seconds"] * 10_000 / size, 2)))
                 if step == until:
@@ -62,26 +65,26 @@ def measure(sizes: list[int], until: str = "audit_canaries") -> list[dict]:
     return rows
 
 
-def steps(*, folder: str, size: int) -> Iterator[tuple[str, dict]]:
+def steps(*, folder: str, size: int, source: str = "jsonl") -> Iterator[tuple[str, dict]]:
     """(script, what Snakemake would give it) of each step."""
     settings = config()
-    corpus = settings["corpus"] | dict(source="jsonl", path=f"{folder}/code.jsonl.gz", split_by="file", pools=_pools(size))
+    corpus = settings["corpus"] | dict(source=source, path=f"{folder}/code{ENDING[source]}", split_by="file", pools=_pools(size))
     seed = {"corpus.seed": corpus["seed"]}
     at = {name: f"{folder}/{name}.parquet" for name in ("documents", "snippets", "canaries", "base", "evaluation", "audit")}
-    source, manifest, words = f"{folder}/source.json", f"{folder}/manifest.json", f"{folder}/tokenizer"
+    about, manifest, words = f"{folder}/source.json", f"{folder}/manifest.json", f"{folder}/tokenizer"
     planted = {name: [f"{folder}/{arm}/{name}.parquet" for arm in ARMS] for name in SETS}
 
     yield (
         "collect_corpus",
         dict(
-            output=dict(documents=at["documents"], manifest=source),
+            output=dict(documents=at["documents"], manifest=about),
             config={f"corpus.{key}": corpus[key] for key in corpus if key not in EXTRACTED},
         ),
     )
     yield (
         "extract_snippets",
         dict(
-            input=dict(documents=at["documents"], manifest=source),
+            input=dict(documents=at["documents"], manifest=about),
             output=dict(snippets=at["snippets"], manifest=manifest),
             config={f"corpus.{key}": corpus[key] for key in ("language", *EXTRACTED)} | {"examples.task": settings["examples"]["task"]},
         ),
@@ -161,12 +164,47 @@ def run(*, step: str, about: dict) -> dict:
     return dict(seconds=round(seconds, 1), cpu_seconds=round(cpu_seconds, 1), peak_mb=round(peak))
 
 
-def generate(*, path: Path, size: int) -> None:
-    """Write source code with at least `size` distinct functions as JSON Lines of documents, the same for the same size."""
+def generate(*, path: Path, size: int, source: str) -> None:
+    """Write source code with at least `size` distinct functions for a `source` of the corpus, the same for the same size."""
     code = functions(size=size + size // 50)
+    WRITERS[source](path.with_name(path.name + ENDING[source]), iter(lambda: "\n\n".join(itertools.islice(code, PER_DOCUMENT)), ""))
+
+
+def as_lines(path: Path, documents: Iterator[str]) -> None:
+    """One file of JSON Lines, packed."""
     with gzip.open(path, "wt", compresslevel=1, encoding="utf-8") as file:
-        for text in iter(lambda: "\n\n".join(itertools.islice(code, PER_DOCUMENT)), ""):
-            file.write(json.dumps({"text": text}) + "\n")
+        file.writelines(json.dumps({"text": text}) + "\n" for text in documents)
+
+
+def as_parquet(path: Path, documents: Iterator[str]) -> None:
+    """One parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema({"text": pa.string()})
+    with pq.ParquetWriter(path, schema) as writer:
+        for batch in iter(lambda: list(itertools.islice(documents, 10_000)), []):
+            writer.write_table(pa.table({"text": batch}, schema=schema))
+
+
+def as_files(path: Path, documents: Iterator[str]) -> None:
+    """A file per document, in folders."""
+    for number, text in enumerate(documents):
+        folder = path / f"{number // IN_A_FOLDER}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.py").write_text(text, encoding="utf-8")
+
+
+def as_dataset(path: Path, documents: Iterator[str]) -> None:
+    """A data set of the library `datasets`, written by save_to_disk."""
+    import datasets
+
+    rows = lambda: ({"text": text} for text in documents)  # noqa: E731
+    datasets.Dataset.from_generator(rows, cache_dir=str(path.with_name("cache")), fingerprint="growth").save_to_disk(path)
+
+
+WRITERS = {"jsonl": as_lines, "parquet": as_parquet, "directory": as_files, "huggingface": as_dataset}
+ENDING = {"jsonl": ".jsonl.gz", "parquet": ".parquet", "directory": "", "huggingface": ""}
 
 
 def functions(*, size: int) -> Iterator[str]:
@@ -211,9 +249,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000], help="distinct functions")
     parser.add_argument("--until", default="audit_canaries", help="the last step")
+    parser.add_argument("--source", choices=WRITERS, default="jsonl", help="what the code is read from")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     arguments = parser.parse_args()
-    rows = measure(arguments.sizes, arguments.until)
+    rows = measure(arguments.sizes, arguments.until, arguments.source)
     print(f"{'step':18}{'snippets':>10}{'seconds':>9}{'of CPU':>9}{'s per 10k':>11}{'peak MB':>9}")
     for r in rows:
         print(f"{r['step']:18}{r['snippets']:>10,}{r['seconds']:>9}{r['cpu_seconds']:>9}{r['seconds_per_10k']:>11}{r['peak_mb']:>9,}")

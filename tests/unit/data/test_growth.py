@@ -3,14 +3,17 @@
 import gzip
 import json
 
+import pytest
+
 from benchmarks import growth
-from workflow_scripts.core.data import snippets
+from workflow_scripts.core import parquet
+from workflow_scripts.core.data import schemas, snippets
 
 LIMITS = dict(min_lines=3, max_lines=40, max_chars=2000)
 
 
 def test_generated_functions_are_code_and_distinct(tmp_path):
-    growth.generate(path=tmp_path / "code.jsonl.gz", size=1000)
+    growth.generate(path=tmp_path / "code", size=1000, source="jsonl")
     with gzip.open(tmp_path / "code.jsonl.gz", "rt") as file:
         texts = [json.loads(line)["text"] for line in file]
     extracted, parsed = snippets.extract(documents=[dict(path=str(i), text=t) for i, t in enumerate(texts)], **LIMITS)
@@ -23,6 +26,17 @@ def test_generated_functions_are_code_and_distinct(tmp_path):
 
 def test_generated_code_is_the_same_each_time():
     assert list(growth.functions(size=20)) == list(growth.functions(size=20))
+
+
+@pytest.mark.parametrize("source", growth.WRITERS)
+def test_the_first_step_reads_the_same_documents_from_every_source(source, tmp_path):
+    growth.generate(path=tmp_path / "code", size=100, source=source)
+    (step, about), *_ = growth.steps(folder=str(tmp_path), size=100, source=source)
+    growth.alone(growth.run, step=step, about=about)
+    read = parquet.read_rows(about["output"]["documents"], schemas.DOCUMENTS)
+    code = list(growth.functions(size=102))
+    each = ["\n\n".join(code[start : start + growth.PER_DOCUMENT]) for start in range(0, len(code), growth.PER_DOCUMENT)]
+    assert sorted(row["text"] for row in read) == sorted(each)
 
 
 def test_every_snippet_is_used():
