@@ -155,6 +155,8 @@ def test_ctrl_c(repository, held):
     started, before = held("plot_workflow", PICTURE), repository.files()
     wait_until(lambda: len(started.scripts()) == 1)
     os.killpg(started.process.pid, signal.SIGINT)
+    started.process.wait()
+    started.wait_for_orphans(30)  # on a busy machine the job may speak a little later than snakemake ends
     run = started.wait()
     assert run.status != 0 and "Traceback" not in run.said, run.said
     assert run.sentences == ["canaryflow: plot_workflow-tiny: ended by SIGINT; run snakemake again, what was finished before is kept"]
