@@ -25,7 +25,7 @@ WEIGHTS = {  # rank, precision, whether frozen weights have 8 bits
     "LoRA": (16, "fp32", False),
     "LoRA, bf16, 8 bits": (16, "bf16", True),
 }
-SHARED = dict(learning_rate=1e-6, threads=1, gradient_checkpointing=False, micro_batch_tokens=None)
+SHARED = dict(learning_rate=1e-6, threads=1, workers=1, gradient_checkpointing=False, micro_batch_tokens=None)
 
 
 def session_of(stage: str, *, rank: int | None, precision: str, in_8_bits: bool, fim):

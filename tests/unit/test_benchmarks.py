@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as table
-from benchmarks import ppo, probing, training
+from benchmarks import memory, ppo, probing, training
 from workflow_scripts.core import parquet
 from workflow_scripts.core.data.schemas import BLOCKS, CANARIES, EXAMPLES
 from workflow_scripts.core.lm import models
@@ -108,3 +108,10 @@ def test_what_was_measured_replaces_its_row_and_keeps_the_rest(tmp_path, monkeyp
     page = (tmp_path / "page.md").read_text()
     assert page.startswith("before\n") and page.endswith(f"{table.MARKS[1]}after\n") and "old" not in page
     assert "| a | s | 1.5 |" in page and "| b | s | 1,235 | 3 |" in page
+
+
+@pytest.mark.parametrize("stage", memory.STAGES)
+def test_stages_whose_memory_is_measured_have_all_of_their_settings(stage):
+    for rank, precision, in_8_bits in memory.WEIGHTS.values():
+        session = memory.session_of(stage, rank=rank, precision=precision, in_8_bits=in_8_bits, fim=None)
+        assert session.settings.learning_rate == 1e-6 and bool(session.lora) == bool(rank)
