@@ -15,13 +15,13 @@ import json
 import runpy
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
 from benchmarks.harness import Named, alone, config, peak_mb
+from workflow_scripts.core.freshness.code import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 SHARES = {"base": 0.9, "sft": 0.04, "preference": 0.03, "rl_prompt": 0.02, "evaluation": 0.01}  # of the snippets, by pool
 SETS = ("sft", "preference", "rl_prompt")
 ARMS = ("A", "B")
@@ -56,7 +56,7 @@ def measure(sizes: list[int], until: str = "audit_canaries", source: str = "json
     rows = []
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            alone(generate, path=Path(folder) / "code", size=size, source=source)
+            alone(generate, path=code_in(folder, source), size=size, source=source)
             for step, about in steps(folder=folder, size=size, source=source):
                 took = alone(run, step=step, about=about)
                 rows.append(dict(step=step, snippets=size, **took, seconds_per_10k=round(took["seconds"] * 10_000 / size, 2)))
@@ -68,7 +68,7 @@ def measure(sizes: list[int], until: str = "audit_canaries", source: str = "json
 def steps(*, folder: str, size: int, source: str = "jsonl") -> Iterator[tuple[str, dict]]:
     """(script, what Snakemake would give it) of each step."""
     settings = config()
-    corpus = settings["corpus"] | dict(source=source, path=f"{folder}/code{ENDING[source]}", split_by="file", pools=_pools(size))
+    corpus = settings["corpus"] | dict(source=source, path=str(code_in(folder, source)), split_by="file", pools=_pools(size))
     seed = {"corpus.seed": corpus["seed"]}
     at = {name: f"{folder}/{name}.parquet" for name in ("documents", "snippets", "canaries", "base", "evaluation", "audit")}
     about, manifest, words = f"{folder}/source.json", f"{folder}/manifest.json", f"{folder}/tokenizer"
@@ -164,10 +164,15 @@ def run(*, step: str, about: dict) -> dict:
     return dict(seconds=round(seconds, 1), cpu_seconds=round(cpu_seconds, 1), peak_mb=round(peak))
 
 
+def code_in(folder: str | Path, source: str) -> Path:
+    """Where in a folder the code for a `source` of the corpus is written."""
+    return Path(folder) / f"code{SOURCES[source][0]}"
+
+
 def generate(*, path: Path, size: int, source: str) -> None:
     """Write source code with at least `size` distinct functions for a `source` of the corpus, the same for the same size."""
     code = functions(size=size + size // 50)
-    WRITERS[source](path.with_name(path.name + ENDING[source]), iter(lambda: "\n\n".join(itertools.islice(code, PER_DOCUMENT)), ""))
+    SOURCES[source][1](path, iter(lambda: "\n\n".join(itertools.islice(code, PER_DOCUMENT)), ""))
 
 
 def as_lines(path: Path, documents: Iterator[str]) -> None:
@@ -203,8 +208,12 @@ def as_dataset(path: Path, documents: Iterator[str]) -> None:
     datasets.Dataset.from_generator(rows, cache_dir=str(path.with_name("cache")), fingerprint="growth").save_to_disk(path)
 
 
-WRITERS = {"jsonl": as_lines, "parquet": as_parquet, "directory": as_files, "huggingface": as_dataset}
-ENDING = {"jsonl": ".jsonl.gz", "parquet": ".parquet", "directory": "", "huggingface": ""}
+SOURCES: dict[str, tuple[str, Callable]] = {  # of the corpus: how what it reads ends, and who writes it
+    "jsonl": (".jsonl.gz", as_lines),
+    "parquet": (".parquet", as_parquet),
+    "directory": ("", as_files),
+    "huggingface": ("", as_dataset),
+}
 
 
 def functions(*, size: int) -> Iterator[str]:
@@ -249,7 +258,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000], help="distinct functions")
     parser.add_argument("--until", default="audit_canaries", help="the last step")
-    parser.add_argument("--source", choices=WRITERS, default="jsonl", help="what the code is read from")
+    parser.add_argument("--source", choices=SOURCES, default="jsonl", help="what the code is read from")
     parser.add_argument("--json", type=Path, help="also write the rows to this file")
     arguments = parser.parse_args()
     rows = measure(arguments.sizes, arguments.until, arguments.source)

@@ -37,9 +37,9 @@ def ours(*, run: str, policy: str, threads: int) -> Callable[[], int]:
     runtime.start(seed=0, threads=threads, gpu=0, name="probe")
     items, fim = ready(run, threads)
     model = models.load_policy(Path(run) / policy)
+    options = dict(model=model, reference=None, fim=fim, items=items, batch_size=config()["probes"]["batch_size"], desc="")
 
     def work() -> int:
-        options = dict(model=model, reference=None, fim=fim, items=items, batch_size=config()["probes"]["batch_size"], desc="")
         work.completions = {i: completion for i, completion, _, _ in answers(**options)}
         return len(items)
 

@@ -15,15 +15,14 @@ import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import yaml
 
-from benchmarks.harness import Named, alone, peak_mb
+from benchmarks.harness import Named, alone, config, peak_mb
 from benchmarks.probe_rows import POLICIES, REFERENCE, generate
 from workflow_scripts.core import parquet
+from workflow_scripts.core.freshness.code import ROOT
 from workflow_scripts.core.job import select
 from workflow_scripts.core.results.tables.registry import TABLES
 
-ROOT = Path(__file__).resolve().parents[1]
 OTHERS = ("audit", "cost", "ladder", "on_policy", "one_arm", "reward_accuracy")  # made of other files, or of policies with one arm
 SUMMARIZED = ["utility", *(name for name in TABLES if name not in ("utility", *OTHERS))]  # utility comes first: the others read it
 REPORT_KEYS = ("confidence", "reference_policy", "reward_model", "collapse_limits", "fpr", "contrasts", "endpoints", "utility_band")
@@ -60,7 +59,6 @@ def run(folder: Path, table: str) -> float:
     if table == "memorization":
         outputs |= {"headline": "headline.csv", "metrics": "metrics.json"}
     _others(folder)
-    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
     paths = (*(f"report.{key}" for key in REPORT_KEYS), "probes.extraction_n", "probes.extraction_p", "probes.sampled_attacks")
     later = list(POLICIES[POLICIES.index(REFERENCE) + 1 :])
     stand_in = Named(
@@ -73,7 +71,7 @@ def run(folder: Path, table: str) -> float:
         input=Named(**inputs, **{name: f"{folder}/tables/{name}.parquet" for name in ("audit", "on_policy", "utility")}),
         output=Named(**{key: f"{folder}/tables/{name}" for key, name in outputs.items()}),
         params=Named(
-            config=select(config, paths, {}),
+            config=select(config(), paths, {}),
             bases=[POLICIES[0]],
             policies=[REFERENCE] if table == "parity" else list(POLICIES),
             aligned={policy: {"method": "ppo"} for policy in POLICIES},

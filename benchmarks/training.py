@@ -9,22 +9,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
 from workflow_scripts.core.methods import Base, Ipo, Sft, Single, Training, pick
 
-from .harness import as_it_comes, compare
+from .harness import as_it_comes, compare, config
 
 STAGES = {"base": Base, "sft": Sft, "reward": Single, "ipo": Ipo}
 STEPS = 20
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def settings(stage: str) -> Training:
     """The default settings of a stage, for one epoch."""
-    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    own = config["reward_types"]["single"] if stage == "reward" else config["methods"][stage]
-    return replace(pick(STAGES[stage], {**config["training"], **own}), epochs=1)
+    default = config()
+    own = default["reward_types"]["single"] if stage == "reward" else default["methods"][stage]
+    return replace(pick(STAGES[stage], {**default["training"], **own}), epochs=1)
 
 
 def ready(stage: str, run: str, threads: int):

@@ -2,11 +2,10 @@
 
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
+
+from workflow_scripts.core.freshness.code import ROOT
 
 from .harness import rates
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def nothing_to_do() -> Callable[[], int]:

@@ -13,7 +13,7 @@ LIMITS = dict(min_lines=3, max_lines=40, max_chars=2000)
 
 
 def test_generated_functions_are_code_and_distinct(tmp_path):
-    growth.generate(path=tmp_path / "code", size=1000, source="jsonl")
+    growth.generate(path=growth.code_in(tmp_path, "jsonl"), size=1000, source="jsonl")
     with gzip.open(tmp_path / "code.jsonl.gz", "rt") as file:
         texts = [json.loads(line)["text"] for line in file]
     extracted, parsed = snippets.extract(documents=[dict(path=str(i), text=t) for i, t in enumerate(texts)], **LIMITS)
@@ -28,9 +28,9 @@ def test_generated_code_is_the_same_each_time():
     assert list(growth.functions(size=20)) == list(growth.functions(size=20))
 
 
-@pytest.mark.parametrize("source", growth.WRITERS)
+@pytest.mark.parametrize("source", growth.SOURCES)
 def test_the_first_step_reads_the_same_documents_from_every_source(source, tmp_path):
-    growth.generate(path=tmp_path / "code", size=100, source=source)
+    growth.generate(path=growth.code_in(tmp_path, source), size=100, source=source)
     (step, about), *_ = growth.steps(folder=str(tmp_path), size=100, source=source)
     growth.alone(growth.run, step=step, about=about)
     read = parquet.read_rows(about["output"]["documents"], schemas.DOCUMENTS)

@@ -64,7 +64,7 @@ SMALL |= dict(
 OWN = {  # what a family needs beside it, so that what is special about it happens within a few tokens
     "gemma3_text": dict(sliding_window=8),
     "mistral": dict(sliding_window=8),
-    "gpt_neo": dict(attention_types=[[["global", "local"], 1]], window_size=8),
+    "gpt_neo": dict(attention_types=[[["global", "local"], 1]], attention_layers=["global", "local"], window_size=8),
     "lfm2": dict(layer_types=["conv", "full_attention"]),
     "mamba2": dict(num_heads=8),
     "recurrent_gemma": dict(num_hidden_layers=3, attention_window_size=8, num_key_value_heads=1),
@@ -90,31 +90,14 @@ OWN = {  # what a family needs beside it, so that what is special about it happe
     "qwen4_exp": dict(indexer_n_heads=2, indexer_kv_heads=1, indexer_head_dim=8, indexer_budget=16, indexer_compress_ratio=4),
     "dots3_note": dict(swa_head_dim=16),
 }
-OWN["gpt_neo"]["attention_layers"] = ["global", "local"]
-PER_LAYER = {"layer_types", "mlp_layer_types", "layers_block_type", "no_rope_layers", "mlp_only_layers", "layer_mask"}
+KINDS = {"layer_types", "mlp_layer_types", "layers_block_type", "mlp_only_layers", "layer_mask"}  # of layers: each kind comes first
 
 
 def tiny(kind: str):
     """A model of this model_type with two small layers and random weights. Raises ValueError where it would be larger than LARGEST."""
     config = CONFIG_MAPPING[kind]()
     for part in {id(c): c for c in (config, config.get_text_config())}.values():
-        names = {name for name in vars(part)} | {*part.attribute_map}
-        own = {part.attribute_map.get(k, k): v for k, v in (OWN.get(kind) or OWN.get(kind.removesuffix("_text"), {})).items()}
-        values = {k: v for k, v in (SMALL | own).items() if k in names or k in own or k.endswith("token_id")}
-        if "kv_lora_rank" in names:  # every head has keys of its own
-            values["num_key_value_heads"] = 4
-        layers, before = values.get("num_hidden_layers", 2), getattr(part, "num_hidden_layers", None)
-        for name in {*vars(part)} - {*values}:  # one entry per layer
-            if (
-                isinstance(had := getattr(part, name, None), (list, tuple))
-                and len(had) > layers
-                and (len(had) == before or name in PER_LAYER)
-            ):
-                differ = [*dict.fromkeys(had), *had] if name in PER_LAYER and name != "no_rope_layers" else [*had]
-                values[name] = [4] * layers if name == "num_attention_heads_per_layer" else differ[:layers]
-        if "num_hidden_layers" in names and getattr(part, "per_layer_config", None):
-            values["per_layer_config"] = {}
-        for name, value in values.items():
+        for name, value in small_values(kind, part).items():
             try:
                 setattr(part, name, value)
             except Exception:  # a name that is computed from another one
@@ -129,6 +112,25 @@ def tiny(kind: str):
     with torch.no_grad():
         model(torch.tensor([[5, 6, 7]]), use_cache=False)
     return model
+
+
+def small_values(kind: str, config) -> dict:
+    """What makes a config, or a part of it, small."""
+    names = {*vars(config), *config.attribute_map}
+    own = {config.attribute_map.get(k, k): v for k, v in (OWN.get(kind) or OWN.get(kind.removesuffix("_text"), {})).items()}
+    values = {k: v for k, v in (SMALL | own).items() if k in names or k in own or k.endswith("token_id")}
+    if "kv_lora_rank" in names:  # every head has keys of its own
+        values["num_key_value_heads"] = 4
+    if "num_hidden_layers" in names and getattr(config, "per_layer_config", None):
+        values["per_layer_config"] = {}
+    layers, before = values.get("num_hidden_layers", 2), getattr(config, "num_hidden_layers", None)
+    lists = {name: had for name in {*vars(config)} - {*values} if isinstance(had := getattr(config, name, None), (list, tuple))}
+    for name, had in lists.items():  # those with an entry for each layer
+        if len(had) > layers and (len(had) == before or name in KINDS or name == "no_rope_layers"):
+            values[name] = ([*dict.fromkeys(had), *had] if name in KINDS else [*had])[:layers]
+    if "num_attention_heads_per_layer" in lists:
+        values["num_attention_heads_per_layer"] = [4] * layers
+    return values
 
 
 def tried(model) -> str:

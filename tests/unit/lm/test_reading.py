@@ -29,7 +29,7 @@ PADDED = {
     "bart": "outputs off by",  # the library's classifier has weights that no causal LM has
 }
 REFUSED = {
-    "bert": "reads a sequence otherwise beside others than alone",  # it looks ahead
+    "bert": "BertLMHeadModel reads a sequence otherwise beside others than alone .*; give a causal LM",  # it looks ahead
     "rwkv": "changes its own weights when it is read",
     "reformer": "cannot be trained on text alone",
 }
@@ -49,7 +49,7 @@ def test_architectures_that_read_padded_rows(kind):
 @pytest.mark.parametrize("kind", REFUSED)
 def test_architectures_that_are_refused(kind):
     found = outcome(kind)
-    assert found.startswith("refused: model.base: ") and REFUSED[kind] in found
+    assert found.startswith("refused: model.base: ") and re.search(REFUSED[kind], found)
 
 
 @pytest.mark.parametrize("kind", [*PACKED, *PADDED, "laguna"])  # of laguna's adapters the library loses weights in silence

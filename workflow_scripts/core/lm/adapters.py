@@ -13,19 +13,18 @@ def weights_of(folder: Path) -> Path:
     return folder / ADAPTER_WEIGHTS
 
 
-_SAME = 1e-3  # of the outputs' standard deviation: sums in another order stay far below it
-
-
 def merged(model, folder: Path, key: str):
     """The model with the adapter in a folder merged into its weights; on the device "meta" it only fits. Raises InputError as `adapted`, and where
     the merged model gives other outputs, as where layers share the weights that are merged.
     """
+    from .reading import unlike  # here, so that parsing the Snakefile does not wait for torch
+
     wrapped = adapted(model, folder, key)
     if model.device.type == "meta":
         return wrapped.unload().requires_grad_(True)
     expected = _outputs(wrapped)
     whole = wrapped.merge_and_unload()
-    if (_outputs(whole) - expected).abs().max() > _SAME * expected.std():
+    if unlike(_outputs(whole), expected):
         raise InputError(
             f"{key}: merged into a {type(whole).__name__} the adapter in {folder} gives other outputs; merge it yourself, and give the whole model"
         )

@@ -100,9 +100,9 @@ def _difference(model, alone: list[torch.Tensor]) -> str | None:
     pack = _pack(model)
     first, second, third = alone
     if hasattr(model, "score"):
-        different = _unlike(packing.hidden(model, pack), torch.cat([first, second[5:], third]))
+        different = unlike(packing.hidden(model, pack), torch.cat([first, second[5:], third]))
     else:
-        different = _unlike(packing.logits(model, pack), torch.cat([first[4:-1], second[5:-1], third[2:-1]]))
+        different = unlike(packing.logits(model, pack), torch.cat([first[4:-1], second[5:-1], third[2:-1]]))
     return different and f"packed rows: {different}"
 
 
@@ -118,12 +118,12 @@ def _wrong_step(model, alone: list[torch.Tensor]) -> str | None:
         ids, positions = (torch.tensor(x, device=model.device)[:, None] for x in ([first[5 + step], third[3 + step]], [5 + step, 3 + step]))
         made = model(input_ids=ids, position_ids=positions, cache=cache, use_cache=False).logits[:, -1]
         cache.columns += 1
-        if different := _unlike(made, torch.stack([alone[0][5 + step], alone[2][3 + step]])):
+        if different := unlike(made, torch.stack([alone[0][5 + step], alone[2][3 + step]])):
             return f"decoding: {different}"
     return None
 
 
-def _unlike(found: torch.Tensor, expected: torch.Tensor) -> str | None:
+def unlike(found: torch.Tensor, expected: torch.Tensor) -> str | None:
     """How far apart two tensors (rows, outputs) are, where they are."""
     if not torch.isfinite(expected).all():
         return None  # that is said where it is looked for (models.not_finite)
