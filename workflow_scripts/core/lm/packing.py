@@ -189,7 +189,7 @@ def attend(
     if layout is None and cache is None:  # rows without padding
         if query.shape[2] != key.shape[2]:
             raise NotImplementedError("packed attention does not continue the library's cache; use generation.complete")
-        return scaled_dot_product_attention(query, key, value, is_causal=True, **same).transpose(1, 2), None
+        return _attention(query, key, value, is_causal=True, **same).transpose(1, 2), None
     if layout is None:
         keys, values = cache.extend(module.layer_idx, key, value)
         return scaled_dot_product_attention(query, keys, values, attn_mask=cache.mask, **same).transpose(1, 2), None
@@ -203,11 +203,19 @@ def attend(
         queries, *read = (_stacked(x, part.count) for x in chunk)
         if part.shared:
             both = [torch.cat([before.expand(part.count, -1, -1, -1), own], dim=2) for before, own in zip(prompt, read, strict=True)]
-            attended = scaled_dot_product_attention(queries, *both, attn_mask=part.mask, **same)
+            attended = _attention(queries, *both, attn_mask=part.mask, **same)
         else:
-            attended, prompt = scaled_dot_product_attention(queries, *read, is_causal=True, **same), [x[-1:] for x in read]
+            attended, prompt = _attention(queries, *read, is_causal=True, **same), [x[-1:] for x in read]
         made.append(attended.transpose(1, 2).flatten(0, 1))
     return torch.cat(made)[None], None
+
+
+def _attention(query, key, value, **options) -> torch.Tensor:
+    """The library's kernel; on a CPU in fp32 under autocast, too, as its backward pass takes three times as long there in bf16."""
+    if query.device.type != "cpu":
+        return scaled_dot_product_attention(query, key, value, **options)
+    with torch.autocast("cpu", enabled=False):
+        return scaled_dot_product_attention(query.float(), key.float(), value.float(), **options)
 
 
 def _in_blocks(query, key, value, blocks: BlockMask, scaling: float | None) -> torch.Tensor:
