@@ -12,6 +12,7 @@ from workflow_scripts.core.config.resolve import resolve
 from workflow_scripts.core.data.cohorts import PLANTED
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.freshness import snakemake_adapter
+from workflow_scripts.core.methods import METHODS
 from workflow_scripts.core.results.tables.audit import MOST_CANARIES
 
 OVERLAYS = sorted((ROOT / "experiments").glob("*.yaml"))
@@ -64,6 +65,15 @@ def test_canaries_are_at_most_fifteen_percent_of_what_any_stage_trains_on(overla
         more = canaries["cohorts"]["preference"] // 2 * config["methods"][method]["preference_prompts"]
         shares[method] = (planted["rl_prompt"] + more) / (planted["rl_prompt"] + more + pools["rl_prompt"])
     assert max(shares.values()) <= MOST_CANARIES == 0.15, shares
+
+
+@pytest.mark.parametrize("overlay", [ROOT / "config.yaml", *OVERLAYS], ids=lambda path: path.stem)
+def test_all_that_learns_from_the_pairs_goes_through_them_equally_often(overlay):
+    """Or a comparison of methods would be one of presentations. Label smoothing is left out: its epochs are its rounds."""
+    config = merged(ROOT / "config.yaml", *below(overlay), overlay)
+    entries = [(config["methods"][e["method"]] | e, METHODS[e["method"]].learns_from) for e in config["policies"].values() if e]
+    learning = [e for e, source in entries if source == "pairs" or e.get("data") == "preference"] + [config["reward_types"]["single"]]
+    assert {config["training"]["epochs"]} == {e.get("epochs", config["training"]["epochs"]) for e in learning}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)

@@ -33,9 +33,9 @@ def take_over(*, plan: Plan, jobs: list[Job], receipts_folder: Path, write: bool
     for job in jobs:
         if any(parent.taken for parent in job.parents.values()):
             job.reasons = plan.reasons(job)  # its inputs may be again what they were
-        if job.reasons and not any(parent.outdated for parent in job.parents.values()):
-            if run := _from_another(plan, job, receipts_folder, write):
-                taken[run] += 1
+        is_decided = job.reasons and not any(parent.outdated for parent in job.parents.values())
+        if is_decided and (run := _from_another(plan, job, receipts_folder, write)):
+            taken[run] += 1
     for run, count in taken.items():
         note = "taken over" if write else "would be taken over, though Snakemake lists them below, as nothing is copied yet"
         print(f"canaryflow: {count} {'job' if count == 1 else 'jobs'} of run {run} {note}", file=sys.stderr, flush=True)
