@@ -83,7 +83,7 @@ def publish(*runs: str) -> None:
         name, kept = store([] if run == "default" else [str(overlay)])
         if name != run:
             raise InputError(f"{overlay} makes run {name}; let `run:` be the name of its file")
-        files += [*kept, *map(str, published.write(run=run, overlay=overlay if overlay.is_file() else None))]
+        files += [*kept, *map(str, published.write(run=run, overlay=overlay if overlay.is_file() else None, readme=Path("README.md")))]
     _commit(f"Results of {', '.join(runs)}" if len(runs) < 5 else f"Results of {len(runs)} runs", files)
 
 

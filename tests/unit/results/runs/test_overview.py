@@ -52,3 +52,25 @@ def test_what_a_run_does_not_ask_is_a_dash(tmp_path):
 def test_names_make_no_markup(tmp_path, name):
     *_, row = rows_of(tmp_path, [run(name)])
     assert row[0].endswith(f"]({name}.md)") and not {"_", "*", "<"} & {*row[0].split("](")[0].replace("\\_", "").replace("\\*", "")}
+
+
+def test_the_readme_shows_two_runs_between_its_marks_and_stays_as_it_is_around_them(tmp_path):
+    docs, readme = tmp_path / "docs", tmp_path / "README.md"
+    docs.mkdir()
+    readme.write_text("before\n" + "an old table\n".join(overview.MARKS) + "after\n", encoding="utf-8")
+    rows_of(docs, [run("default"), run("zoo"), run("pretrained", parameters=135_000_000, model="a/b_c", verdicts=("contradicted",))])
+    for _ in range(2):
+        assert overview.into_readme(docs, readme) == readme
+        before, *table, after = readme.read_text(encoding="utf-8").splitlines()
+        assert (before, after) == ("before", "after") and [table[0], table[-1]] == [mark.strip() for mark in overview.MARKS]
+        assert "old" not in "".join(table)
+        rows = [line.strip("| ").split(" | ") for line in table if line.startswith("|")]
+        assert rows[0] == [
+            "[pretrained](docs/results/pretrained.md): 135.0 M, a/b\\_c",
+            "[default](docs/results/default.md): 1.3 M, from scratch",
+        ]
+        assert rows[2:] == [
+            ["the reward model prefers the truth", "61 % (55–66 %)", "61 % (55–66 %)"],
+            ["Secrets stay", "✕ contradicted \\| by 3", "● shown \\| by 3"],
+            ["Prompts do not", "–", "○ not shown \\| by 3"],
+        ]

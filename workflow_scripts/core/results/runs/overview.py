@@ -1,4 +1,7 @@
-"""The four findings in every published run, side by side: docs/results/README.md, from the findings.json of each run's folder there."""
+"""The four findings in every published run, side by side: docs/results/README.md, from the findings.json of each run's folder there.
+
+The project's README.md has the findings of two of them, between its marks.
+"""
 
 from pathlib import Path
 
@@ -7,12 +10,14 @@ from ..pages.summary import plain
 from ..tables.files import read_json, write_json
 from ..tables.registry import TABLES, read_all
 from ..text import gate
-from ..text.answer import MARKS
+from ..text.answer import MARKS as SIGNS
 from ..text.findings import findings
 from ..text.format import MISSING, abbreviated, interval, percent
 from .load import config_of
 
 FILE = "findings.json"
+IN_README = ("pretrained", "default")
+MARKS = "<!-- make publish writes what follows -->\n", "<!-- to here -->\n"
 _NOTE = "<!-- Written by `make publish`; do not edit. -->"
 _LEGEND = (
     "● shown, ○ not shown, ✕ contradicted, ? cannot be asked since the reward carries no content, – not measured; with one seed, for these "
@@ -67,20 +72,43 @@ def write(docs: Path) -> Path:
 
 def _row(run: dict, claims: list[str]) -> list[str]:
     """The cells of a run; its name leads to its page."""
-    reward = ", ".join(f"{percent(row['accuracy'])} ({interval(row['low'], row['high'])})" for row in run["reward"] if row["n"])
-    model = "from scratch" if run["model"] == "scratch" else run["model"]
     cells = [
         f"{run['corpus']}, {run['language']}",
         run["task"],
-        f"{abbreviated(run['parameters'])}, {model}",
+        _model(run),
         str(run["seeds"]),
-        reward or MISSING,
+        _reward(run),
         *(_cell(run, claim) for claim in claims),
     ]
     return [f"[{plain(run['run'])}]({run['run']}.md)", *map(plain, cells)]
 
 
+def _model(run: dict) -> str:
+    return f"{abbreviated(run['parameters'])}, {'from scratch' if run['model'] == 'scratch' else run['model']}"
+
+
+def _reward(run: dict) -> str:
+    """How often the reward model prefers the truth, by arm."""
+    return ", ".join(f"{percent(row['accuracy'])} ({interval(row['low'], row['high'])})" for row in run["reward"] if row["n"]) or MISSING
+
+
 def _cell(run: dict, claim: str) -> str:
     """A finding of a run: its mark, and its figures."""
     found = next((found for found in run["findings"] if found["claim"] == claim), None)
-    return f"{MARKS[found['verdict']]} {found['figures']}" if found else MISSING
+    return f"{SIGNS[found['verdict']]} {found['figures']}" if found else MISSING
+
+
+def into_readme(docs: Path, readme: Path) -> Path:
+    """Write the findings of those runs of IN_README that `docs` has, a column each, between the MARKS of `readme`, if it has them; returns its path."""
+    (begin, end), text = MARKS, readme.read_text(encoding="utf-8")
+    if begin not in text or end not in text:
+        return readme
+    runs = [read_json(place) for name in IN_README if (place := docs / name / FILE).is_file()]
+    claims = list(dict.fromkeys(found["claim"] for run in runs for found in run["findings"]))
+    names = [f"[{plain(run['run'])}](docs/results/{run['run']}.md): {plain(_model(run))}" for run in runs]
+    rows = [["", *names], ["---"] * (len(runs) + 1), ["the reward model prefers the truth", *(plain(_reward(run)) for run in runs)]]
+    rows += [[plain(claim), *(plain(_cell(run, claim)) for run in runs)] for claim in claims]
+    grid = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    before, after = text.split(begin)[0], text.split(end)[1]
+    readme.write_text(before + begin + grid + end + after, encoding="utf-8")
+    return readme
