@@ -60,7 +60,7 @@ def test_what_came_out_the_same_is_taken_over_as_soon_as_that_is_known(repositor
     overlay, targets = {**TWIN, "corpus": {"max_documents": 1_000_000}}, ["results/twin/models/A/0/sft", "results/twin/models/A/0/ppo"]
     run = repository.run(*targets, overlay=overlay)
     assert run.status == 0 and "canaryflow: train_sft-A-0-sft: taken over from run tiny" in run.said, run.said[-3000:]
-    assert run.jobs == {"collect_corpus"}, run.said[-3000:]
+    assert run.jobs == {"collect_corpus", "extract_snippets"}, run.said[-3000:]
     theirs = files(repository, "tiny")
     assert all(theirs[name] == value for name, value in files(repository, "twin").items() if name.startswith(("models", "planted")))
     assert "canaryflow: train_sft-A-0-sft: taken over" not in repository.run(*targets, overlay=overlay, CANARYFLOW_TAKE_OVER="0").said
