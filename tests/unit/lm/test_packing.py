@@ -73,7 +73,7 @@ def test_one_kernel_for_the_whole_row_gives_what_a_call_per_part_gives(both):
 
 
 def test_under_autocast_attention_stays_in_fp32_on_a_cpu():
-    """Its backward pass takes three times as long there in bf16."""
+    """Its backward pass takes three times as long there in bf16. A model that is itself in bf16 gets what it goes on with."""
     generator = torch.Generator().manual_seed(0)
     row = [torch.randn(1, 2, 34, 8, generator=generator) for _ in range(3)]
     layout = packing.pack(ITEMS).layout
@@ -82,6 +82,8 @@ def test_under_autocast_attention_stays_in_fp32_on_a_cpu():
         assert torch.equal(packing.attend(None, *row, None, layout=layout)[0], exact)
         whole = packing.attend(None, *row, None)[0]
     assert torch.equal(whole, packing.attend(None, *row, None)[0]) and whole.dtype == torch.float32
+    rough = packing.attend(None, *(x.bfloat16() for x in row), None, layout=layout)[0]
+    assert rough.dtype == torch.bfloat16 and torch.allclose(rough.float(), exact, atol=0.05)
 
 
 def test_no_place_is_predicted_twice_and_a_prompt_is_read_once():

@@ -215,7 +215,7 @@ def _attention(query, key, value, **options) -> torch.Tensor:
     if query.device.type != "cpu":
         return scaled_dot_product_attention(query, key, value, **options)
     with torch.autocast("cpu", enabled=False):
-        return scaled_dot_product_attention(query.float(), key.float(), value.float(), **options)
+        return scaled_dot_product_attention(query.float(), key.float(), value.float(), **options).to(query.dtype)
 
 
 def _in_blocks(query, key, value, blocks: BlockMask, scaling: float | None) -> torch.Tensor:
