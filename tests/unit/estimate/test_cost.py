@@ -13,7 +13,14 @@ from workflow_scripts.core.estimate import cost, work
 from workflow_scripts.estimate import models, table
 
 TWO_CORES = cost.Machine(cores=2)
-PUBLISHED = sorted(file.parent.name for file in (ROOT / "docs/results").glob("*/cost.csv"))
+IN_BF16 = {"pretrained"}  # whose rate differs sevenfold between processors with matrix units for it and others
+PUBLISHED = sorted({file.parent.name for file in (ROOT / "docs/results").glob("*/cost.csv")} - IN_BF16)
+THRICE = {
+    "sft_chosen",
+    "sft_chosen_s",
+    "sft_chosen_l",
+    "sft_chosen_trl",
+}  # published with three epochs where the config now has two (docs/plan.md)
 
 
 def resolved(*overlays: dict) -> dict:
@@ -43,7 +50,7 @@ def test_training_took_what_is_estimated(run):
         if (key := (row["rule"], row["policy"])) in expected and row["rule"].startswith("train_"):
             w, c = expected[key]
             rules.add(row["rule"])
-            if float(row["wall_s"]) < 1.5 * float(row["cpu_s"]) / w.settings["threads"]:
+            if row["policy"] not in THRICE and float(row["wall_s"]) < 1.5 * float(row["cpu_s"]) / w.settings["threads"]:
                 times.setdefault(row["rule"], []).append((c.seconds * w.settings["threads"] * cost.THREADS, float(row["cpu_s"])))
             assert 0.75 < c.memory / 2**20 / float(row["peak_memory_mb"]) < 1.33, key
     assert times and {"train_base", "train_sft", "train_ppo", "train_reward_single"} <= rules
