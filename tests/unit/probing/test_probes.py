@@ -196,6 +196,12 @@ def test_an_item_that_fails_fails_the_job(small, items, monkeypatch):
         policy.probe(items=items, **options)
 
 
+def test_where_one_prompt_alone_is_asked_nothing_is_left_for_the_others(small):
+    tokenizer, fim, model = small
+    asked = dict(model=model, tokenizer=tokenizer, fim=fim, role="canary", settings={}, batch_size=8, desc="")
+    assert policy.batches([], 8) == policy.probe(items=[], **asked) == []
+
+
 def test_rewards_do_not_depend_on_the_batch(small, items, tmp_path):
     _, fim, model = small
     model.save_pretrained(tmp_path)

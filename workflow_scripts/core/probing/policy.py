@@ -104,7 +104,7 @@ def batches(items: list[dict], batch_size: int) -> list[Batch]:
             groups, size = [*groups, []], 0
         groups[-1].append((list(prompt[1:]), same[prompt]))
         size += len(same[prompt])
-    return groups
+    return groups if items else []
 
 
 def endless(item: dict) -> int:
