@@ -25,7 +25,7 @@ def test_default_resolves(config, defaults):
     assert "trainers" not in config, "what is not said changes no receipt"
     of_weights = ("precision", "lora", "gradient_checkpointing", "micro_batch_tokens", "workers")
     shared = {key: defaults["training"][key] for key in (*of_training, *of_weights)}
-    own = {"method": "sft", "parent": "sft", "data": "preference"}
+    own = {"method": "sft", "parent": "sft", "data": "preference", "epochs": defaults["training"]["epochs"]}
     assert config["policies"]["sft_chosen"] == {**shared, **defaults["methods"]["sft"], **own}
 
 
