@@ -13,6 +13,8 @@ import statistics
 import sys
 from pathlib import Path
 
+from workflow_scripts.core.results.text.format import put_between
+
 from . import growth, ppo, probing, tables, training, workflow
 from .harness import rates
 
@@ -71,8 +73,7 @@ def write(rows: list[dict]) -> None:
         writer = csv.DictWriter(stream, fieldnames=COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()} for row in known.values())
-    (before, old), (begin, end) = PAGE.read_text(encoding="utf-8").split(MARKS[0]), MARKS
-    PAGE.write_text(before + begin + markdown(list(known.values())) + end + old.split(end)[1], encoding="utf-8")
+    PAGE.write_text(put_between(MARKS, PAGE.read_text(encoding="utf-8"), markdown(list(known.values()))), encoding="utf-8")
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from workflow_scripts.core.freshness.code import ROOT
 from workflow_scripts.core.freshness.content import write_whole
 from workflow_scripts.core.freshness.plan import Job
 from workflow_scripts.core.freshness.storage import damaged_artifacts, damaged_objects, dvc_yaml, locked, unfinished
-from workflow_scripts.core.results.runs import published
+from workflow_scripts.core.results.runs import overview, published
 
 
 def read(overlays: list[str]) -> tuple[dict, list[Job]]:
@@ -83,7 +83,8 @@ def publish(*runs: str) -> None:
         name, kept = store([] if run == "default" else [str(overlay)])
         if name != run:
             raise InputError(f"{overlay} makes run {name}; let `run:` be the name of its file")
-        files += [*kept, *map(str, published.write(run=run, overlay=overlay if overlay.is_file() else None, readme=Path("README.md")))]
+        files += [*kept, *map(str, published.write(run=run, overlay=overlay if overlay.is_file() else None))]
+    files.append(str(overview.into_readme(Path("docs/results"), Path("README.md"))))
     _commit(f"Results of {', '.join(runs)}" if len(runs) < 5 else f"Results of {len(runs)} runs", files)
 
 

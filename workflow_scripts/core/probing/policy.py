@@ -98,13 +98,13 @@ def batches(items: list[dict], batch_size: int) -> list[Batch]:
     for i, item in enumerate(items):
         same.setdefault((endless(item), *item["prompt_ids"]), []).append(i)
     room = {prompt: max(len(items[i]["target_ids"]) for i in places) for prompt, places in same.items()}
-    groups, size = [[]], 0
+    groups, size = [], 0
     for prompt in sorted(same, key=lambda p: (len(p) + room[p], p)):
-        if size + len(same[prompt]) > batch_size and groups[-1]:
+        if not groups or size + len(same[prompt]) > batch_size:
             groups, size = [*groups, []], 0
         groups[-1].append((list(prompt[1:]), same[prompt]))
         size += len(same[prompt])
-    return groups if items else []
+    return groups
 
 
 def endless(item: dict) -> int:

@@ -57,12 +57,12 @@ def test_names_make_no_markup(tmp_path, name):
 def test_the_readme_shows_two_runs_between_its_marks_and_stays_as_it_is_around_them(tmp_path):
     docs, readme = tmp_path / "docs", tmp_path / "README.md"
     docs.mkdir()
-    readme.write_text("before\n" + "an old table\n".join(overview.MARKS) + "after\n", encoding="utf-8")
+    readme.write_text("before\n" + "an old table\n".join(overview.BETWEEN) + "after\n", encoding="utf-8")
     rows_of(docs, [run("default"), run("zoo"), run("pretrained", parameters=135_000_000, model="a/b_c", verdicts=("contradicted",))])
     for _ in range(2):
         assert overview.into_readme(docs, readme) == readme
         before, *table, after = readme.read_text(encoding="utf-8").splitlines()
-        assert (before, after) == ("before", "after") and [table[0], table[-1]] == [mark.strip() for mark in overview.MARKS]
+        assert (before, after) == ("before", "after") and [table[0], table[-1]] == [mark.strip() for mark in overview.BETWEEN]
         assert "old" not in "".join(table)
         rows = [line.strip("| ").split(" | ") for line in table if line.startswith("|")]
         assert rows[0] == [

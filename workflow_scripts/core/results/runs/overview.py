@@ -10,14 +10,14 @@ from ..pages.summary import plain
 from ..tables.files import read_json, write_json
 from ..tables.registry import TABLES, read_all
 from ..text import gate
-from ..text.answer import MARKS as SIGNS
+from ..text.answer import MARKS
 from ..text.findings import findings
-from ..text.format import MISSING, abbreviated, interval, percent
+from ..text.format import MISSING, abbreviated, grid, interval, percent, put_between
 from .load import config_of
 
 FILE = "findings.json"
 IN_README = ("pretrained", "default")
-MARKS = "<!-- make publish writes what follows -->\n", "<!-- to here -->\n"
+BETWEEN = "<!-- make publish writes what follows -->\n", "<!-- to here -->\n"
 _NOTE = "<!-- Written by `make publish`; do not edit. -->"
 _LEGEND = (
     "● shown, ○ not shown, ✕ contradicted, ? cannot be asked since the reward carries no content, – not measured; with one seed, for these "
@@ -60,14 +60,17 @@ def facts(folder: Path) -> dict:
 def write(docs: Path) -> Path:
     """Write README.md of `docs` from the FILE of every run there, small models first; returns its path."""
     runs = sorted(map(read_json, docs.glob(f"*/{FILE}")), key=lambda run: (run["parameters"], run["run"] != "default", run["run"]))
-    claims = list(dict.fromkeys(found["claim"] for run in runs for found in run["findings"]))
+    claims = _claims(runs)
     heads = ["run", "corpus", "task", "model", "seeds", "reward", *(f"{i}." for i in range(1, len(claims) + 1))]
-    rows = [heads, ["---"] * len(heads), *(_row(run, claims) for run in runs)]
-    listed = "\n".join(f"{i}. {claim}." for i, claim in enumerate(claims, 1))
-    grid = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    listed = "".join(f"{i}. {claim}.\n" for i, claim in enumerate(claims, 1))
+    table = grid([heads, *(_row(run, claims) for run in runs)])
     page = docs / "README.md"
-    page.write_text("\n\n".join([_NOTE, "# The findings in every published run", listed, grid, _LEGEND]) + "\n", encoding="utf-8")
+    page.write_text("\n".join([f"{_NOTE}\n", "# The findings in every published run\n", listed, table, f"{_LEGEND}\n"]), encoding="utf-8")
     return page
+
+
+def _claims(runs: list[dict]) -> list[str]:
+    return list(dict.fromkeys(found["claim"] for run in runs for found in run["findings"]))
 
 
 def _row(run: dict, claims: list[str]) -> list[str]:
@@ -95,20 +98,14 @@ def _reward(run: dict) -> str:
 def _cell(run: dict, claim: str) -> str:
     """A finding of a run: its mark, and its figures."""
     found = next((found for found in run["findings"] if found["claim"] == claim), None)
-    return f"{SIGNS[found['verdict']]} {found['figures']}" if found else MISSING
+    return f"{MARKS[found['verdict']]} {found['figures']}" if found else MISSING
 
 
 def into_readme(docs: Path, readme: Path) -> Path:
-    """Write the findings of those runs of IN_README that `docs` has, a column each, between the MARKS of `readme`, if it has them; returns its path."""
-    (begin, end), text = MARKS, readme.read_text(encoding="utf-8")
-    if begin not in text or end not in text:
-        return readme
+    """Write the findings of those runs of IN_README that `docs` has, a column each, BETWEEN its marks in `readme`, if it has them; returns its path."""
     runs = [read_json(place) for name in IN_README if (place := docs / name / FILE).is_file()]
-    claims = list(dict.fromkeys(found["claim"] for run in runs for found in run["findings"]))
-    names = [f"[{plain(run['run'])}](docs/results/{run['run']}.md): {plain(_model(run))}" for run in runs]
-    rows = [["", *names], ["---"] * (len(runs) + 1), ["the reward model prefers the truth", *(plain(_reward(run)) for run in runs)]]
-    rows += [[plain(claim), *(plain(_cell(run, claim)) for run in runs)] for claim in claims]
-    grid = "".join(f"| {' | '.join(row)} |\n" for row in rows)
-    before, after = text.split(begin)[0], text.split(end)[1]
-    readme.write_text(before + begin + grid + end + after, encoding="utf-8")
+    heads = ["", *(f"[{plain(run['run'])}](docs/results/{run['run']}.md): {plain(_model(run))}" for run in runs)]
+    rows = [["the reward model prefers the truth", *(plain(_reward(run)) for run in runs)]]
+    rows += [[plain(claim), *(plain(_cell(run, claim)) for run in runs)] for claim in _claims(runs)]
+    readme.write_text(put_between(BETWEEN, readme.read_text(encoding="utf-8"), grid([heads, *rows])), encoding="utf-8")
     return readme

@@ -16,11 +16,8 @@ FIGURES = {  # and what they show
 _NOTE = "<!-- Written by `make publish` from results/{run}; do not edit. -->"
 
 
-def write(
-    *, run: str, overlay: Path | None, docs: Path = Path("docs/results"), results: Path = Path("results"), readme: Path | None = None
-) -> list[Path]:
-    """Write docs/results/<run>.md, its folder of findings, tables and figures, the page of all runs and what `readme` shows of them; returns
-    their paths.
+def write(*, run: str, overlay: Path | None, docs: Path = Path("docs/results"), results: Path = Path("results")) -> list[Path]:
+    """Write docs/results/<run>.md, its folder of findings, tables and figures, and the page of all runs; returns their paths.
 
     `overlay` says what the run asks.
     """
@@ -37,8 +34,7 @@ def write(
     page.write_text(
         "\n\n".join([_NOTE.format(run=run), title, *intro, rest.rstrip("\n"), "## Figures", *images, tables]) + "\n", encoding="utf-8"
     )
-    kept = overview.keep(source, docs)
-    return [page, *copies, kept, overview.write(docs), *([overview.into_readme(docs, readme)] if readme else [])]
+    return [page, *copies, overview.keep(source, docs), overview.write(docs)]
 
 
 def question(overlay: Path) -> str:

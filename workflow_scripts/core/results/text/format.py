@@ -122,3 +122,17 @@ def enumeration(parts: list[str]) -> str:
 def method_in_words(row: dict) -> str:
     """The method of a policy, and what it was trained on where that is not the method's own data."""
     return row["method"] + {"preference": " on pairs", "clean": " on clean code"}.get(row["data"], "")
+
+
+def grid(rows: list[list[str]]) -> str:
+    """A table in Markdown, its heads first."""
+    heads, *others = rows
+    return "".join(f"| {' | '.join(row)} |\n" for row in [heads, ["---"] * len(heads), *others])
+
+
+def put_between(marks: tuple[str, str], text: str, new: str) -> str:
+    """The text with what stands between the marks exchanged; as it is where it lacks one of them."""
+    begin, end = marks
+    if begin not in text or end not in text:
+        return text
+    return text.split(begin)[0] + begin + new + end + text.split(end)[1]
