@@ -49,8 +49,8 @@ class Run:
 
     @property
     def stood(self) -> set[str]:
-        """The jobs among them that were not run, as their inputs came out the same."""
-        names = re.findall(r"^canaryflow: (\S+): its inputs came out the same", self.said, re.MULTILINE)
+        """The jobs among them that were not run, as their inputs came out the same. Snakemake writes a line and its end apart, and this may be said between."""
+        names = re.findall(r"canaryflow: (\S+): its inputs came out the same", self.said)
         return {re.sub("-(tiny|twin)", "", name, count=1) for name in names}
 
     @property
@@ -178,7 +178,8 @@ class Repository:
         before = self.receipts()
         run = _whole(self.run(*arguments, overlay=overlay, **options))
         written = {job for job, receipt in self.receipts().items() if receipt != before.get(job)}
-        assert written == run.jobs - run.stood, "snakemake's account of what it ran is not the receipts'"
+        differing = written ^ (run.jobs - run.stood)
+        assert not differing, f"snakemake's account of what it ran is not the receipts' for {sorted(differing)}: {run.said[-20000:]}"
         return run.jobs
 
     def edit(self, file: str, old: str, new: str) -> None:
