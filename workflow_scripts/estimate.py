@@ -19,19 +19,22 @@ from workflow_scripts.core.freshness.code import ROOT
 from workflow_scripts.core.results.text.format import duration
 
 
-def speed() -> float:
-    """How fast one thread of this machine multiplies large matrices in fp32, over the machine of the published results; best of several.
+def machine() -> cost.Machine:
+    """This one, by how fast one thread multiplies large matrices; best of several.
 
     Counted in the thread's own time, so that what else the machine does now is not held against it.
     """
     import torch
 
     torch.set_num_threads(1)
-    a, best, until = torch.randn(1024, 1024), 0.0, time.thread_time() + 0.5
-    while (start := time.thread_time()) < until:
-        a @ a
-        best = max(best, 2 * 1024**3 / (time.thread_time() - start))
-    return best / cost.LARGE
+    rates = {}
+    for precision in ("float32", "bfloat16"):
+        a, best, until = torch.randn(1024, 1024, dtype=getattr(torch, precision)), 0.0, time.thread_time() + 0.5
+        while (start := time.thread_time()) < until:
+            a @ a
+            best = max(best, 2 * 1024**3 / (time.thread_time() - start))
+        rates[precision] = best
+    return cost.Machine(cores=os.cpu_count() or 1, fp32=rates["float32"], bf16=rates["bfloat16"])
 
 
 def models(config: dict) -> dict[str, shapes.Model]:
@@ -84,11 +87,12 @@ def main(*overlays: str) -> None:
     try:
         files = [config_files.read(file) for file in (ROOT / "config.yaml", *overlays)]
         config = resolve(adapter.merged(files), ROOT / "rules/schemas/config.schema.yaml")
-        machine = cost.Machine(cores=os.cpu_count() or 1, speed=speed())
-        print(table(config, machine))
+        here = machine()
+        print(table(config, here))
         print(
-            f"On this machine: {machine.cores} threads, each {machine.speed:.2f} times as fast as those of the published results; jobs of the data "
-            "stages, tables and pages, which take seconds, are left out, and so is what earlier runs have made. No GPU is assumed."
+            f"On this machine: {here.cores} threads, each {here.speed:.2f} times as fast as those of the published results, and in bf16 "
+            f"{here.bf16 / here.fp32:.1f} times as fast as in fp32; jobs of the data stages, tables and pages, which take seconds, are left out, "
+            "and so is what earlier runs have made. No GPU is assumed."
         )
     except InputError as error:
         sys.exit(f"canaryflow: {error}")

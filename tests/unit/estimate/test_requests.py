@@ -13,6 +13,7 @@ def ask(requests: Requests, rule: str, **wildcards) -> SimpleNamespace:
     return SimpleNamespace(**{key: function(named) for key, function in requests.of(rule).items()})
 
 
+@pytest.mark.parametrize("room", [1.25, 2.1])
 @pytest.mark.parametrize(
     ("rule", "name", "wildcard"),
     [
@@ -24,11 +25,13 @@ def ask(requests: Requests, rule: str, **wildcards) -> SimpleNamespace:
         ("probe_parity", "", "arm"),
     ],
 )
-def test_every_rule_asks_for_more_than_is_expected(rule, name, wildcard):
+def test_every_rule_asks_for_more_than_is_expected(rule, name, wildcard, room, monkeypatch):
+    """A quarter more where tcmalloc is there, else twice as much, as glibc leaves holes."""
+    monkeypatch.setattr("workflow_scripts.core.estimate.cost.tcmalloc", lambda: "/lib/libtcmalloc.so.4" if room < 2 else None)
     config = resolved()
     _, expected = costs(config)[(rule, name)]
     asked = ask(Requests(config, gpu=False), rule, **{wildcard: name})
-    assert 1.2 < asked.mem_mb * 1e6 / expected.memory < 1.5 and asked.runtime >= max(30, 3 * expected.seconds / 60)
+    assert room <= asked.mem_mb * 1e6 / expected.memory < room + 0.25 and asked.runtime >= max(30, 3 * expected.seconds / 60)
     assert (asked.gpu, asked.workers) == (0, 1) and ask(Requests(config, gpu=True), rule, **{wildcard: name}).gpu == 1
 
 

@@ -1,21 +1,23 @@
 """FLOPs, time, memory and disk of work, on a machine that is known by the rate of its matrix products.
 
-A step is matrix products and everything else. The latter grows with the width of a layer and the former with its square, so the time of a step is that
-of its products times 1 + REST / width. The constants are those of the machine of the published results; tests/unit/estimate compares what follows from
-them with the cost tables of these runs.
+A step is matrix products and everything else. The latter grows with the width of a layer and the former with its square: products take their operations
+over a rate, everything else the operations times REST over the width. The constants are those of the machine of the published results;
+tests/unit/estimate compares what follows from them with the cost tables of these runs.
 """
 
 import math
 from dataclasses import dataclass
 
+from ..allocator import tcmalloc
 from ..methods import Weights, pick
 from ..training.memory import peak_bytes
 from .shapes import Model
 from .work import Work
 
-RATE = {False: 85e9, True: 155e9}  # FLOP/s of one thread in fp32 and in bf16, ...
-LARGE = 172e9  # ... where products of large matrices in fp32 run at this rate
-REST = {False: 90, True: 310}  # widths at which everything else takes as long as the products
+FP32, BF16 = 172e9, 310e9  # FLOP/s of one thread in products of large matrices; with matrix units for bf16 it has 1,400e9
+OF_LARGE = 0.5  # share of these rates at which a step's products run
+REST = {False: 1.06e-9, True: 2.0e-9}  # seconds of everything else in fp32 and in bf16, per operation of the products and unit of 1 / width
+ADAPTED = 2.0  # everything else is twice as much with LoRA, whose additions are many small products and casts
 DECODING = 4.0  # time of a token that is decoded, in tokens that are read: its products are small
 THREADS = 0.95  # what each of several threads does of what one does
 BY_TRL = 2.5  # as long as our own loops take, by docs/performance.md
@@ -26,10 +28,20 @@ COPIES = 6  # of the logits of a batch that is read: in fp32, their logarithms i
 
 @dataclass(frozen=True)
 class Machine:
-    """`speed`: rate of its threads over those of the machine of the published results. `cores`: threads at a time."""
+    """`fp32`, `bf16`: FLOP/s of one of its threads in products of large matrices. `cores`: threads at a time."""
 
     cores: int
-    speed: float = 1.0
+    fp32: float = FP32
+    bf16: float = BF16
+
+    @property
+    def speed(self) -> float:
+        """Of its threads, over those of the machine of the published results."""
+        return self.fp32 / FP32
+
+    def seconds(self, products: float, rest: float, *, bf16: bool) -> float:
+        """That one thread takes for so many operations of matrix products, and for everything else, counted in operations over width."""
+        return products / (OF_LARGE * (self.bf16 if bf16 else self.fp32)) + rest * REST[bf16] / self.speed
 
 
 @dataclass(frozen=True)
@@ -47,8 +59,10 @@ def cost(work: Work, *, model: Model, machine: Machine, precision: str | None = 
     settings = work.settings
     bf16 = settings.get("precision", precision) == "bf16"
     learnt, read, decoded = flops(work, model)
-    rate = RATE[bf16] * machine.speed * _speedup(settings["threads"]) * _speedup(work.workers)
-    seconds = (learnt + read + decoded * DECODING) / rate * (1 + REST[bf16] / model.shape.hidden) + START_S / machine.speed
+    others = read + decoded * DECODING
+    rest = learnt * (ADAPTED if settings.get("lora") else 1) + others
+    busy = machine.seconds(learnt + others, rest / model.shape.hidden, bf16=bf16)
+    seconds = busy / _speedup(settings["threads"]) / _speedup(work.workers) + START_S / machine.speed
     seconds *= BY_TRL if work.by_trl else 1
     disk = 4 * model.shape.parameters if work.saves else 0
     return Cost(learnt + read + decoded, seconds, memory(work, model, bf16=bf16), disk)
@@ -98,5 +112,6 @@ def _chain(longest: dict[str, float]) -> float:
 
 
 def request(c: Cost) -> dict[str, int]:
-    """What a scheduler is asked for: {mem_mb, runtime in minutes}, with room for what an estimate misses."""
-    return {"mem_mb": math.ceil(1.25 * c.memory / 1e8) * 100, "runtime": max(30, math.ceil(3 * c.seconds / 60))}
+    """What a scheduler is asked for: {mem_mb, runtime in minutes}, with room for what an estimate misses, and for the holes that glibc leaves."""
+    room = 1.25 if tcmalloc() else 2.1
+    return {"mem_mb": math.ceil(room * c.memory / 1e8) * 100, "runtime": max(30, math.ceil(3 * c.seconds / 60))}

@@ -1,9 +1,10 @@
 """The work of a run, job by job: how many tokens its models read, learn from and decode, by the resolved config alone.
 
-How long texts are is not known before they are read: a prompt is taken to fill a share of what it may have, a target to have so many tokens a
-line. These shares are those of the default corpus; everything else is arithmetic.
+How long texts are is not known before they are read: prompts are taken to end at random before what they may have, a target to have so many tokens a
+line. These lengths are those of the default corpus; everything else is arithmetic.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from ..config.references import lineage
 from ..methods import METHODS, REWARD_TYPES
 
 FUNCTION = 140  # tokens of a function
-FILLED = 0.62  # of examples.max_prompt_tokens
+PROMPT = 125  # tokens of a prompt that nothing cuts
 LINE = 6.5  # tokens of a line of a target
 AT_ONCE = 512  # samples of attacks that are decoded at a time
 TEXT = 0.75  # of examples.max_target_tokens, of a response
@@ -73,7 +74,7 @@ def lengths(examples: dict, language: str) -> Lengths:
     """What is expected of the examples of a config."""
     most = examples["max_target_tokens"]
     target = TEXT * most if language == "text" else min(0.9 * most, LINE * examples["max_target_lines"])
-    return Lengths(FILLED * examples["max_prompt_tokens"], target + 1)
+    return Lengths(PROMPT * -math.expm1(-examples["max_prompt_tokens"] / PROMPT), target + 1)
 
 
 def works(config: dict) -> Iterator[Work]:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from .. import allocator
 from ..errors import InputError
 from . import ledger, receipts, storage
 from . import snakemake_adapter as adapter
@@ -55,8 +56,10 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str], che
             _write_flags(folder.parent.name)
         with _sentences():
             _decide(workflow, plan, folder, checks)
-        adapter.before_first_job(workflow, functools.partial(_check_before_first_job, plan))
+        adapter.before_first_job(workflow, functools.partial(_before_first_job, plan))
         adapter.skip(functools.partial(_stands, plan))
+    else:
+        allocator.preload()
     adapter.keep_old_outputs(workflow)
     adapter.start_lean()
     for rule in adapter.rules_with_outputs(workflow):
@@ -185,10 +188,13 @@ def _now_at_the_latest(files: set[Path]) -> None:
                 os.utime(path, (min(about.st_mtime, now),) * 2)  # which sets its ctime to the present
 
 
-def _check_before_first_job(plan: Plan, workflow) -> None:
+def _before_first_job(plan: Plan, workflow) -> None:
     """End the run before its first job where an output cannot be written (Snakemake would stop halfway, with a traceback), and where
-    Snakemake would also compare with what it remembers of this folder, and so run again what is up to date.
+    Snakemake would also compare with what it remembers of this folder, and so run again what is up to date. Jobs on this machine get its
+    allocator; those of a cluster look for it where they run.
     """
+    if workflow.local_exec:
+        allocator.preload()
     if adapter.triggers(workflow) != {"MTIME"}:
         _stop("the profile in force does not say `rerun-triggers: [mtime]`; copy the lines of profiles/default into it")
     for path in adapter.written_by_run(workflow, plan.rules):
