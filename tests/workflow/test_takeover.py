@@ -55,19 +55,6 @@ def test_only_what_differs_is_made(repository):
     assert weights[0]["tiny"] != weights[0]["twin"] and weights[1]["tiny"] == weights[1]["twin"]
 
 
-def test_what_came_out_the_same_is_taken_over_as_soon_as_that_is_known(repository):
-    """The first stage has another setting, so that nobody can know at the start what follows from it."""
-    overlay, targets = {**TWIN, "corpus": {"max_documents": 1_000_000}}, ["results/twin/models/A/0/sft", "results/twin/models/A/0/ppo"]
-    run = repository.run(*targets, overlay=overlay)
-    assert run.status == 0 and "canaryflow: train_sft-A-0-sft: taken over from run tiny" in run.said, run.said[-3000:]
-    assert run.jobs == {"collect_corpus", "extract_snippets"}, run.said[-3000:]
-    theirs = files(repository, "tiny")
-    assert all(theirs[name] == value for name, value in files(repository, "twin").items() if name.startswith(("models", "planted")))
-    assert "canaryflow: train_sft-A-0-sft: taken over" not in repository.run(*targets, overlay=overlay, CANARYFLOW_TAKE_OVER="0").said
-    forced = repository.run(*targets[:1], "--forcerun", "train_sft", overlay=overlay)
-    assert "train_sft-A-0-sft" in forced.jobs and forced.status == 0, forced.said[-3000:]
-
-
 @pytest.mark.slow
 def test_a_run_that_was_made_by_itself_has_the_same_bytes(repository):
     """Nothing in an artifact names its run."""

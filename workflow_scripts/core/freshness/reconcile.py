@@ -23,7 +23,7 @@ from .code import ROOT, closure, forget_bytecode, forget_other_checkouts
 from .content import SCRATCH, is_unreadable, put_back, settle, touch, was_made_here, write_whole
 from .plan import Job, Plan
 from .record import SAME, alone, hold_run, note_what_must_run
-from .takeover import take_over, take_over_late
+from .takeover import take_over
 
 FRESH, STALE = SCRATCH / "fresh", SCRATCH / "stale"
 REBUILD = "CANARYFLOW_REBUILD"
@@ -57,7 +57,7 @@ def reconcile(workflow, *, receipts_folder: str, strict_versions: list[str], che
         with _sentences():
             _decide(workflow, plan, folder, checks)
         adapter.before_first_job(workflow, functools.partial(_before_first_job, plan))
-        adapter.skip(functools.partial(_stands, plan, folder))
+        adapter.skip(functools.partial(_stands, plan))
     else:
         allocator.preload()
     adapter.keep_old_outputs(workflow)
@@ -101,13 +101,11 @@ def _is_forced(job: Job) -> bool:
     return everything or bool(names & {job.rule, *job.outputs, job.receipt})
 
 
-def _stands(plan: Plan, folder: Path, rule, wildcards: dict[str, str]) -> bool:
-    """Whether a job that is about to run need not: its inputs came out the same, or as those of another run's. What is forced always runs."""
+def _stands(plan: Plan, rule, wildcards: dict[str, str]) -> bool:
+    """Whether a job that is about to run need not: its inputs came out the same. What is stale itself or forced always runs."""
     job = plan.job(rule, wildcards) if rule in plan.rules else None
-    if not job or _is_forced(job):
+    if not job or job.reasons or _is_forced(job) or not plan.stands(job):
         return False
-    if job.reasons or not plan.stands(job):
-        return take_over_late(plan=plan, job=job, receipts_folder=folder)
     for path in (*job.outputs, job.receipt):
         touch(path)
     print(f"canaryflow: {job.name}: {SAME}", file=sys.stderr, flush=True)

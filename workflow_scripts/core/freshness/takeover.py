@@ -3,7 +3,6 @@
 Runs of overlays share most of their jobs with the default run: the same code, settings and inputs, under another run's name. A
 stale job whose receipt, with the run's name exchanged, stands in the folder of another run is not run again: its artifacts are
 copied, never linked, so that no run can change another's bytes, and the receipt says in `made.taken_from` whose they are.
-That is looked for when a run begins and, where inputs were not there yet, when the job is about to run (not on a cluster).
 """
 
 import os
@@ -33,30 +32,16 @@ def take_over(*, plan: Plan, jobs: list[Job], receipts_folder: Path, write: bool
     for job in jobs:
         if any(parent.taken for parent in job.parents.values()):
             job.reasons = plan.reasons(job)  # its inputs may be again what they were
-        is_decided = job.reasons and not any(parent.outdated for parent in job.parents.values())
-        if is_decided and (run := _from_another(plan, job, receipts_folder, write)):
-            taken[run] += 1
+        if job.reasons and not any(parent.outdated for parent in job.parents.values()):
+            for place in sorted(receipts_folder.parent.parent.glob(f"*/{receipts_folder.name}")):
+                receipt = _offered(plan, job, place, receipts_folder)
+                if receipt and (not write or _copied(job, receipt, place.parent, receipts_folder.parent)):
+                    job.recorded, job.reasons, job.taken = receipt, [], True
+                    taken[place.parent.name] += 1
+                    break
     for run, count in taken.items():
         note = "taken over" if write else "would be taken over, though Snakemake lists them below, as nothing is copied yet"
         print(f"canaryflow: {count} {'job' if count == 1 else 'jobs'} of run {run} {note}", file=sys.stderr, flush=True)
-
-
-def take_over_late(*, plan: Plan, job: Job, receipts_folder: Path) -> bool:
-    """Take over what a job that is about to run would make, which nobody could know before its inputs were made; whether that was possible."""
-    run = os.environ.get(SWITCH) != "0" and _from_another(plan, job, receipts_folder, write=True)
-    if run:
-        print(f"canaryflow: {job.name}: taken over from run {run}", file=sys.stderr, flush=True)
-    return bool(run)
-
-
-def _from_another(plan: Plan, job: Job, ours: Path, write: bool) -> str | None:
-    """The first run that has what a job would make, which is taken over; None where there is none."""
-    for theirs in sorted(ours.parent.parent.glob(f"*/{ours.name}")):
-        receipt = _offered(plan, job, theirs, ours)
-        if receipt and (not write or _copied(job, receipt, theirs.parent, ours.parent)):
-            job.recorded, job.reasons, job.taken = receipt, [], True
-            return theirs.parent.name
-    return None
 
 
 def _offered(plan: Plan, job: Job, theirs: Path, ours: Path) -> dict | None:
