@@ -60,7 +60,8 @@ def _stage(job: Job, config_files: dict[str, dict], methods: dict[str, str]) -> 
     command = ["snakemake", "--quiet", "rules", "--cores", "all", job.receipt, *(["--configfile", *overlays] if overlays else [])]
     # a receipt is in the ledger, which DVC cannot look into: it stands for what its job has made
     read = [made.outputs[0] if path == made.receipt else path for path, made in job.parents.items()]
-    deps = {job.declared["script"], *(str(Path(portable(path)).expanduser()) for path in [*job.sources, *job.own, *read])}
+    named = [portable(path) for path in [*job.sources, *job.own, *read]]
+    deps = {job.declared["script"], *(path for path in named if not path.startswith("~/"))}  # DVC knows nobody's home folder; receipts do
     metrics = [path for path in job.outputs if path.endswith("/metrics.json")]
     stage = dict(
         cmd=shlex.join(command),
