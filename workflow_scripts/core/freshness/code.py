@@ -104,8 +104,14 @@ def _imports(source: bytes) -> str:
 @functools.cache
 def _modules(start: Path, name: str) -> tuple[Path, ...]:
     """The files that importing `name` from `start` runs: every package on the way and the module."""
-    steps = [start, *(start.joinpath(*name.split(".")[:i]) for i in range(1, name.count(".") + 2))]
-    return tuple(file for step in steps for file in (step.with_suffix(".py"), step / "__init__.py") if _is_ours(file) and file.is_file())
+    parts = name.split(".")
+    steps = [start.joinpath(*parts[:i]) for i in range(1 + len(parts) * (parts[0] in _stems(start)))]  # most names are a library's
+    return tuple(file for step in steps for file in (step.with_suffix(".py"), step / "__init__.py") if file.is_file() and _is_ours(file))
+
+
+@functools.cache
+def _stems(folder: Path) -> frozenset[str]:
+    return frozenset(name.removesuffix(".py") for name in os.listdir(folder))  # noqa: PTH208  # names, no paths
 
 
 def _is_ours(file: Path) -> bool:

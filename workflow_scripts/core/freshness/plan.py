@@ -68,7 +68,7 @@ class Plan:
     """
 
     def __init__(self, workflow, strict: list[str], known: dict[str, list[dict]]):
-        self.strict, self.known, self._jobs, self._makers = strict, known, {}, {}
+        self.strict, self.known, self._jobs, self._makers, self._code = strict, known, {}, {}, {}
         self.rules = {rule: adapter.as_written(rule) for rule in adapter.rules_with_outputs(workflow)}
 
     def maker(self, path: str) -> Job | None:
@@ -149,6 +149,7 @@ class Plan:
         A job that runs only because its inputs were made again, and whose inputs came out the same, need not run.
         """
         receipt = receipts.read(job.receipt)
+        self._code.clear()  # hours may have passed
         return bool(receipt) and all(Path(path).exists() for path in job.outputs) and not self._against(job, receipt)
 
     def _against(self, job: Job, receipt: dict) -> list[str]:
@@ -163,9 +164,9 @@ class Plan:
         """What differs between a job as it would run now and one with this receipt, in words."""
         differences = receipts.changes(_without_lost_sources(receipt, job, self), job.declared)
         for file in sorted({*closure(job.declared["script"]), *receipt["code"]}):
-            if not os.path.isfile(ROOT / file):  # noqa: PTH113  # a Path cannot be asked for a name that is too long
+            if (now := self._digest(file)) is None:
                 differences.append(f"module {_short(file)} is gone")
-            elif digest(file) != receipt["code"].get(file):
+            elif now != receipt["code"].get(file):
                 differences.append(f"{'script' if file == job.declared['script'] else 'module'} {_short(file)}")
         before = receipts.files(receipt["inputs"])
         now = {portable(path): path for path in [*job.sources, *job.parents]} | {path: path for path in job.own}
@@ -176,6 +177,13 @@ class Plan:
             if package in self.strict and (after := _version(package)) != was:
                 differences.append(f"version of {package}: {was} -> {after}")
         return differences
+
+    def _digest(self, file: str) -> str | None:
+        """Digest of a module, looked at once for all jobs that are judged together; None where there is no such module."""
+        if file not in self._code:
+            there = os.path.isfile(ROOT / file)  # noqa: PTH113  # a Path cannot be asked for a name that is too long
+            self._code[file] = digest(file) if there else None
+        return self._code[file]
 
     def _content(self, job: Job, path: str) -> str | None:
         """MD5 of an input; of one that was not pulled or is not yet taken over, what its maker's receipt says."""
