@@ -140,6 +140,7 @@ rule audit_canaries:
     params:
         arms=ARMS,
         least_room=layout.least_room(),
+    priority: 20  # before base, which takes minutes that a canary that does not fit would waste
     log:
         "logs/{run}/audit_canaries.log",
     conda:

@@ -39,7 +39,7 @@ TABLE_RULES = {
     ),
     "on_policy": (
         {"samples": [f"results/{{run}}/probes/{a}/{s}/{p}/scored_samples.parquet" for p, a, s in layout.chains_of(*POLICIES)]},
-        [LEVEL],
+        [LEVEL, "report.reference_policy"],
         {"sampled_by": [policy for policy, _, _ in layout.chains_of(*POLICIES)]},
     ),
     "ladder": (

@@ -8,6 +8,7 @@ with job(snakemake) as j:
     parts = {policy: [path for owner, path in of if owner == policy] for policy in dict.fromkeys(j.params.sampled_by)}
     rows = on_policy.summarize(
         samples={policy: on_policy.read(paths) for policy, paths in parts.items()},
+        reference=j.config["report.reference_policy"],
         confidence=j.config["report.confidence"],
     )
     files.write(rows=rows, schema=on_policy.SCHEMA, parquet=j.output.parquet, csv=j.output.csv)

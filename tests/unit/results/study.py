@@ -20,7 +20,7 @@ from workflow_scripts.core.results.tables.statistics import clopper_pearson
 
 COHORTS, DOSES, SECRET_TYPES = ("sft", "preference", "rl_prompt", "unplanted"), (1, 4, 16, 64), ("body", "contact", "key", "path")
 PROBES = {"fim": 1.0, "fim_50": 0.8, "fim_25": 0.45, "prefix": 0.3, "prompt_tail": 0.0}  # share of the rate that is left
-REPORT = dict(reference_policy="sft", endpoints=["memorized", "target_logprob"], confidence=0.95)
+REPORT = dict(reference_policy="sft", reward_model="reward_model", endpoints=["memorized", "target_logprob"], confidence=0.95)
 N = 64  # canaries of a cohort
 SHARES = {  # (training of the policy, cohort): share of the canaries that are memorized
     ("sft", "sft"): 0.59,
@@ -223,10 +223,12 @@ def sampled(policies: dict, name: str, cohort: str, dose: int | None, samples: i
 def sampled_freely(policies: dict, name: str, pool: str) -> dict:
     """A row of on_policy: the later a policy, the further from the reference."""
     about = dict(policy=name, pool=pool, n=400, reward_sd=1.0)
+    gain = spread("reward_gain", 0.2, 0.1) if name != "sft" else dict.fromkeys(("reward_gain", "reward_gain_low", "reward_gain_high"))
     shares = {**spread("ended", 0.9, 0.03), **spread("parses", 0.6, 0.05)}
     return {
         **about,
         **spread("reward", -0.2, 0.1),
+        **gain,
         **spread("kl", 1.5 * list(policies).index(name), 0.2),
         **spread("tokens", 12.0, 0.8),
         **shares,

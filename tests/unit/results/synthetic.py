@@ -285,7 +285,7 @@ def utility_rows(policies=POLICIES, seeds=(0,), **changes) -> list[dict]:
 @remembered
 def on_policy_rows(policies=POLICIES, seeds=(0,)) -> list[dict]:
     """The table of sampled completions of the study."""
-    return on_policy.summarize(samples={policy: samples(policy, seeds) for policy in policies}, confidence=0.95)
+    return on_policy.summarize(samples={policy: samples(policy, seeds) for policy in policies}, reference="sft", confidence=0.95)
 
 
 def samples(policy: str, seeds=(0,)) -> pd.DataFrame:

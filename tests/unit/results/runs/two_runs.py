@@ -38,6 +38,7 @@ def lay(folder, policies: dict, *, rows: list[dict] | None = None, seed: int = 0
             parquet.write(make([like], seeds=(seed,)).assign(policy=name), schema, folder / rows_of / f"{name}.parquet")
     sampled = on_policy.summarize(
         samples={name: synthetic.samples(policy.get("as", name)) for name, policy in policies.items()},
+        reference="sft",
         confidence=0.95,
     )
     parquet.write(sampled, on_policy.SCHEMA, folder / "tables" / "on_policy.parquet")

@@ -3,7 +3,7 @@
 from ..tables.cost import by_rule
 from ..tables.files import Tables
 from ..text.format import MISSING, NOT_KNOWN, abbreviated, duration, interval, number, number_interval, percent
-from .views import Cell, CellMaker, View, listing, number_of, rate_cell, text_of, view
+from .views import Cell, CellMaker, View, listing, number_of, rate_cell, signed_of, text_of, view
 
 
 def utility(tables: Tables, reference: str) -> View:
@@ -32,6 +32,7 @@ def on_policy(tables: Tables, reference: str) -> View:
     """What each policy samples of held-out code at full budget."""
     columns = {
         "reward": number_of("reward", joint=" to "),
+        f"over {reference}": signed_of("reward_gain"),
         f"KL to {reference}": number_of("kl", joint=" to "),
         "tokens": number_of("tokens", 1),
         "ended": _sampled_share("ended"),

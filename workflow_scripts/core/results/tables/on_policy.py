@@ -3,6 +3,8 @@
 Pool `evaluation` says whether a policy still works; pool `validation`, which judges nothing else, chooses settings (ladder.py).
 """
 
+import numpy as np
+
 from ...parquet import declare, optional, read_frame
 from ...probing.scored import SCORED_SAMPLES
 from . import columns
@@ -24,18 +26,30 @@ SCHEMA = declare(
     n=columns.COUNT,
     **columns.mean("reward"),
     reward_sd=columns.NUMBER,  # of single completions
+    **columns.mean("reward_gain", optional(columns.NUMBER)),  # over the reference; null: that itself, or probed in other arms and seeds
     **BESIDE_REWARD,
 )
 
 
-def summarize(*, samples: dict[str, Frame], confidence: float) -> list[dict]:
+def summarize(*, samples: dict[str, Frame], reference: str, confidence: float) -> list[dict]:
     """Rows of `on_policy`: pool x policy, from {policy: rows of `scored_samples` of all arms and seeds}."""
-    return [
-        dict(policy=policy, pool=pool, **means(part, confidence))
-        for pool in POOLS
-        for policy, frame in samples.items()
-        if len(part := frame[frame.pool == pool])
-    ]
+    rows = []
+    for pool in POOLS:
+        parts = {policy: part for policy, frame in samples.items() if len(part := frame[frame.pool == pool])}
+        for policy, part in parts.items():
+            row = dict(policy=policy, pool=pool, **means(part, confidence), **dict.fromkeys(columns.mean("reward_gain")))
+            if policy != reference and reference in parts and len(part) == len(parts[reference]):
+                row |= _gain(part, parts[reference], confidence)
+            rows.append(row)
+    return rows
+
+
+def _gain(part: Frame, reference: Frame, confidence: float) -> dict:
+    """Mean reward less the reference's, paired by example."""
+    ours, theirs = (rows.groupby("example_id")["reward"].mean() for rows in (part, reference))
+    more = (ours - theirs).to_numpy(float)
+    found = ratio_interval(numerators=more, denominators=np.ones(len(more)), confidence=confidence)
+    return dict(zip(columns.mean("reward_gain"), found, strict=True))
 
 
 def means(part: Frame, confidence: float) -> dict:

@@ -58,7 +58,8 @@ def number_interval(row: dict, name: str, decimals: int = 2, joint: str = "–")
 
 def signed_interval(row: dict, name: str, decimals: int = 2) -> str:
     """The interval of a difference of a row: "+0.60 to +1.10"."""
-    return f"{signed(row[f'{name}_low'], decimals)} to {signed(row[f'{name}_high'], decimals)}"
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return MISSING if low is None or high is None else f"{signed(low, decimals)} to {signed(high, decimals)}"
 
 
 def points(value: float, *, sign: bool = True, unit: str = " points") -> str:
