@@ -189,6 +189,7 @@ def test_a_collapsed_policy_shows_nothing_and_the_reason_is_given():
     assert all(finding.evidence.endswith(reason) for finding in findings(tables))
     both = findings(study.tables(collapsed=("ppo", "ipo")))[3].evidence
     assert "; ppo has collapsed (perplexity)" in both and "; ipo has collapsed (perplexity)" in both
+    assert findings(tables)[3].figures.endswith("; ppo collapsed") and "collapsed" not in findings(study.tables())[3].figures
     assert verdicts(study.tables(collapsed=("ipo",))) == [SHOWN, SHOWN, SHOWN, NOT_SHOWN]
     assert verdicts(study.tables(collapsed=("sft_chosen",))) == [SHOWN, NOT_SHOWN, SHOWN, SHOWN]
 

@@ -159,8 +159,11 @@ def _verdict(*, shown: bool, contradicted: bool) -> str:
 def _unless_collapsed(tables: Tables, policies: list[str], finding: Finding) -> Finding:
     """What a policy that no longer works does not repeat says nothing: then nothing is shown, and the reason is given."""
     broken = [row for row in tables["utility"] if row["policy"] in policies and row["collapsed"]]
-    reasons = [f"{row['policy']} has collapsed ({row['collapsed_by']})" for row in broken]
-    return replace(finding, verdict=NOT_SHOWN, scope="", evidence="; ".join([finding.evidence, *reasons])) if broken else finding
+    if not broken:
+        return finding
+    evidence = "; ".join([finding.evidence, *(f"{row['policy']} has collapsed ({row['collapsed_by']})" for row in broken)])
+    figures = f"{finding.figures}; {enumeration([row['policy'] for row in broken])} collapsed"
+    return replace(finding, verdict=NOT_SHOWN, scope="", evidence=evidence, figures=figures)
 
 
 def _unless_without_content(tables: Tables, reward_model: str | None, finding: Finding) -> Finding:
