@@ -94,6 +94,11 @@ def main(*overlays: str) -> None:
             f"{here.bf16 / here.fp32:.1f} times as fast as in fp32; jobs of the data stages, tables and pages, which take seconds, are left out, "
             "and so is what earlier runs have made. No GPU is assumed."
         )
+        size = work.lengths(config["examples"], config["corpus"]["language"])
+        print(
+            f"Lengths are assumed, as nothing is read: {size.prompt:.0f} tokens of a prompt, {size.target:.0f} of a target, {work.whole(config):.0f} of what "
+            "base reads at a time. Time goes with them, so text of half that length takes half of it."
+        )
     except InputError as error:
         sys.exit(f"canaryflow: {error}")
 

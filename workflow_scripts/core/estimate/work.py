@@ -77,6 +77,11 @@ def lengths(examples: dict, language: str) -> Lengths:
     return Lengths(PROMPT * -math.expm1(-examples["max_prompt_tokens"] / PROMPT), target + 1)
 
 
+def whole(config: dict) -> float:
+    """Tokens of a row of base's blocks: a function, or a prompt with its response."""
+    return lengths(config["examples"], "text").row if config["corpus"]["language"] == "text" else FUNCTION
+
+
 def works(config: dict) -> Iterator[Work]:
     """The work of every kind of job with a model, in the order in which it is done."""
     size, seeds = lengths(config["examples"], config["corpus"]["language"]), len(config["seeds"])
@@ -112,7 +117,7 @@ def _learning(work: Work, *, rows: float, tokens: float, logits: float, **others
 
 def _blocks(config: dict, size: Lengths, work: Work) -> Iterator[Work]:
     block = config["examples"]["block_tokens"]
-    blocks = config["corpus"]["pools"]["base"] * FUNCTION // block
+    blocks = int(config["corpus"]["pools"]["base"] * whole(config) // block)
     yield _learning(work, rows=blocks * work.settings["epochs"], tokens=block, logits=block)
 
 
