@@ -79,7 +79,8 @@ def lengths(examples: dict, language: str) -> Lengths:
 
 def whole(config: dict) -> float:
     """Tokens of a row of base's blocks: a function, or a prompt with its response."""
-    return lengths(config["examples"], "text").row if config["corpus"]["language"] == "text" else FUNCTION
+    language = config["corpus"]["language"]
+    return lengths(config["examples"], language).row if language == "text" else FUNCTION
 
 
 def works(config: dict) -> Iterator[Work]:

@@ -164,9 +164,9 @@ class Plan:
         """What differs between a job as it would run now and one with this receipt, in words."""
         differences = receipts.changes(_without_lost_sources(receipt, job, self), job.declared)
         for file in sorted({*closure(job.declared["script"]), *receipt["code"]}):
-            if (now := self._digest(file)) is None:
+            if (found := self._digest(file)) is None:
                 differences.append(f"module {_short(file)} is gone")
-            elif now != receipt["code"].get(file):
+            elif found != receipt["code"].get(file):
                 differences.append(f"{'script' if file == job.declared['script'] else 'module'} {_short(file)}")
         before = receipts.files(receipt["inputs"])
         now = {portable(path): path for path in [*job.sources, *job.parents]} | {path: path for path in job.own}
