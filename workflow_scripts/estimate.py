@@ -62,8 +62,8 @@ def pretrained(settings: dict) -> shapes.Model:
 
 def table(config: dict, machine: cost.Machine) -> str:
     """The estimate as text: one line per rule, and the sum."""
-    sizes, precision = models(config), config["probes"]["precision"]
-    jobs = [(w, cost.cost(w, model=sizes[w.base], machine=machine, precision=precision)) for w in work.works(config)]
+    sizes = models(config)
+    jobs = [(w, cost.cost(w, model=sizes[w.base], machine=machine)) for w in work.works(config)]
     lines = [f"{'rule':24}{'jobs':>6}{'TFLOP':>12}{'time of a job':>16}{'memory (GB)':>13}{'disk (GB)':>11}"]
     for rule in dict.fromkeys(w.rule for w, _ in jobs):
         own = [(w, c) for w, c in jobs if w.rule == rule]

@@ -35,12 +35,13 @@ def resolved(*overlays: dict) -> dict:
 
 def costs(config: dict, machine: cost.Machine = TWO_CORES) -> dict[tuple[str, str], tuple[work.Work, cost.Cost]]:
     sizes = models(config)
-    return {(w.rule, w.name): (w, cost.cost(w, model=sizes[w.base], machine=machine, precision="fp32")) for w in work.works(config)}
+    return {(w.rule, w.name): (w, cost.cost(w, model=sizes[w.base], machine=machine)) for w in work.works(config)}
 
 
 @pytest.mark.parametrize("run", PUBLISHED)
-def test_training_took_what_is_estimated(run):
-    """Within a factor of 1.5 (text: 3) in time of the processors, for every rule that trains; the memory of every job within a quarter.
+def test_jobs_took_what_is_estimated(run):
+    """In time of the processors within a factor of 1.5 for every rule that trains, of 2 for every other one (text: 3); the memory of every job
+    that trains within a quarter, that of others between 0.7 times and twice what it was.
 
     A policy that ends its completions late or never takes longer than another of its rule, which nobody knows beforehand. A job that waited for
     processors, as beside another run, is left out: threads that wait for each other count as work.
@@ -48,19 +49,23 @@ def test_training_took_what_is_estimated(run):
     overlay = {} if run == "default" else yaml.safe_load((ROOT / f"experiments/{run}.yaml").read_text(encoding="utf-8"))
     expected = costs(resolved(overlay), MACHINES.get(run, TWO_CORES))
     times: dict[str, list[tuple[float, float]]] = {}
-    rules = set()
     for row in csv.DictReader((ROOT / f"docs/results/{run}/cost.csv").read_text(encoding="utf-8").splitlines()):
-        if (key := (row["rule"], row["policy"])) in expected and row["rule"].startswith("train_"):
+        if (key := (row["rule"], row["policy"])) in expected:
             w, c = expected[key]
-            rules.add(row["rule"])
+            pairs = times.setdefault(row["rule"], [])
             if row["policy"] not in THRICE and float(row["wall_s"]) < 1.5 * float(row["cpu_s"]) / w.settings["threads"]:
-                times.setdefault(row["rule"], []).append((c.seconds * w.settings["threads"] * cost.THREADS, float(row["cpu_s"])))
-            assert 0.75 < c.memory / 2**20 / float(row["peak_memory_mb"]) < 1.33, key
-    assert times and {"train_base", "train_sft", "train_ppo", "train_reward_single"} <= rules
-    most = 3.0 if run in UNKNOWN else 1.5
-    for rule, pairs in times.items():
+                pairs.append((c.seconds * w.settings["threads"] * cost.THREADS, float(row["cpu_s"])))
+            least, most = (0.75, 1.33) if w.learnt else (0.7, 2)
+            assert least < c.memory / 2**20 / float(row["peak_memory_mb"]) < most, key
+    trained = {"train_base", "train_sft", "train_ppo", "train_reward_single"}
+    assert {*trained, "sample_preferences", "probe_policy", "score_rewards"} <= times.keys()
+    timed = {rule: pairs for rule, pairs in times.items() if pairs}
+    assert timed
+    for rule, pairs in timed.items():
         estimated, measured = map(sum, zip(*pairs, strict=True))
-        assert 1 / 1.5 < estimated / measured < most, f"{rule}: {estimated:.0f} s estimated, {measured:.0f} s measured"
+        off = 1.5 if rule.startswith("train_") else 2.0
+        said = f"{rule}: {estimated:.0f} s estimated, {measured:.0f} s measured"
+        assert 1 / off < estimated / measured < (3.0 if run in UNKNOWN else off), said
 
 
 def test_every_job_with_a_model_is_counted():
@@ -71,6 +76,12 @@ def test_every_job_with_a_model_is_counted():
     two = costs(resolved({"seeds": [0, 1]}))
     assert two[("train_base", "base")][0].jobs == 2 and two[("train_ppo", "ppo")][0].jobs == 4
     assert ("probe_parity", "") in counted and counted[("sample_preferences", "")] == 2
+
+
+def test_a_policy_trained_elsewhere_costs_its_probes_alone():
+    config = resolved({"policies": {"mine": {"method": "external", "parent": "base", "path": "trained/{arm}"}}})
+    priced = costs(config)
+    assert priced[("train_external", "mine")][1].flops == 0 < priced[("probe_policy", "mine")][1].flops
 
 
 def test_operations_of_sft_by_hand():

@@ -38,7 +38,7 @@ def test_every_rule_asks_for_more_than_is_expected(rule, name, wildcard, room, m
 def test_on_a_gpu_jobs_ask_for_less_time():
     config = resolved({"model": {"hidden": 1024, "layers": 24, "heads": 16, "intermediate": 2816}})
     cpu, gpu = (ask(Requests(config, gpu=gpu), "train_base", policy="base") for gpu in (False, True))
-    assert cpu.mem_mb == gpu.mem_mb and cpu.runtime > 20 * gpu.runtime
+    assert gpu.mem_mb == pytest.approx(cpu.mem_mb, rel=0.05) and cpu.runtime > 20 * gpu.runtime
 
 
 def test_a_model_of_unknown_size_leaves_memory_and_time_to_the_profile():

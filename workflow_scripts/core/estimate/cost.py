@@ -28,11 +28,12 @@ COPIES = 6  # of the logits of a batch that is read: in fp32, their logarithms i
 
 @dataclass(frozen=True)
 class Machine:
-    """`fp32`, `bf16`: FLOP/s of one of its threads in products of large matrices. `cores`: threads at a time."""
+    """`fp32`, `bf16`: FLOP/s of one of its threads in products of large matrices. `cores`: threads at a time. `gpu`: jobs run on a card."""
 
     cores: int
     fp32: float = FP32
     bf16: float = BF16
+    gpu: bool = False
 
     @property
     def speed(self) -> float:
@@ -54,10 +55,10 @@ class Cost:
     disk: float
 
 
-def cost(work: Work, *, model: Model, machine: Machine, precision: str | None = None) -> Cost:
-    """The cost of one of the jobs. `precision` is that of jobs whose settings have none."""
+def cost(work: Work, *, model: Model, machine: Machine) -> Cost:
+    """The cost of one of the jobs."""
     settings = work.settings
-    bf16 = settings.get("precision", precision) == "bf16"
+    bf16 = settings["precision"] == "bf16" or (settings["precision"] == "auto" and machine.gpu)
     learnt, read, decoded = flops(work, model)
     others = read + decoded * DECODING
     rest = learnt * (ADAPTED if settings.get("lora") else 1) + others
@@ -83,8 +84,12 @@ def memory(work: Work, model: Model, *, bf16: bool) -> float:
         method = "rollouts" if "mini_batch_size" in work.settings else "one"
         sizes = dict(tokens=int(work.longest), predicted=int(work.predicted))
         return LIBRARIES + peak_bytes(shape=model.shape, method=method, settings=pick(Weights, work.settings), bf16=bf16, **sizes)
-    read = 4 * (COPIES * work.predicted * model.shape.vocabulary + 2 * work.longest * model.shape.layers * model.shape.keys)
-    return LIBRARIES + 4 * model.shape.parameters * (work.held + 1) + read
+    shape = model.shape
+    if not work.decoded:  # a reward is read: no logits, and of each layer nothing is kept
+        layer = work.longest * (2 * shape.intermediate + 4 * shape.hidden)
+        return LIBRARIES + 4 * shape.parameters * work.held + (2 if bf16 else 4) * layer
+    read = 4 * (COPIES * work.predicted * shape.vocabulary + 2 * work.longest * shape.layers * shape.keys)
+    return LIBRARIES + 4 * shape.parameters * (work.held + 1) + read
 
 
 def _speedup(threads: int) -> float:

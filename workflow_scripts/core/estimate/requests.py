@@ -56,9 +56,8 @@ class Requests:
         if None in sizes.values():
             return {}
         times = GPU_SPEED if self.gpu else 1
-        machine = cost.Machine(cores=1, fp32=times * cost.FP32, bf16=times * cost.BF16)
-        options = dict(machine=machine, precision=self.config["probes"]["precision"])
-        return {(w.rule, w.name): cost.request(cost.cost(w, model=sizes[w.base], **options)) for w in work.works(self.config)}
+        machine = cost.Machine(cores=1, fp32=times * cost.FP32, bf16=times * cost.BF16, gpu=self.gpu)
+        return {(w.rule, w.name): cost.request(cost.cost(w, model=sizes[w.base], machine=machine)) for w in work.works(self.config)}
 
 
 def known(model: dict, policy: dict) -> shapes.Model | None:

@@ -171,7 +171,7 @@ def _samples(config: dict, size: Lengths, work: Work) -> Iterator[Work]:
 
 
 def _elsewhere(config: dict, size: Lengths, work: Work) -> Iterator[Work]:
-    yield work
+    yield replace(work, settings={**work.settings, "precision": "fp32"})
 
 
 _TRAINING = {
@@ -193,7 +193,8 @@ def _networks(config: dict, reward: str) -> int:
 def _sampled_pairs(config: dict, size: Lengths) -> Iterator[Work]:
     settings, pools = config["preferences"], config["corpus"]["pools"]
     base = lineage(config["policies"], settings["sampler"])[0]
-    work = Work(rule="sample_preferences", name="", base=base, jobs=2 * len(config["seeds"]), settings=settings)
+    common = dict(name="", base=base, jobs=2 * len(config["seeds"]))
+    work = Work(rule="sample_preferences", **common, settings={**settings, "precision": config["training"]["precision"]})
     if settings["rejected"] == "samples":
         prompts = _rows(config, "preference") + pools["evaluation"] + config["canaries"]["cohorts"]["unplanted"] // 2
         batch = settings["batch_size"] * settings["candidates"]
@@ -219,31 +220,24 @@ def _probes(config: dict, size: Lengths) -> Iterator[Work]:
     decoded = (asked + held_out) * size.target / 2 + sampled * size.target
     batch = probes["batch_size"]
     rows = max(batch, AT_ONCE) if probes["sampled_attacks"] else batch
-    common = dict(settings=probes, longest=rows * size.row, predicted=batch * size.target)
+    asks = dict(settings=probes, longest=rows * size.row, predicted=batch * size.target)
+    scores = dict(settings=probes, longest=batch * size.pair)
     for name, policy in config["policies"].items():
         base, once = lineage(config["policies"], name)[0], policy["method"] == "base"
         arms = len(arms_of(policy)) * seeds
         attacks = 0 if once else planted * probes["sampled_attacks"] * size.target * ATTACKED
-        about = dict(name=name, base=base, **common)
-        yield Work(
-            rule="probe_policy",
-            jobs=seeds if once else arms,
-            scored=scored,
-            scored_logits=logits,
-            decoded=decoded + attacks,
-            held=3,
-            **about,
-        )
+        about = dict(name=name, base=base)
+        read = dict(scored=scored, scored_logits=logits, decoded=decoded + attacks)
+        yield Work(rule="probe_policy", jobs=seeds if once else arms, held=3, **read, **about, **asks)
         networks = _networks(config, config["report"]["reward_model"])
-        read = ((canaries + held_out) * size.pair + sampled * size.row) * networks
-        yield Work(rule="score_rewards", jobs=len(ARMS) * seeds if once else arms, scored=read, held=networks, **about)
+        tokens = ((canaries + held_out) * size.pair + sampled * size.row) * networks
+        yield Work(rule="score_rewards", jobs=len(ARMS) * seeds if once else arms, scored=tokens, held=networks, **about, **scores)
     for name in config["reward_models"]:
         networks = _networks(config, name)
         base = lineage(config["policies"], config["preferences"]["sampler"])[0]
-        yield Work(
-            rule="judge_pairs", name=name, base=base, jobs=2 * seeds, scored=held_out * size.pair * networks, held=networks, **common
-        )
+        about = dict(name=name, base=base, jobs=2 * seeds)
+        yield Work(rule="judge_pairs", scored=held_out * size.pair * networks, held=networks, **about, **scores)
     reference = config["report"]["reference_policy"]
     base = lineage(config["policies"], reference)[0]
     items = probes["parity_items"]
-    yield Work(rule="probe_parity", name="", base=base, jobs=1, scored=4 * items * size.row, decoded=3 * items * size.target, **common)
+    yield Work(rule="probe_parity", name="", base=base, jobs=1, scored=4 * items * size.row, decoded=3 * items * size.target, **asks)
