@@ -12,7 +12,7 @@ import time
 
 from workflow_scripts.core.config import files as config_files
 from workflow_scripts.core.config.resolve import resolve
-from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.errors import InputError, first_line
 from workflow_scripts.core.estimate import cost, shapes, work
 from workflow_scripts.core.freshness import snakemake_adapter as adapter
 from workflow_scripts.core.freshness.code import ROOT
@@ -52,7 +52,14 @@ def pretrained(settings: dict) -> shapes.Model:
     from workflow_scripts.core.data import model_source
 
     source = model_source.find(settings["base"], settings["revision"])
-    found = shapes.of_config(source.config(trust_remote_code=settings["trust_remote_code"]).to_dict())
+    try:
+        config = source.config(trust_remote_code=settings["trust_remote_code"])
+    except InputError:
+        raise
+    except Exception as e:  # OSError, ValueError, HTTP and JSON errors: the library raises many errors for the same cause
+        said = f"model.base: the config of {settings['base']} could not be loaded ({first_line(e, 160)})"
+        raise InputError(f"{said}; give an existing hub id and be online, or the path of a folder with a causal LM, or `scratch`") from e
+    found = shapes.of_config(config.to_dict())
     if found is None:
         raise InputError(
             f"model.base: the config of {settings['base']} does not say its sizes by names that are known; nothing is estimated"
