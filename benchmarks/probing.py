@@ -1,8 +1,8 @@
 """Probing: ours, and a plain loop over the library's `generate` in batches of 64 padded prompts as they come.
 
-Ours gives more than the plain loop: with the completions come the log-probabilities of the targets. The completions must be the
-same, token for token. The limit is one pass over prompts, targets and completions as if these were known: no decoding can do less, and
-none can reach it without guessing every token.
+Ours gives more than the plain loop: with the completions come the log-probabilities of the targets. A second row has a plain loop that
+gives those as well. The completions must be the same, token for token. The limit is one pass over prompts, targets and completions as if
+these were known: no decoding can do less, and none can reach it without guessing every token.
 """
 
 from collections.abc import Callable
@@ -46,9 +46,12 @@ def ours(*, run: str, policy: str, threads: int) -> Callable[[], int]:
     return work
 
 
-def plain(*, run: str, policy: str, threads: int) -> Callable[[], int]:
-    """`generate` on batches of 64 prompts as they come, each batch as long as its longest target wants."""
+def plain(*, run: str, policy: str, threads: int, likelihoods: bool = False) -> Callable[[], int]:
+    """`generate` on batches of 64 prompts as they come, each batch as long as its longest target wants; with `likelihoods`, prompts with their
+    targets are read as well, padded on the right.
+    """
     import torch
+    from torch.nn.functional import cross_entropy
     from transformers import AutoModelForCausalLM
 
     items, fim = ready(run, threads)
@@ -56,7 +59,7 @@ def plain(*, run: str, policy: str, threads: int) -> Callable[[], int]:
 
     @torch.inference_mode()
     def work() -> int:
-        work.completions = {}
+        work.completions, work.logprobs = {}, {}
         for start in range(0, len(items), 64):
             prompts = [i["prompt_ids"] for i in items[start : start + 64]]
             room = [len(i["target_ids"]) + 1 for i in items[start : start + 64]]
@@ -65,6 +68,15 @@ def plain(*, run: str, policy: str, threads: int) -> Callable[[], int]:
             mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
             options = dict(max_new_tokens=max(room), do_sample=False, eos_token_id=fim.end, pad_token_id=fim.pad)
             generated = model.generate(input_ids=ids, attention_mask=mask, **options)[:, width:].tolist()
+            if likelihoods:
+                targets = [i["target_ids"] for i in items[start : start + 64]]
+                longest = max(len(p) + len(t) for p, t in zip(prompts, targets, strict=True))
+                rest = [longest - len(p) - len(t) for p, t in zip(prompts, targets, strict=True)]
+                read = torch.tensor([p + t + [fim.pad] * n for p, t, n in zip(prompts, targets, rest, strict=True)])
+                labels = torch.tensor([[-100] * len(p) + t + [-100] * n for p, t, n in zip(prompts, targets, rest, strict=True)])
+                logits = model(input_ids=read, attention_mask=(read != fim.pad).long()).logits[:, :-1]
+                losses = cross_entropy(logits.transpose(1, 2), labels[:, 1:], reduction="none").sum(dim=1)
+                work.logprobs |= {start + i: -loss for i, loss in enumerate(losses.tolist())}
             for i, (tokens, limit) in enumerate(zip(generated, room, strict=True)):
                 tokens = tokens[: tokens.index(fim.end) + 1] if fim.end in tokens else tokens
                 work.completions[start + i] = tokens[:limit]
@@ -113,4 +125,6 @@ def measure(run: str) -> list[dict]:
         )
         same, count = identical(run, policy)
         rows.append(row | dict(note=f"{same} of {count} completions identical"))
+        both = {"ours": (f"{__name__}:ours", arguments), "plain": (f"{__name__}:plain", dict(arguments, likelihoods=True))}
+        rows.append(compare(what=f"{row['what']}, likelihoods too", unit="prompts/s", sides=both))
     return rows

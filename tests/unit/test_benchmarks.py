@@ -12,6 +12,7 @@ from workflow_scripts.core import parquet
 from workflow_scripts.core.data.schemas import BLOCKS, CANARIES, EXAMPLES
 from workflow_scripts.core.lm import models
 from workflow_scripts.core.methods import Base, Ppo
+from workflow_scripts.core.probing import policy
 from workflow_scripts.core.training.schemas import PREFERENCES
 
 ROWS = 24
@@ -89,6 +90,15 @@ def test_every_side_of_probing_reads_the_same_items_and_completions_are_the_same
     assert len(items) == (len(probing.CONDITIONS) + 1) * ROWS // 2
     assert probing.ours(**options)() == probing.limit(**options)() == len(items)
     assert probing.identical(run, "models/A/0/sft") == (len(items), len(items))
+
+
+def test_the_plain_loop_gives_the_likelihoods_that_ours_gives(run):
+    items, fim = probing.ready(run, 1)
+    plain, model = probing.plain(run=run, policy="models/A/0/sft", threads=1, likelihoods=True), models.load_policy(f"{run}/models/A/0/sft")
+    plain()
+    found = policy.answers(model=model, reference=None, fim=fim, items=items, batch_size=64, desc="")
+    ours = {i: sum(row[token] for row, token in zip(rows, items[i]["target_ids"], strict=True)) for i, _, rows, _ in found}
+    assert plain.logprobs == pytest.approx(ours, abs=1e-3)
 
 
 def test_the_page_shows_the_table():
