@@ -54,7 +54,7 @@ POLICIES = list(config["policies"])
 ALONE = one_armed(config["policies"])  # policies with a checkpoint in one arm alone, which have no counterfactual
 PAIRED = [name for name in POLICIES if name not in ALONE]
 REFERENCE = config["report"]["reference_policy"]
-REQUESTS = Requests(config, gpu=bool(adapter.accelerators(workflow)))
+REQUESTS = or_stop(Requests, config, cards=adapter.accelerators(workflow))
 DATA, MODELS = "../envs/data.yaml", "../envs/train.yaml"  # conda environments
 
 

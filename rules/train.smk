@@ -48,6 +48,8 @@ rule train_external:
     log:
         "logs/{run}/train_external/{arm}/{seed}/{policy}.log",
     threads: threads_of("train_external")
+    resources:
+        **REQUESTS.of_machine("train_external"),
     wildcard_constraints:
         policy=policies_of(*learning_from("elsewhere")),
     conda:

@@ -122,6 +122,14 @@ def test_a_faster_machine_is_faster_and_more_cores_shorten_the_run_to_its_chain(
     assert walls[0] > walls[1] > walls[2] == walls[3]
 
 
+def test_workers_take_cores_and_memory_of_their_own_and_one_of_them_samples():
+    alone, shared = (costs(resolved({"training": {"workers": n}, "probes": {"workers": n}})) for n in (1, 8))
+    assert shared[("train_ipo", "ipo")][1].memory == 8 * alone[("train_ipo", "ipo")][1].memory
+    speed = {key: alone[key][1].seconds / shared[key][1].seconds for key in (("train_ipo", "ipo"), ("train_ppo", "ppo"))}
+    assert 1 < speed[("train_ppo", "ppo")] < speed[("train_ipo", "ipo")] < 8
+    assert cost.wall([*shared.values()], TWO_CORES) > cost.wall([*alone.values()], TWO_CORES)
+
+
 def test_micro_batches_and_models_change_the_memory():
     def held(*overlays) -> float:
         return costs(resolved(*overlays))[("train_ppo", "ppo")][1].memory

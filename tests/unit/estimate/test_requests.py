@@ -3,9 +3,11 @@
 from types import SimpleNamespace
 
 import pytest
+from transformers import LlamaConfig
 
 from tests.unit.estimate.test_cost import costs, resolved
-from workflow_scripts.core.estimate.requests import Requests
+from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.estimate.requests import Requests, known
 
 
 def ask(requests: Requests, rule: str, **wildcards) -> SimpleNamespace:
@@ -30,27 +32,63 @@ def test_every_rule_asks_for_more_than_is_expected(rule, name, wildcard, room, m
     monkeypatch.setattr("workflow_scripts.core.estimate.cost.tcmalloc", lambda: "/lib/libtcmalloc.so.4" if room < 2 else None)
     config = resolved()
     _, expected = costs(config)[(rule, name)]
-    asked = ask(Requests(config, gpu=False), rule, **{wildcard: name})
+    asked = ask(Requests(config, cards=0), rule, **{wildcard: name})
     assert room <= asked.mem_mb * 1e6 / expected.memory < room + 0.25 and asked.runtime >= max(30, 3 * expected.seconds / 60)
-    assert (asked.gpu, asked.workers) == (0, 1) and ask(Requests(config, gpu=True), rule, **{wildcard: name}).gpu == 1
+    assert (asked.gpu, asked.workers) == (0, 1) and ask(Requests(config, cards=4), rule, **{wildcard: name}).gpu == 1
 
 
-def test_on_a_gpu_jobs_ask_for_less_time():
+def test_on_a_gpu_jobs_ask_for_less_time_and_for_memory_to_read_a_model_in():
     config = resolved({"model": {"hidden": 1024, "layers": 24, "heads": 16, "intermediate": 2816}})
-    cpu, gpu = (ask(Requests(config, gpu=gpu), "train_base", policy="base") for gpu in (False, True))
-    assert gpu.mem_mb == pytest.approx(cpu.mem_mb, rel=0.05) and cpu.runtime > 20 * gpu.runtime
+    cpu, gpu = (ask(Requests(config, cards=cards), "train_base", policy="base") for cards in (0, 1))
+    assert gpu.mem_mb < cpu.mem_mb and cpu.runtime > 20 * gpu.runtime
 
 
 def test_a_model_of_unknown_size_leaves_memory_and_time_to_the_profile():
-    asked = ask(Requests(resolved({"model": {"base": "nobody/none"}}), gpu=True), "train_sft", policy="sft")
+    asked = ask(Requests(resolved({"model": {"base": "nobody/none"}}), cards=4), "train_sft", policy="sft")
     assert vars(asked) == {"gpu": 1, "workers": 1}
 
 
-@pytest.mark.parametrize("gpu", [False, True])
-def test_workers_have_threads_memory_and_a_card_each(gpu):
-    one, four = (Requests(resolved(overlay), gpu=gpu) for overlay in ({}, {"training": {"workers": 4}, "probes": {"workers": 2}}))
+@pytest.mark.parametrize("cards", [0, 4])
+def test_workers_have_threads_memory_and_a_card_each(cards):
+    one, four = (Requests(resolved(overlay), cards=cards) for overlay in ({}, {"training": {"workers": 4}, "probes": {"workers": 2}}))
     for rule, wildcards, count in (("train_ppo", dict(policy="ppo"), 4), ("probe_policy", dict(policy="ppo"), 2), ("probe_parity", {}, 1)):
         alone, shared = ask(one, rule, **wildcards), ask(four, rule, **wildcards)
-        assert (shared.workers, shared.gpu, shared.mem_mb) == (count, count * gpu, count * alone.mem_mb)
+        assert (shared.workers, shared.gpu) == (count, count * bool(cards))
+        assert shared.mem_mb == pytest.approx(count * alone.mem_mb, rel=0.1)
         named = SimpleNamespace(**wildcards)
         assert four.threads(rule, named) == count * one.threads(rule, named)
+
+
+WORKERS = {
+    "policies.ppo": {"policies": {"ppo": {"workers": 3}}},
+    "reward_models.reward_model": {"reward_models": {"reward_model": {"workers": 3}}},
+    "probes": {"probes": {"workers": 3}},
+}
+
+
+@pytest.mark.parametrize(("key", "overlay"), WORKERS.items())
+def test_more_workers_than_cards_are_refused_and_without_any_are_processes_alone(key, overlay):
+    config = resolved(overlay)
+    assert Requests(config, cards=0) and Requests(config, cards=3)
+    with pytest.raises(InputError, match=rf"^{key}.workers: 3 processes need a GPU each, and this run has `resources: \[gpu=2\]`; lower"):
+        Requests(config, cards=2)
+
+
+def test_a_checkpoint_from_elsewhere_asks_for_memory_and_for_no_card():
+    config = resolved({"policies": {"mine": {"method": "external", "parent": "base", "path": "trained/{arm}"}}})
+    assert {*Requests(config, cards=1).of_machine("train_external")} == {"mem_mb", "runtime"}
+
+
+def test_a_hub_id_that_was_fetched_before_is_known(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    place = tmp_path / "models--nobody--one"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs/main").write_text("a" * 40, encoding="utf-8")
+    (place / "snapshots" / ("a" * 40)).mkdir(parents=True)
+    config = LlamaConfig(hidden_size=96, num_hidden_layers=3, num_attention_heads=4, intermediate_size=160).to_json_string(use_diff=False)
+    (place / "snapshots" / ("a" * 40) / "config.json").write_text(config, encoding="utf-8")
+    base = {"method": "base"}
+    assert known({"base": "nobody/one", "revision": None}, base).shape.hidden == 96
+    assert (
+        known({"base": "nobody/one", "revision": "b" * 40}, base) is None and known({"base": "nobody/two", "revision": None}, base) is None
+    )

@@ -95,8 +95,8 @@ def test_a_config_without_sizes_is_unknown():
 
 def test_a_folder_s_size_is_known_and_a_hub_id_s_is_not(tmp_path):
     (tmp_path / "config.json").write_text(CONFIGS["llama"].to_json_string(use_diff=False), encoding="utf-8")
-    model = dict(base=str(tmp_path), hidden=1)
+    model = dict(base=str(tmp_path), hidden=1, revision=None)
     assert requests.known(model, {"method": "base"}).shape.hidden == 64
-    assert requests.known({"base": "nobody/none"}, {"method": "base"}) is None
+    assert requests.known({"base": "nobody/none", "revision": None}, {"method": "base"}) is None
     (tmp_path / "config.json").write_text("{", encoding="utf-8")
     assert requests.known(model, {"method": "base"}) is None

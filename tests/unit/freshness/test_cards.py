@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import ROOT
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.freshness.cards import _SCHEDULERS, VISIBLE, own_cards
+from workflow_scripts.core.freshness.cards import _ALLOCATIONS, VISIBLE, own_cards
 
 HOLD = f"""
 import os, sys
@@ -22,7 +22,7 @@ with own_cards(int(sys.argv[1])):
 @pytest.fixture
 def job(tmp_path, monkeypatch):
     """job(count): a process that holds cards out of 4, 7 and a UUID until its input ends."""
-    for name in _SCHEDULERS:
+    for name in _ALLOCATIONS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(VISIBLE, "4, 7,GPU-1f")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -55,7 +55,7 @@ def test_no_two_jobs_share_a_card_and_one_that_is_killed_gives_its_back(job):
 
 def test_the_variable_is_as_before_afterwards(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    for name in _SCHEDULERS:
+    for name in _ALLOCATIONS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(VISIBLE, "0,1")
     with own_cards(1):
@@ -70,16 +70,16 @@ def test_without_cards_nothing_is_held(monkeypatch, cards):
         assert os.environ[VISIBLE] == cards
 
 
-@pytest.mark.parametrize("scheduler", _SCHEDULERS)
-def test_a_scheduler_gives_the_cards_itself(monkeypatch, scheduler):
-    monkeypatch.setenv(VISIBLE, "0")
+@pytest.mark.parametrize("scheduler", _ALLOCATIONS)
+def test_jobs_of_one_allocation_share_its_cards_out_and_two_allocations_count_alike(job, monkeypatch, scheduler):
     monkeypatch.setenv(scheduler, "17")
-    with own_cards(1), own_cards(1):
-        assert os.environ[VISIBLE] == "0"
+    assert job(1).stdout.readline() == "4\n" and job(2).stdout.readline() == "7,GPU-1f\n"
+    monkeypatch.setenv(scheduler, "18[1]/a")
+    assert job(3).stdout.readline() == "4,7,GPU-1f\n"
 
 
 def test_more_cards_than_there_are_is_said(monkeypatch):
-    for name in _SCHEDULERS:
+    for name in _ALLOCATIONS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(VISIBLE, "0,1")
     with pytest.raises(InputError, match="asks for 3 GPUs and 2 can be seen; lower"), own_cards(3):

@@ -143,8 +143,8 @@ def test_a_job_that_stands_is_not_run_and_its_benchmark_is_new(tmp_path, monkeyp
     assert ran == [("other", "function", (1, 2))] and [p.name for p in tmp_path.iterdir() if p.name != ".canaryflow"] == ["same"]
 
 
-@pytest.mark.parametrize(("limit", "count"), [(0, 0), (1, 1), (20, 1), (None, 1)])
-def test_a_job_elsewhere_wants_as_many_accelerators_as_the_run_that_sent_it(monkeypatch, limit, count):
+@pytest.mark.parametrize(("limit", "count"), [(0, 0), (1, 1), (20, 20), (None, 0)])
+def test_a_job_elsewhere_knows_how_many_accelerators_the_run_that_sent_it_has(monkeypatch, limit, count):
     monkeypatch.delenv("CANARYFLOW_ACCELERATORS", raising=False)
     limits = {} if limit is None else {"gpu": SimpleNamespace(value=limit)}
     for is_main, global_resources in ((True, limits), (False, {})):

@@ -22,7 +22,7 @@ DECODING = 4.0  # time of a token that is decoded, in tokens that are read: its 
 THREADS = 0.95  # what each of several threads does of what one does
 BY_TRL = 2.5  # as long as our own loops take, by docs/performance.md
 START_S = 6.0  # imports, loading and checking models
-LIBRARIES = 600 * 2**20  # bytes
+LIBRARIES, LIBRARIES_OF_CUDA = 600 * 2**20, 4 * 2**30  # bytes
 COPIES = 6  # of the logits of a batch that is read: in fp32, their logarithms in fp64, those of a reference
 
 
@@ -47,7 +47,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one job: floating-point operations, seconds, bytes of memory at the peak, bytes on disk."""
+    """Of one job with all its workers: floating-point operations, seconds, bytes of memory (a card's apart) at the peak, bytes on disk."""
 
     flops: float
     seconds: float
@@ -60,13 +60,18 @@ def cost(work: Work, *, model: Model, machine: Machine) -> Cost:
     settings = work.settings
     bf16 = settings["precision"] == "bf16" or (settings["precision"] == "auto" and machine.gpu)
     learnt, read, decoded = flops(work, model)
-    others = read + decoded * DECODING
-    rest = learnt * (ADAPTED if settings.get("lora") else 1) + others
-    busy = machine.seconds(learnt + others, rest / model.shape.hidden, bf16=bf16)
-    seconds = busy / _speedup(settings["threads"]) / _speedup(work.workers) + START_S / machine.speed
-    seconds *= BY_TRL if work.by_trl else 1
+    slow = decoded * DECODING
+    adapted = ADAPTED if settings.get("lora") else 1
+    alone = slow if work.rule.startswith("train_") else 0  # the first worker samples for all of them
+
+    def seconds(learnt: float, read: float) -> float:
+        return machine.seconds(learnt + read, (learnt * adapted + read) / model.shape.hidden, bf16=bf16)
+
+    busy = seconds(learnt, read + slow - alone) / _speedup(work.workers) + seconds(0, alone)
+    total = busy / _speedup(settings["threads"]) + START_S / machine.speed
+    held = on_host(model) if machine.gpu else memory(work, model, bf16=bf16)
     disk = 4 * model.shape.parameters if work.saves else 0
-    return Cost(learnt + read + decoded, seconds, memory(work, model, bf16=bf16), disk)
+    return Cost(learnt + read + decoded, total * (BY_TRL if work.by_trl else 1), held * work.workers, disk)
 
 
 def flops(work: Work, model: Model) -> tuple[float, float, float]:
@@ -92,6 +97,11 @@ def memory(work: Work, model: Model, *, bf16: bool) -> float:
     return LIBRARIES + 4 * shape.parameters * (work.held + 1) + read
 
 
+def on_host(model: Model) -> float:
+    """Bytes that a job with a card holds beside it, its libraries included: a model is read here before it goes there."""
+    return LIBRARIES_OF_CUDA + 2 * 4 * model.shape.parameters
+
+
 def _speedup(threads: int) -> float:
     """Of threads, or workers."""
     return threads * THREADS ** (threads > 1)
@@ -99,10 +109,11 @@ def _speedup(threads: int) -> float:
 
 def wall(jobs: list[tuple[Work, Cost]], machine: Machine) -> float:
     """Seconds that a run takes at least: all cores busy, or the longest chain of jobs, whichever is longer."""
-    busy = sum(work.jobs * c.seconds * min(work.settings["threads"], machine.cores) for work, c in jobs) / machine.cores
-    longest: dict[str, float] = {}
+    busy, longest = 0.0, {}
     for work, c in jobs:
-        longest[work.rule] = max(longest.get(work.rule, 0.0), c.seconds)
+        wanted = work.settings["threads"] * work.workers / machine.cores  # threads beyond the cores wait for one
+        busy += work.jobs * c.seconds * wanted
+        longest[work.rule] = max(longest.get(work.rule, 0.0), c.seconds * max(1.0, wanted))
     return max(busy, _chain(longest))
 
 

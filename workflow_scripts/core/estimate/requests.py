@@ -15,18 +15,34 @@ GPU_SPEED = 200  # a card's rate over that of a thread: 31 TFLOP/s in bf16, a te
 
 
 class Requests:
-    """The requests of a run's jobs by its resolved config; `gpu`: whether jobs with a model run on one.
+    """The requests of a run's jobs by its resolved config; `cards`: how many accelerators it may hold, for jobs with a model; 0 for none.
 
-    Where the size of a model is not known without fetching it, a profile's `default-resources` say how much memory and time jobs may take.
+    Raises InputError where a job wants more of them. Where the size of a model is not known without fetching it, a profile's `default-resources`
+    say how much memory and time jobs may take.
     """
 
-    def __init__(self, config: dict, *, gpu: bool):
-        self.config, self.gpu = config, gpu
+    def __init__(self, config: dict, *, cards: int):
+        self.config, self.gpu = config, bool(cards)
+        if cards:
+            self._check(cards)
+
+    def _check(self, cards: int) -> None:
+        """Raise InputError where a job has more workers than the run has accelerators: it would get fewer than it has workers."""
+        entries = {f"{section}.{name}": entry for section in ("policies", "reward_models") for name, entry in self.config[section].items()}
+        for key, entry in {**entries, "probes": self.config["probes"]}.items():
+            if (workers := entry.get("workers") or 1) > cards:
+                raise InputError(
+                    f"{key}.workers: {workers} processes need a GPU each, and this run has `resources: [gpu={cards}]`; lower the one, or raise the other"
+                )
 
     def of(self, rule: str) -> dict[str, Callable]:
         """Resources of a rule, functions of the wildcards."""
         asked = {"gpu": lambda wildcards: self.gpu * self.workers(rule, wildcards), "workers": functools.partial(self.workers, rule)}
-        return asked | ({key: functools.partial(self._ask, rule, key) for key in ("mem_mb", "runtime")} if self.table else {})
+        return asked | self.of_machine(rule)
+
+    def of_machine(self, rule: str) -> dict[str, Callable]:
+        """Memory and time of a rule, functions of the wildcards; nothing where they are not known."""
+        return {key: functools.partial(self._ask, rule, key) for key in ("mem_mb", "runtime")} if self.table else {}
 
     def workers(self, rule: str, wildcards) -> int:
         """Processes of a job."""
@@ -44,8 +60,7 @@ class Requests:
 
     def _ask(self, rule: str, key: str, wildcards) -> int:
         name = getattr(wildcards, "policy", None) or getattr(wildcards, "reward", None) or getattr(wildcards, "judged", "")
-        asked = (self.table.get((rule, name)) or self.table[rule, ""])[key]
-        return asked * self.workers(rule, wildcards) if key == "mem_mb" else asked
+        return (self.table.get((rule, name)) or self.table[rule, ""])[key]
 
     @functools.cached_property
     def table(self) -> dict[tuple[str, str], dict[str, int]]:
@@ -70,9 +85,23 @@ def known(model: dict, policy: dict) -> shapes.Model | None:
         place = model_packages.place(last) if model_packages.is_package(last) else user_path(last, "model.base")
         if is_folder(place):
             return shapes.of_config(model_source.read_json(place / "config.json"))
-        return shapes.of_config(json.loads(content.remembered(place, "config", lambda: _config(place)))) if place.is_file() else None
+        if place.is_file():
+            return shapes.of_config(json.loads(content.remembered(place, "config", lambda: _config(place))))
+        return shapes.of_config(model_source.read_json(cached)) if (cached := _fetched(last, settings["revision"])) else None
     except (InputError, OSError):  # said where the model is checked
         return None
+
+
+def _fetched(hub_id: str, revision: str | None) -> Path | None:
+    """The config.json of a hub id, where it was fetched before."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(hub_id, "config.json", revision=revision)
+    except HFValidationError:  # a path that is not there
+        return None
+    return Path(found) if isinstance(found, str) else None
 
 
 def _config(file: Path) -> str:

@@ -171,7 +171,7 @@ def _samples(config: dict, size: Lengths, work: Work) -> Iterator[Work]:
 
 
 def _elsewhere(config: dict, size: Lengths, work: Work) -> Iterator[Work]:
-    yield replace(work, settings={**work.settings, "precision": "fp32"})
+    yield replace(work, settings={**work.settings, "precision": "fp32"}, held=2)  # a base, and an adapter merged into it
 
 
 _TRAINING = {

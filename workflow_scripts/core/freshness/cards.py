@@ -1,7 +1,7 @@
 """On a machine with several GPUs, each job that wants some gets cards of its own: no two jobs share one, also of two runs.
 
-A card that a job holds is a locked file, whose lock dies with the job. Under a scheduler the cards are the scheduler's to give, and
-their numbers mean nothing outside of its job.
+A card that a job holds is a locked file, whose lock dies with the job. What a scheduler gives is numbered within its allocation, which
+therefore stands in the name of the file: jobs share out the cards of the allocation that they run in together.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from ..errors import InputError
 
 log = logging.getLogger(__name__)
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-_SCHEDULERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID", "KUBERNETES_SERVICE_HOST")
+_ALLOCATIONS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 
 
 @contextlib.contextmanager
@@ -28,7 +28,7 @@ def own_cards(count: int) -> Iterator[None]:
     what then wants CUDA says so (lm/runtime.py).
     """
     cards = _cards()
-    if not count or not cards or any(name in os.environ for name in _SCHEDULERS):
+    if not count or not cards:
         yield
         return
     if count > len(cards):
@@ -50,10 +50,17 @@ def own_cards(count: int) -> Iterator[None]:
 
 
 def _cards() -> list[str]:
-    """The numbers, or UUIDs, by which CUDA may be told of this machine's cards."""
+    """The numbers, or UUIDs, by which CUDA may be told of this machine's cards. It counts those that are here from 0, also in a container that
+    has the host's third alone.
+    """
     if VISIBLE in os.environ:
         return [card for card in map(str.strip, os.environ[VISIBLE].split(",")) if card and card != "-1"]
-    return sorted((path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")), key=int)
+    return [str(number) for number, _ in enumerate(Path("/dev").glob("nvidia[0-9]*"))]
+
+
+def _lock(card: str) -> Path:
+    allocation = "".join(f"{os.environ[name]}-" for name in _ALLOCATIONS if name in os.environ).replace("/", "-")
+    return Path(tempfile.gettempdir(), f"canaryflow-gpu-{allocation}{card}.lock")
 
 
 def _free(cards: list[str], count: int, stack: contextlib.ExitStack) -> list[str]:
@@ -62,7 +69,7 @@ def _free(cards: list[str], count: int, stack: contextlib.ExitStack) -> list[str
         held = []
         for card in cards:
             with contextlib.suppress(BlockingIOError):
-                descriptor = os.open(Path(tempfile.gettempdir(), f"canaryflow-gpu-{card}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
+                descriptor = os.open(_lock(card), os.O_RDWR | os.O_CREAT, 0o666)
                 tried.callback(os.close, descriptor)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 held.append(card)

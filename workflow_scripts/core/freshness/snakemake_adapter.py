@@ -2,7 +2,7 @@
 
 workflow.rules, .default_target, .is_main_process     which rules there are, and whether this process decides or only runs a job
 workflow.modifier                                     which of them are ours, and what they and their files are called in another workflow
-workflow.global_resources                             whether the run has accelerators
+workflow.global_resources                             how many accelerators the run has
 Rule.expand_input, expand_output, expand_params,      what a rule declares for some wildcards
     expand_benchmark, is_producer, get_wildcards
 Rule._input, Rule.set_input                           a copy of the rule as written, and one hidden input added to it
@@ -74,14 +74,14 @@ def placed(workflow, path: str) -> str:
 
 
 def accelerators(workflow) -> int:
-    """How many a job that wants one gets: 1, or 0 where the run has none (`resources: [gpu=0]`).
+    """How many the run's jobs may hold at a time, by `resources: [gpu=N]`; 0 where nothing says so.
 
     A job's process on a cluster is not told of that limit, and would ask for what it did not get; so the environment tells it.
     """
     if workflow.is_main_process:
         limit = workflow.global_resources.get("gpu")
-        os.environ[_ACCELERATORS] = "0" if limit is not None and limit.value == 0 else "1"
-    return int(os.environ.get(_ACCELERATORS, "1"))
+        os.environ[_ACCELERATORS] = str(limit.value if limit is not None and limit.value else 0)
+    return int(os.environ.get(_ACCELERATORS, "0"))
 
 
 def is_main(workflow) -> bool:
