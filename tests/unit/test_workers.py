@@ -1,5 +1,6 @@
 """Two workers train what one process does, to float noise; one that ends takes the job with it, in one sentence."""
 
+import os
 import subprocess
 import sys
 
@@ -16,7 +17,9 @@ SCRIPT = ROOT / "tests/unit/workers_script.py"
 
 
 def run(folder, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, str(SCRIPT), str(folder), *arguments], capture_output=True, text=True, check=False, timeout=500)
+    without_cards = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, str(SCRIPT), str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=500, env=without_cards)
 
 
 @pytest.fixture(scope="module")

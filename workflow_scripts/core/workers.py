@@ -54,11 +54,11 @@ def start(count: int, *, checkpoints: str | None, gpu: bool) -> None:
     if inside():
         _join(gpu)
     elif count > 1:
-        _launch(count, checkpoints)
+        _launch(count, checkpoints, gpu=gpu)
         raise Finished
 
 
-def _launch(count: int, checkpoints: str | None) -> None:
+def _launch(count: int, checkpoints: str | None, *, gpu: bool) -> None:
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -73,7 +73,7 @@ def _launch(count: int, checkpoints: str | None) -> None:
             rdzv_endpoint="localhost:0",
             local_addr="localhost",
             max_restarts=0,
-            virtual_local_rank=True,
+            virtual_local_rank=gpu,  # each sees its own card alone
             logs_specs=DefaultLogsSpecs(log_dir=f"{folder}/logs", redirects=Std.NONE),
         )
         logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # what it says, _how_it_ended says in a sentence

@@ -426,3 +426,13 @@ def test_model_that_is_nowhere(base, problem, tmp_path, monkeypatch):
     with pytest.raises(InputError) as error:
         check(base)
     assert str(error.value).startswith("model.base: ") and problem in str(error.value)
+
+
+def test_a_layer_that_lora_names_and_the_model_has_not(tmp_path):
+    folder = save(LlamaForCausalLM(LlamaConfig(**SHAPE)), tmp_path / "model")
+    options = dict(base=str(folder), revision=None, trust_remote_code=False, context=CONTEXT)
+    check_model(**options, targets={"policies.sft": ["q_proj", "model.layers.0.mlp.up_proj"]})
+    with pytest.raises(
+        InputError, match=r"^policies\.ppo\.lora\.target: LlamaForCausalLM has no linear layer 'c_attn'; choose among q_proj"
+    ):
+        check_model(**options, targets={"policies.sft": ["q_proj"], "policies.ppo": ["c_attn"]})

@@ -16,6 +16,7 @@ from workflow_scripts.core.lm import lora, models, packing
 from workflow_scripts.core.methods import Dpo, Ipo, Lora, Ppo, Rloo, Sft, Single, Slic
 from workflow_scripts.core.training import dpo, ipo, ppo, rewards, rloo, sft, single_reward, slic
 from workflow_scripts.core.training.checkpoints import STATE_FILE, Checkpoints
+from workflow_scripts.core.training.session import Session
 
 PROMPTS = [([3, 4, 5], [[6, 7]]), ([8, 9], [[1, 2, 3]])]
 SMALL = Lora(r=4, alpha=8.0)
@@ -85,6 +86,37 @@ def test_a_name_of_no_layer_is_one_sentence(small):
         "policies.a.lora.target: LlamaForCausalLM has no linear layer 'lm_head'; "
         "choose among q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"
     )
+
+
+def test_new_fim_tokens_that_additions_would_not_learn_are_one_sentence(small):
+    lora.check_tokens(replace(small[1], style="codegen"), base="one", section="policies.base")
+    with pytest.raises(
+        InputError, match=r"^policies\.base\.lora: the FIM tokens are new to two, .* never learn them; set methods\.base\.lora to null"
+    ):
+        lora.check_tokens(replace(small[1], style="added"), base="two", section="policies.base")
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "mixtral"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_model_that_is_only_read_in_bf16_takes_less_and_gives_the_same(family, tied, tmp_path):
+    model = tiny(family)
+    model.config.tie_word_embeddings = tied
+    model = type(model)(model.config)
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.1)
+    model.save_pretrained(tmp_path)
+    opened = {precision: Session(settings=None, seed=0, device="cpu", precision=precision) for precision in ("fp32", "bf16")}
+    whole, half = (opened[precision].load_policy(tmp_path) for precision in ("fp32", "bf16"))
+    assert {p.dtype for p in whole.parameters()} == {torch.float32}
+    assert not any(p.requires_grad for p in half.parameters()) and half.get_input_embeddings().weight.dtype == torch.float32
+    matrices = {
+        name: p for name, p in half.named_parameters() if p.ndim > 1 and not {"embed_tokens", "wte", "wpe", "lm_head"} & {*name.split(".")}
+    }
+    matrices = {name: p for name, p in matrices.items() if "gate" not in name.split(".")}  # a router is no linear layer
+    assert matrices and {p.dtype for p in matrices.values()} == {torch.bfloat16}
+    with opened["bf16"].autocast():
+        expected, found = logits(whole), logits(half)
+    assert torch.equal(expected, found) if family != "mixtral" else torch.allclose(expected, found, atol=0.05)
 
 
 def test_layers_that_take_no_additions_are_one_sentence():

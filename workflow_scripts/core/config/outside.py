@@ -61,7 +61,7 @@ class Outside:
         """{rule, or name of a job: what is checked before the first job where it will run}; a check raises InputError."""
         model, canaries = self.config["model"], self.config["canaries"]
         of_model = {key: model[key] for key in ("base", "revision", "trust_remote_code", "context")}
-        check_base = partial(check_model, **of_model, made=f"{self.layout.root}/tokenizer")
+        check_base = partial(check_model, **of_model, made=f"{self.layout.root}/tokenizer", targets=self._targets())
         check_own = partial(
             check_secrets,
             **{key: canaries[key] for key in ("source", "path", "cohorts", "doses", "seed")},
@@ -77,6 +77,12 @@ class Outside:
             f"train_external-{self.config['run']}-{arm}-{seed}-{name}": self._check_checkpoint(name, arm, seed)
             for name, arm, seed in self.layout.chains_of(*external)
         }
+
+    def _targets(self) -> dict[str, list[str]]:
+        """{key of a policy or reward model: the layers that its LoRA names}."""
+        entries = {f"{section}.{name}": entry for section in ("policies", "reward_models") for name, entry in self.config[section].items()}
+        asked = {key: (entry.get("lora") or {}).get("target") for key, entry in entries.items()}
+        return {key: target for key, target in asked.items() if isinstance(target, list)}
 
     def _check_checkpoint(self, name: str, arm: str, seed: int) -> partial:
         policies, model = self.config["policies"], self.config["model"]

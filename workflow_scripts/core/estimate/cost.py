@@ -90,11 +90,13 @@ def memory(work: Work, model: Model, *, bf16: bool) -> float:
         sizes = dict(tokens=int(work.longest), predicted=int(work.predicted))
         return LIBRARIES + peak_bytes(shape=model.shape, method=method, settings=pick(Weights, work.settings), bf16=bf16, **sizes)
     shape = model.shape
+    whole, embeddings = 4 * shape.parameters, 4 * shape.vocabulary * shape.hidden
+    one = embeddings + (whole - embeddings) / 2 if bf16 else whole
     if not work.decoded:  # a reward is read: no logits, and of each layer nothing is kept
         layer = work.longest * (2 * shape.intermediate + 4 * shape.hidden)
-        return LIBRARIES + 4 * shape.parameters * work.held + (2 if bf16 else 4) * layer
+        return LIBRARIES + work.held * one + (whole - one) + (2 if bf16 else 4) * layer
     read = 4 * (COPIES * work.predicted * shape.vocabulary + 2 * work.longest * shape.layers * shape.keys)
-    return LIBRARIES + 4 * shape.parameters * (work.held + 1) + read
+    return LIBRARIES + work.held * one + whole + read
 
 
 def on_host(model: Model) -> float:

@@ -11,6 +11,7 @@ import torch
 from transformers.pytorch_utils import Conv1D
 
 from .. import methods
+from ..data.fim import Fim
 from ..errors import InputError, first_line
 
 _LINEAR = (torch.nn.Linear, Conv1D)
@@ -24,7 +25,7 @@ def adapted(model, *, lora: methods.Lora, bf16: bool, section: str):
     """
     from peft import LoraConfig, inject_adapter_in_model
 
-    targets = _targets(model, lora.target, section)
+    targets = targeted(model, lora.target, section)
     if lora.load_in_8bit:
         in_8_bits(model)
     options = LoraConfig(r=lora.r, lora_alpha=lora.alpha, lora_dropout=0.0, target_modules=targets, bias="none", init_lora_weights=True)
@@ -53,19 +54,21 @@ def in_8_bits(model):
     """The model with the weights of its linear layers, the head's apart, as integers of 8 bits (Dettmers et al. 2022, arXiv 2208.07339), in place."""
     from bitsandbytes.nn import Int8Params, Linear8bitLt
 
-    for name in _targets(model, methods.ALL_LINEAR, ""):
+    for name in targeted(model, methods.ALL_LINEAR, ""):
         layer = model.get_submodule(name)
         if type(layer) is torch.nn.Linear:
             small = Linear8bitLt(layer.in_features, layer.out_features, bias=False, has_fp16_weights=False)
-            small.weight = Int8Params(layer.weight.data, requires_grad=False, has_fp16_weights=False).to(layer.weight.device)
+            weight = Int8Params(layer.weight.data.cpu(), requires_grad=False, has_fp16_weights=False)
+            small.weight = weight.to(layer.weight.device)  # which makes integers of it on its way to a card
             small.bias = layer.bias
             model.set_submodule(name, small.requires_grad_(False))
     model.is_loaded_in_8bit = True  # as peft asks
     return model
 
 
-def _targets(model, target: str | list[str], section: str) -> list[str]:
-    """Full names of the linear layers that `target` means: all but the head, or those whose name is, or ends in, one of a list.
+def targeted(model, target: str | list[str], section: str) -> list[str]:
+    """Full names of the linear layers that `target` means: all but the head, or those whose name is, or ends in, one of a list. Raises InputError
+    where one of the list names none.
 
     Experts that share one weight of three dimensions are no linear layers and stay as they are: an addition to them cannot be merged.
     """
@@ -81,19 +84,43 @@ def _targets(model, target: str | list[str], section: str) -> list[str]:
 
 
 def held(model):
-    """The model with the frozen weights of its linear layers and embeddings in bf16, in place, to be read under autocast.
+    """The model with the frozen weights of its linear layers, experts and embeddings in bf16, in place, to be read under autocast.
 
     Everything else stays in fp32, and so does what the layers add up to, as under autocast with weights in fp32.
     """
+    halved(model)
     for module in model.modules():
-        weight = getattr(module, "weight", None)
-        if not isinstance(module, (*_LINEAR, torch.nn.Embedding)) or weight.requires_grad or weight.dtype != torch.float32:
+        if not isinstance(module, torch.nn.Embedding) or module.weight.requires_grad:
             continue
-        weight.data = weight.data.bfloat16()
-    for module in model.modules():
-        if isinstance(module, torch.nn.Embedding) and not module._forward_hooks:
+        if module.weight.dtype == torch.float32:
+            module.weight.data = module.weight.data.bfloat16()
+        if not module._forward_hooks:
             module.register_forward_hook(lambda module, ids, rows: rows.float())
     return model
+
+
+def halved(model):
+    """The model with the frozen weights of its linear layers and experts in bf16, in place, to be read under autocast: in half of the memory.
+
+    Autocast would cast those of linear layers at every reading, so that the numbers are the same; experts that share one weight it leaves in
+    fp32. Embeddings stay as they are, also where they are the head's weights.
+    """
+    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
+    weights = [module.weight for module in model.modules() if isinstance(module, _LINEAR)]
+    weights += [p for name, p in model.named_parameters() if p.ndim == 3 and "experts" in name.split(".")]
+    for weight in weights:
+        if weight.dtype == torch.float32 and not weight.requires_grad and id(weight) not in embeddings:
+            weight.data = weight.data.bfloat16()
+    return model
+
+
+def check_tokens(fim: Fim, *, base: str, section: str) -> None:
+    """Raise InputError where the FIM tokens are new to a base model: additions leave embeddings as they are, new ones at random."""
+    if fim.style == "added":
+        raise InputError(
+            f"{section}.lora: the FIM tokens are new to {base}, and additions leave embeddings as they are, so that it would never learn them; "
+            "set methods.base.lora to null, or give a model that has such tokens"
+        )
 
 
 def additions(model) -> dict[str, torch.nn.Module]:

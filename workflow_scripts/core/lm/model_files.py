@@ -44,11 +44,13 @@ def check_model(
     reach: bool = True,
     needs_tokenizer: bool = True,
     made: str | None = None,
+    targets: dict[str, list[str]] | None = None,
 ) -> None:
     """Raise InputError where the model is not there, or cannot be used: a file is missing or damaged, or holds another kind of model.
 
     Without `reach`, as in a dry run, the hub is not asked for a model of its own, and no package is fetched. `made` is the folder of the
-    run's tokenizer, which may not be made yet: a package must be the one of which it was made.
+    run's tokenizer, which may not be made yet: a package must be the one of which it was made. `targets` are the layers that LoRA adds to, by the
+    key of the settings that name them.
 
     Code that comes with a model is not run here, so of such a model only the files are checked.
     """
@@ -77,7 +79,8 @@ def check_model(
             return
     if not (trust_remote_code and is_folder(place) and _code(read_json(place / "config.json"))):
         has_tokenizer = not is_folder(place) or brings or bool(tokenizer_files(place))
-        _check_loading(base=base, revision=revision, trust_remote_code=trust_remote_code, context=context, has_tokenizer=has_tokenizer)
+        named = dict(base=base, revision=revision, trust_remote_code=trust_remote_code)
+        _check_loading(**named, context=context, has_tokenizer=has_tokenizer, targets=targets or {})
 
 
 def _check_folder(folder: Path, trust_remote_code: bool, needs_tokenizer: bool) -> None:
@@ -156,17 +159,19 @@ def _code(config: dict) -> dict[str, str]:
     return {str(key): str(value).rpartition(".")[0] for key, value in names if key in ("AutoConfig", "AutoModelForCausalLM")}
 
 
-def _check_loading(*, context: int, has_tokenizer: bool, **source) -> None:
-    """Load the tokenizer where there is one, and the model without its weights: every one of them must have its place."""
+def _check_loading(*, context: int, has_tokenizer: bool, targets: dict[str, list[str]], **source) -> None:
+    """Load the tokenizer where there is one, and the model without its weights: every one of them must have its place, and every target be there."""
     from transformers.utils import logging
 
-    from . import models  # here, so that parsing the Snakefile does not wait for torch
+    from . import lora, models  # here, so that parsing the Snakefile does not wait for torch
 
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     with warnings.catch_warnings(action="ignore"):
         limit = load_pretrained(**source)[1] if has_tokenizer else None
-        models.load_pretrained(**source, context=min(context, limit or context), device="meta")
+        model = models.load_pretrained(**source, context=min(context, limit or context), device="meta")
+    for section, target in targets.items():
+        lora.targeted(model, target, section)
 
 
 def check_header(file: Path) -> None:

@@ -53,12 +53,14 @@ class Session:
         return torch.autocast(self.device, torch.bfloat16, enabled=self.in_bf16)
 
     def load_policy(self, path):
-        """A causal LM checkpoint on the device, ready to be trained (`prepared`)."""
+        """A causal LM checkpoint on the device, ready to be trained (`prepared`), or to be read by a job that trains nothing."""
+        if self.settings is None:
+            return self.only_read(models.load_policy(path, device=self.device))
         return self.prepared(lambda: models.load_policy(path, device=self.device))
 
     def load_reference(self, policy, path):
         """What a policy, loaded from `path`, is before training: itself, its additions switched off by whoever reads it, or a copy without any."""
-        return policy if self.lora else models.load_policy(path, device=self.device)
+        return policy if self.lora else self.only_read(models.load_policy(path, device=self.device))
 
     def load_reward_model(self, path):
         """A sequence classifier with one score, ready to be trained; from a policy's checkpoint its head is fresh."""
@@ -67,7 +69,15 @@ class Session:
     def load_judge(self, path):
         """A reward model that is only read."""
         model = models.load_reward_model(path, fim=self.fim, device=self.device).eval()
-        return lora.shrunk(model.requires_grad_(False), lora=self.lora, bf16=self.in_bf16) if self.lora else model
+        if self.settings is None:
+            return self.only_read(model)
+        return (
+            lora.shrunk(model.requires_grad_(False), lora=self.lora, bf16=self.in_bf16) if self.lora else model
+        )  # a value model may be its copy
+
+    def only_read(self, model):
+        """A model that is not trained, and takes as little memory as its numbers allow."""
+        return lora.halved(model.requires_grad_(False)) if self.in_bf16 else model
 
     def prepared(self, load: Callable[[], torch.nn.Module]):
         """The model that `load` gives, in fp32, as the settings want it trained: with additions, with gradient checkpointing."""
