@@ -228,7 +228,7 @@ def _probes(config: dict, size: Lengths) -> Iterator[Work]:
         attacks = 0 if once else planted * probes["sampled_attacks"] * size.target * ATTACKED
         about = dict(name=name, base=base)
         read = dict(scored=scored, scored_logits=logits, decoded=decoded + attacks)
-        yield Work(rule="probe_policy", jobs=seeds if once else arms, held=3, **read, **about, **asks)
+        yield Work(rule="probe_policy", jobs=seeds if once else arms, held=2, **read, **about, **asks)
         networks = _networks(config, config["report"]["reward_model"])
         tokens = ((canaries + held_out) * size.pair + sampled * size.row) * networks
         yield Work(rule="score_rewards", jobs=len(ARMS) * seeds if once else arms, scored=tokens, held=networks, **about, **scores)

@@ -49,8 +49,11 @@ def shape_of(config, parameters: int) -> Shape:
     )
 
 
-def peak_bytes(*, shape: Shape, method: Literal["one", "rollouts"], settings: Weights, bf16: bool, tokens: int, predicted: int) -> int:
-    """Most bytes that a stage on the CPU holds at once, beside the libraries: while it loads models, trains, or merges.
+def peak_bytes(
+    *, shape: Shape, method: Literal["one", "rollouts"], settings: Weights, bf16: bool, tokens: int, predicted: int, card: bool = False
+) -> int:
+    """Most bytes that a stage on the CPU, or on a `card`, holds at once, beside the libraries: while it loads models, trains, or merges. What is freed
+    makes room on a card; on a CPU the C library keeps its place.
 
     `method`: "one" model that learns from rows, or "rollouts", PPO's four (with LoRA two backbones). `tokens` are those of the longest packed
     row, a batch or what `micro_batch_tokens` leaves of it, and `predicted` those of them whose logits are needed.
@@ -63,6 +66,8 @@ def peak_bytes(*, shape: Shape, method: Literal["one", "rollouts"], settings: We
     kept = trained * _activations(shape, settings, bf16, tokens) + _LOGITS * 4 * predicted * shape.vocabulary
     freed = fp32 if held < fp32 else 0  # weights that were cast; the C library keeps their place, and activations take that of one model
     training = copies * held + 3 * trained * learnt + max(kept + casts, freed) + (copies - 1) * freed
+    if card:
+        return max(copies * held + 3 * trained * learnt + kept + casts, (copies - 1) * held + fp32) + SCRATCH
     merging = 2 * fp32 if lora else 0
     loading = (copies - 1) * held + 2 * fp32  # a file's pages count while its weights are copied
     return max(training + merging, loading) + SCRATCH
