@@ -71,22 +71,22 @@ def table(config: dict, machine: cost.Machine) -> str:
     """The estimate as text: one line per rule, and the sum."""
     sizes = models(config)
     jobs = [(w, cost.cost(w, model=sizes[w.base], machine=machine)) for w in work.works(config)]
-    lines = [f"{'rule':24}{'jobs':>6}{'TFLOP':>12}{'time of a job':>16}{'memory (GB)':>13}{'disk (GB)':>11}"]
+    lines = [f"{'rule':24}{'jobs':>6}{'TFLOP':>12}{'time of a job':>16}{'memory (GB)':>13}{'a card (GB)':>13}{'disk (GB)':>11}"]
     for rule in dict.fromkeys(w.rule for w, _ in jobs):
         own = [(w, c) for w, c in jobs if w.rule == rule]
         total = sum(w.jobs * c.flops for w, c in own)
-        slowest, peak = max(c.seconds for _, c in own), max(c.memory for _, c in own)
+        slowest, peak, card = (max(values) for values in zip(*((c.seconds, c.memory, c.card) for _, c in own), strict=True))
         disk = sum(w.jobs * c.disk for w, c in own)
-        lines.append(
-            f"{rule:24}{sum(w.jobs for w, _ in own):>6}{total / 1e12:>12,.1f}{duration(slowest):>16}{peak / 1e9:>13.1f}{disk / 1e9:>11.2f}"
-        )
+        lines.append(_line(rule, own, total, slowest, peak, card, disk))
     total, disk = sum(w.jobs * c.flops for w, c in jobs), sum(w.jobs * c.disk for w, c in jobs)
-    peaks = sorted((c.memory for _, c in jobs), reverse=True)[: machine.cores]
-    took = duration(cost.wall(jobs, machine))
-    lines.append(
-        f"{'in all':24}{sum(w.jobs for w, _ in jobs):>6}{total / 1e12:>12,.1f}{took:>16}{sum(peaks) / 1e9:>13.1f}{disk / 1e9:>11.2f}"
-    )
+    peak = sum(sorted((c.memory for _, c in jobs), reverse=True)[: machine.cores])
+    lines.append(_line("in all", jobs, total, cost.wall(jobs, machine), peak, max(c.card for _, c in jobs), disk))
     return "\n".join(lines)
+
+
+def _line(name: str, jobs: list, operations: float, seconds: float, memory: float, card: float, disk: float) -> str:
+    count, time = sum(w.jobs for w, _ in jobs), duration(seconds)
+    return f"{name:24}{count:>6}{operations / 1e12:>12,.1f}{time:>16}{memory / 1e9:>13.1f}{card / 1e9:>13.1f}{disk / 1e9:>11.2f}"
 
 
 def main(*overlays: str) -> None:
@@ -99,7 +99,7 @@ def main(*overlays: str) -> None:
         print(
             f"On this machine: {here.cores} threads, each {here.speed:.2f} times as fast as those of the published results, and in bf16 "
             f"{here.bf16 / here.fp32:.1f} times as fast as in fp32; jobs of the data stages, tables and pages, which take seconds, are left out, "
-            "and so is what earlier runs have made. No GPU is assumed."
+            "and so is what earlier runs have made. Time and memory are those without a GPU; beside them what a job would hold on a card."
         )
         size = work.lengths(config["examples"], config["corpus"]["language"])
         print(

@@ -1,6 +1,7 @@
 """What is estimated is what published runs took, and follows from the arithmetic of a model."""
 
 import csv
+import json
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,7 @@ QUIET = cost.Machine(cores=2, fp32=197e9)  # as `make estimate` measured it when
 MACHINES = {"pretrained": cost.Machine(cores=2, fp32=203e9, bf16=1426e9)}  # with matrix units for bf16
 MACHINES |= dict.fromkeys(("corpus_stdlib", "corpus_javascript", "task_line", "task_body", "task_response", "quick"), QUIET)
 UNKNOWN = {"task_response"}  # its texts have half of the tokens that are assumed, which nobody knows who has not read them
+LORA = {"lora": {"r": 16, "alpha": 32}}
 PUBLISHED = sorted(file.parent.name for file in (ROOT / "docs/results").glob("*/cost.csv"))
 THRICE = {
     "sft_chosen",
@@ -136,6 +138,33 @@ def test_micro_batches_and_models_change_the_memory():
 
     large = {"model": {"hidden": 1024, "layers": 24, "heads": 16, "intermediate": 2816}}
     assert held(large) > 5 * held() and held(large, {"training": {"micro_batch_tokens": 256}}) < held(large)
+
+
+SIZES = {  # of Qwen2.5-Coder-1.5B and -7B, and of a Llama of 9.8 billion parameters
+    "1.5B, all weights": (
+        dict(hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12, num_key_value_heads=2),
+        {},
+    ),
+    "7B, LoRA": (
+        dict(hidden_size=3584, intermediate_size=18944, num_hidden_layers=28, num_attention_heads=28, num_key_value_heads=4),
+        LORA,
+    ),
+    "9B, LoRA": (
+        dict(hidden_size=4096, intermediate_size=14336, num_hidden_layers=40, num_attention_heads=32, num_key_value_heads=8),
+        LORA,
+    ),
+}
+
+
+@pytest.mark.parametrize(("sizes", "lora"), SIZES.values(), ids=SIZES)
+def test_models_of_billions_of_parameters_fit_on_a_card_of_80_gb(sizes, lora, tmp_path):
+    config = {"model_type": "qwen2", "vocab_size": 152_000, "tie_word_embeddings": not lora, **sizes}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    paper = yaml.safe_load((ROOT / "experiments/paper.yaml").read_text(encoding="utf-8"))
+    overlay = {"model": {"base": str(tmp_path)}, "training": lora, "probes": {"precision": "bf16", "batch_size": 64}}
+    held = {key: c.card / 1e9 for key, (_, c) in costs(resolved(paper, overlay)).items()}
+    assert max(held.values()) == held[("train_ppo", "ppo")] or lora
+    assert 40 < held[("train_ppo", "ppo")] < 75 and max(held.values()) < 75
 
 
 def test_the_table_has_every_rule_and_a_sum():

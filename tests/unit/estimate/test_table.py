@@ -39,4 +39,4 @@ def test_a_model_that_cannot_be_read_is_said_in_one_sentence(overlay, tmp_path, 
 def test_the_estimate_says_what_it_assumes(capsys):
     estimate.main()
     said = capsys.readouterr().out
-    assert "train_ppo" in said and "No GPU is assumed" in said and "Lengths are assumed" in said
+    assert "train_ppo" in said and "a card (GB)" in said and "Lengths are assumed" in said

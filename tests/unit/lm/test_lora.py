@@ -88,6 +88,17 @@ def test_a_name_of_no_layer_is_one_sentence(small):
     )
 
 
+@pytest.mark.parametrize("family", ["mixtral", "qwen2_moe", "gpt_oss"])
+def test_frozen_experts_lie_in_bf16_and_additions_learn_through_them(family):
+    model = models.packed(tiny(family))
+    lora.adapted(model, lora=SMALL, bf16=True, section="")
+    experts = {p.dtype for name, p in model.named_parameters() if p.ndim == 3 and "experts" in name}
+    disturb(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        packing.logits(model, packing.pack(PROMPTS)).float().logsumexp(-1).sum().backward()
+    assert experts == {torch.bfloat16} and all(p.grad.abs().sum() > 0 for p in lora.trained(model).values())
+
+
 def test_new_fim_tokens_that_additions_would_not_learn_are_one_sentence(small):
     lora.check_tokens(replace(small[1], style="codegen"), base="one", section="policies.base")
     with pytest.raises(

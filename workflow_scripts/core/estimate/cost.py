@@ -47,18 +47,22 @@ class Machine:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one job with all its workers: floating-point operations, seconds, bytes of memory (a card's apart) at the peak, bytes on disk."""
+    """Of one job with all its workers: floating-point operations, seconds, bytes of memory at the peak, of a card's memory where each of its workers
+    has one, and on disk.
+    """
 
     flops: float
     seconds: float
     memory: float
+    card: float
     disk: float
 
 
 def cost(work: Work, *, model: Model, machine: Machine) -> Cost:
     """The cost of one of the jobs."""
     settings = work.settings
-    bf16 = settings["precision"] == "bf16" or (settings["precision"] == "auto" and machine.gpu)
+    bf16_on_card = settings["precision"] != "fp32"
+    bf16 = bf16_on_card if machine.gpu else settings["precision"] == "bf16"
     learnt, read, decoded = flops(work, model)
     slow = decoded * DECODING
     adapted = ADAPTED if settings.get("lora") else 1
@@ -70,8 +74,13 @@ def cost(work: Work, *, model: Model, machine: Machine) -> Cost:
     busy = seconds(learnt, read + slow - alone) / _speedup(work.workers) + seconds(0, alone)
     total = busy / _speedup(settings["threads"]) + START_S / machine.speed
     held = on_host(model) if machine.gpu else memory(work, model, bf16=bf16)
-    disk = 4 * model.shape.parameters if work.saves else 0
-    return Cost(learnt + read + decoded, total * (BY_TRL if work.by_trl else 1), held * work.workers, disk)
+    return Cost(
+        flops=learnt + read + decoded,
+        seconds=total * (BY_TRL if work.by_trl else 1),
+        memory=held * work.workers,
+        card=memory(work, model, bf16=bf16_on_card, card=True),
+        disk=4 * model.shape.parameters if work.saves else 0,
+    )
 
 
 def flops(work: Work, model: Model) -> tuple[float, float, float]:
@@ -83,20 +92,22 @@ def flops(work: Work, model: Model) -> tuple[float, float, float]:
     return learnt, 2 * (work.scored * model.body + work.scored_logits * head), 2 * work.decoded * (model.body + head)
 
 
-def memory(work: Work, model: Model, *, bf16: bool) -> float:
-    """Bytes that a job holds at once, its libraries included."""
+def memory(work: Work, model: Model, *, bf16: bool, card: bool = False) -> float:
+    """Bytes that a job holds at once, its libraries included; on a card what is freed makes room."""
     if work.learnt:
         method = "rollouts" if "mini_batch_size" in work.settings else "one"
-        sizes = dict(tokens=int(work.longest), predicted=int(work.predicted))
+        sizes = dict(tokens=int(work.longest), predicted=int(work.predicted), card=card)
         return LIBRARIES + peak_bytes(shape=model.shape, method=method, settings=pick(Weights, work.settings), bf16=bf16, **sizes)
-    shape = model.shape
+    shape, width = model.shape, 2 if bf16 else 4
     whole, embeddings = 4 * shape.parameters, 4 * shape.vocabulary * shape.hidden
     one = embeddings + (whole - embeddings) / 2 if bf16 else whole
-    if not work.decoded:  # a reward is read: no logits, and of each layer nothing is kept
-        layer = work.longest * (2 * shape.intermediate + 4 * shape.hidden)
-        return LIBRARIES + work.held * one + (whole - one) + (2 if bf16 else 4) * layer
-    read = 4 * (COPIES * work.predicted * shape.vocabulary + 2 * work.longest * shape.layers * shape.keys)
-    return LIBRARIES + work.held * one + whole + read
+    if work.decoded:
+        reading = 4 * COPIES * work.predicted * shape.vocabulary + width * 2 * work.longest * shape.layers * shape.keys
+    else:  # a reward is read: no logits, and of each layer nothing is kept
+        reading = width * work.longest * (2 * shape.intermediate + 4 * shape.hidden)
+    loading = whole if work.decoded else whole - one
+    held = work.held * one
+    return LIBRARIES + (max(held + reading, held - one + whole) if card else held + loading + reading)
 
 
 def on_host(model: Model) -> float:
