@@ -1,10 +1,14 @@
 """The DAG: it is what the config says, Snakemake finds nothing to complain about, and bad config stops it at once."""
 
 import re
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.workflow.scenarios import rows
 
 
@@ -90,6 +94,13 @@ def test_removed_policy_and_method_without_policies(workflow):
 def test_lint(workflow):
     result = workflow("--lint")
     assert "Congratulations" in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize("command", ["snakefmt --check Snakefile rules", "ruff check .", "ruff format --check ."])
+def test_files_are_formatted(command):
+    program, *arguments = command.split()
+    done = subprocess.run([Path(sys.executable).parent / program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 BAD = {  # tests/unit/test_config.py has each of these sentences, too
