@@ -90,7 +90,7 @@ IN_TEXT = {
     "a policy written in more lines": edit(CONFIG, "  sft: {method: sft, parent: base}\n", "  sft:\n    method: sft\n    parent: base\n"),
     "a value that changes no result": edit(CONFIG, "rerun_on_version_of: []", "rerun_on_version_of: [torch, python]"),
     "settings of a method that no policy has": edit(CONFIG, "delta: 1.0", "delta: 2.0"),
-    "memory in the profile": edit("profiles/default/config.yaml", "mem_mb=2000", "mem_mb=1000"),
+    "memory in the profile": edit("profiles/default/config.yaml", "mem_mb=4000", "mem_mb=1000"),
     "how often checkpoints are saved": edit(CONFIG, "checkpoint_percent: 5", "checkpoint_percent: 10"),
     "threads of a rule": edit(REPORT, "rule plot_shift:\n", "rule plot_shift:\n    threads: 2\n"),
     "resources of a rule": edit(
