@@ -1,5 +1,6 @@
 """Two workers for each job that takes some: probes come out byte for byte, training to float noise; a killed worker costs a sentence."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -15,10 +16,14 @@ WIDER = ("memorized_distance: 0.1 ", "memorized_distance: 0.2 ")  # an edit that
 
 
 def workers_of(started) -> list[int]:
-    """Process ids of workers: those whose parent runs a job's script, too."""
-    scripts = started.scripts()
-    parent = {pid: int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1]) for pid in scripts}
-    return sorted(pid for pid in scripts if parent[pid] in scripts)
+    """Process ids of workers: what a job's script has started with itself, in a session of its own."""
+    scripts, found = started.scripts(), []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            _, parent, _, session = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:4]
+            if int(parent) in scripts and session == entry.name and "/.snakemake/scripts/" in (entry / "cmdline").read_text():
+                found.append(int(entry.name))
+    return sorted(found)
 
 
 @pytest.mark.slow
@@ -37,7 +42,7 @@ def test_a_run_with_workers_and_one_of_them_killed(repository):
     before = {path: load_file(path) for path in sorted((repository.folder / RESULTS / "models").rglob("model.safetensors"))}
     started = repository.start(overlay=SHARED)
     try:
-        wait_until(lambda: workers_of(started), 600)
+        wait_until(lambda: len(workers_of(started)) == 2, 600)
         os.kill(workers_of(started)[-1], signal.SIGKILL)
         run = started.wait()
     finally:
