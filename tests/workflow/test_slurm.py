@@ -71,7 +71,7 @@ def test_cancelled_out_of_time_and_asked_for_twice(cluster, repository):
     assert run.status and "SLURM status is: 'CANCELLED'" in run.said and "Traceback" not in run.said, run.said
 
     # its time is up; while it stands still, another run is asked for
-    started = begin("--default-resources", "slurm_partition=gpu", "runtime=1")
+    started = begin("--set-resources", "train_ppo:runtime=1")
     for process in scripts(repository.folder):
         os.kill(process, signal.SIGSTOP)
     second = repository.run(POLICY, overlay=SLOW)
