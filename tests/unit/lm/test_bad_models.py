@@ -72,8 +72,8 @@ def folder(good, tmp_path) -> Path:
     return shutil.copytree(good, tmp_path / "model")
 
 
-def check(folder, *, trust_remote_code: bool = False) -> None:
-    check_model(base=str(folder), revision=None, trust_remote_code=trust_remote_code, context=CONTEXT)
+def check(folder, *, trust_remote_code: bool = False, **options) -> None:
+    check_model(base=str(folder), revision=None, trust_remote_code=trust_remote_code, context=CONTEXT, **options)
 
 
 def load(folder: Path) -> LlamaForCausalLM:
@@ -430,9 +430,8 @@ def test_model_that_is_nowhere(base, problem, tmp_path, monkeypatch):
 
 def test_a_layer_that_lora_names_and_the_model_has_not(tmp_path):
     folder = save(LlamaForCausalLM(LlamaConfig(**SHAPE)), tmp_path / "model")
-    options = dict(base=str(folder), revision=None, trust_remote_code=False, context=CONTEXT)
-    check_model(**options, targets={"policies.sft": ["q_proj", "model.layers.0.mlp.up_proj"]})
+    check(folder, targets={"policies.sft": ["q_proj", "model.layers.0.mlp.up_proj"]})
     with pytest.raises(
         InputError, match=r"^policies\.ppo\.lora\.target: LlamaForCausalLM has no linear layer 'c_attn'; choose among q_proj"
     ):
-        check_model(**options, targets={"policies.sft": ["q_proj"], "policies.ppo": ["c_attn"]})
+        check(folder, targets={"policies.sft": ["q_proj"], "policies.ppo": ["c_attn"]})

@@ -178,25 +178,27 @@ def _check_rollouts(where: str, policy: dict, config: dict) -> None:
         )
 
 
+def entries(config: dict) -> dict[str, dict]:
+    """{key of a policy or reward model, as policies.sft: its settings}."""
+    return {f"{section}.{name}": entry for section in ("policies", "reward_models") for name, entry in config[section].items()}
+
+
 def _check_additions(config: dict) -> None:
     """Additions of low rank have weights to add to, and `target` is the word for all layers or a list."""
-    for section in ("policies", "reward_models"):
-        for name, entry in config[section].items():
-            if not (lora := entry.get("lora")):
-                continue
-            if isinstance(lora.get("target"), str) and lora["target"] != ALL_LINEAR:
-                raise InputError(
-                    f"config: {section}.{name}.lora.target is {lora['target']!r}; write {ALL_LINEAR}, or a list of names such as [{lora['target']}]"
-                )
-            if lora.get("load_in_8bit") and find_spec("bitsandbytes") is None:
-                raise InputError(
-                    f"config: {section}.{name}.lora.load_in_8bit needs the package bitsandbytes, which is not installed; "
-                    "install the version in envs/requirements.txt, or set it to false"
-                )
-            if entry.get("method") == "base" and config["model"]["base"] == "scratch":
-                raise InputError(
-                    f"config: {section}.{name}.lora would freeze random weights, as model.base is scratch; set methods.base.lora to null"
-                )
+    for key, entry in entries(config).items():
+        if not (lora := entry.get("lora")):
+            continue
+        if isinstance(lora.get("target"), str) and lora["target"] != ALL_LINEAR:
+            raise InputError(
+                f"config: {key}.lora.target is {lora['target']!r}; write {ALL_LINEAR}, or a list of names such as [{lora['target']}]"
+            )
+        if lora.get("load_in_8bit") and find_spec("bitsandbytes") is None:
+            raise InputError(
+                f"config: {key}.lora.load_in_8bit needs the package bitsandbytes, which is not installed; "
+                "install the version in envs/requirements.txt, or set it to false"
+            )
+        if entry.get("method") == "base" and config["model"]["base"] == "scratch":
+            raise InputError(f"config: {key}.lora would freeze random weights, as model.base is scratch; set methods.base.lora to null")
 
 
 def _check_workers(reward_models: dict) -> None:

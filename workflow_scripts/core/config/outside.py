@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..lm.external_files import check_external
 from ..lm.model_files import check_model
 from ..user_files import user_path
+from .design import entries
 from .elsewhere import is_external, places
 from .layout import Layout
 from .references import lineage
@@ -80,8 +81,7 @@ class Outside:
 
     def _targets(self) -> dict[str, list[str]]:
         """{key of a policy or reward model: the layers that its LoRA names}."""
-        entries = {f"{section}.{name}": entry for section in ("policies", "reward_models") for name, entry in self.config[section].items()}
-        asked = {key: (entry.get("lora") or {}).get("target") for key, entry in entries.items()}
+        asked = {key: (entry.get("lora") or {}).get("target") for key, entry in entries(self.config).items()}
         return {key: target for key, target in asked.items() if isinstance(target, list)}
 
     def _check_checkpoint(self, name: str, arm: str, seed: int) -> partial:

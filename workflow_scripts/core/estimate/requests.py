@@ -5,9 +5,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from ..config.design import entries
 from ..data import model_packages, model_source
 from ..errors import InputError
 from ..freshness import content
+from ..lm.model_files import fetched
 from ..user_files import is_folder, user_path
 from . import cost, shapes, work
 
@@ -28,8 +30,7 @@ class Requests:
 
     def _check(self, cards: int) -> None:
         """Raise InputError where a job has more workers than the run has accelerators: it would get fewer than it has workers."""
-        entries = {f"{section}.{name}": entry for section in ("policies", "reward_models") for name, entry in self.config[section].items()}
-        for key, entry in {**entries, "probes": self.config["probes"]}.items():
+        for key, entry in {**entries(self.config), "probes": self.config["probes"]}.items():
             if (workers := entry.get("workers") or 1) > cards:
                 raise InputError(
                     f"{key}.workers: {workers} processes need a GPU each, and this run has `resources: [gpu={cards}]`; lower the one, or raise the other"
@@ -87,21 +88,9 @@ def known(model: dict, policy: dict) -> shapes.Model | None:
             return shapes.of_config(model_source.read_json(place / "config.json"))
         if place.is_file():
             return shapes.of_config(json.loads(content.remembered(place, "config", lambda: _config(place))))
-        return shapes.of_config(model_source.read_json(cached)) if (cached := _fetched(last, settings["revision"])) else None
-    except (InputError, OSError):  # said where the model is checked
+        return shapes.of_config(model_source.read_json(cached)) if (cached := fetched(last, settings["revision"])) else None
+    except (InputError, OSError, ValueError):  # said where the model is checked
         return None
-
-
-def _fetched(hub_id: str, revision: str | None) -> Path | None:
-    """The config.json of a hub id, where it was fetched before."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        found = try_to_load_from_cache(hub_id, "config.json", revision=revision)
-    except HFValidationError:  # a path that is not there
-        return None
-    return Path(found) if isinstance(found, str) else None
 
 
 def _config(file: Path) -> str:

@@ -200,13 +200,21 @@ def check_header(file: Path) -> None:
         raise InputError(f"model.base: {file} is quantised (it holds {odd[0]}), and cannot be trained; dequantise it")
 
 
+def fetched(base: str, revision: str | None) -> Path | None:
+    """The config.json of a model of the hub, where the cache has it. Raises ValueError where that is no name for one."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(base, "config.json", revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
 def _check_hub(base: str, revision: str | None) -> bool:
     """Whether a model of the hub is in the cache; raises InputError where the hub does not have it, either."""
-    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        if isinstance(try_to_load_from_cache(base, "config.json", revision=revision), str):
+        if fetched(base, revision):
             return True
         if os.environ.get("HF_HUB_OFFLINE") == "1":
             raise InputError(f"model.base: {base!r} is not in the cache, and HF_HUB_OFFLINE is set; take it off, or {REMEDY}")

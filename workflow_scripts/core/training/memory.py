@@ -64,10 +64,11 @@ def peak_bytes(
     learnt = 4 * lora.r * shape.linear if lora else fp32
     casts = trained * fp32 // 2 if bf16 and not lora else 0
     kept = trained * _activations(shape, settings, bf16, tokens) + _LOGITS * 4 * predicted * shape.vocabulary
-    freed = fp32 if held < fp32 else 0  # weights that were cast; the C library keeps their place, and activations take that of one model
-    training = copies * held + 3 * trained * learnt + max(kept + casts, freed) + (copies - 1) * freed
+    weights = copies * held + 3 * trained * learnt
     if card:
-        return max(copies * held + 3 * trained * learnt + kept + casts, (copies - 1) * held + fp32) + SCRATCH
+        return max(weights + kept + casts, (copies - 1) * held + fp32) + SCRATCH
+    freed = fp32 if held < fp32 else 0  # weights that were cast; the C library keeps their place, and activations take that of one model
+    training = weights + max(kept + casts, freed) + (copies - 1) * freed
     merging = 2 * fp32 if lora else 0
     loading = (copies - 1) * held + 2 * fp32  # a file's pages count while its weights are copied
     return max(training + merging, loading) + SCRATCH

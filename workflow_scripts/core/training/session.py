@@ -71,9 +71,8 @@ class Session:
         model = models.load_reward_model(path, fim=self.fim, device=self.device).eval()
         if self.settings is None:
             return self.only_read(model)
-        return (
-            lora.shrunk(model.requires_grad_(False), lora=self.lora, bf16=self.in_bf16) if self.lora else model
-        )  # a value model may be its copy
+        # without additions in fp32: a value model may be its copy
+        return lora.shrunk(model.requires_grad_(False), lora=self.lora, bf16=self.in_bf16) if self.lora else model
 
     def only_read(self, model):
         """A model that is not trained, and takes as little memory as its numbers allow."""
