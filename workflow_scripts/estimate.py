@@ -12,7 +12,7 @@ import time
 
 from workflow_scripts.core.config import files as config_files
 from workflow_scripts.core.config.resolve import resolve
-from workflow_scripts.core.errors import InputError, first_line
+from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.estimate import cost, shapes, work
 from workflow_scripts.core.freshness import snakemake_adapter as adapter
 from workflow_scripts.core.freshness.code import ROOT
@@ -52,13 +52,7 @@ def pretrained(settings: dict) -> shapes.Model:
     from workflow_scripts.core.data import model_source
 
     source = model_source.find(settings["base"], settings["revision"])
-    try:
-        config = source.config(trust_remote_code=settings["trust_remote_code"])
-    except InputError:
-        raise
-    except Exception as e:  # OSError, ValueError, HTTP and JSON errors: the library raises many errors for the same cause
-        said = f"model.base: the config of {settings['base']} could not be loaded ({first_line(e, 160)})"
-        raise InputError(f"{said}; give an existing hub id and be online, or the path of a folder with a causal LM, or `scratch`") from e
+    config = source.config(settings["base"], trust_remote_code=settings["trust_remote_code"])
     found = shapes.of_config(config.to_dict())
     if found is None:
         raise InputError(

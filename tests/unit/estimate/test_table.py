@@ -33,7 +33,7 @@ def test_a_model_that_cannot_be_read_is_said_in_one_sentence(overlay, tmp_path, 
     with pytest.raises(SystemExit) as failed:
         estimate.main(overlay(f"{tmp_path}/model"))
     sentence = str(failed.value)
-    assert sentence.startswith("canaryflow: model.base: the config of ") and said in sentence and "\n" not in sentence
+    assert sentence.startswith("canaryflow: model.base: ") and said in sentence and "\n" not in sentence
 
 
 def test_the_estimate_says_what_it_assumes(capsys):

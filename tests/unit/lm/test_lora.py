@@ -137,17 +137,21 @@ def test_layers_that_take_no_additions_are_one_sentence():
         lora.adapted(tiny("mamba"), lora=SMALL, bf16=False, section="policies.a")
 
 
-def test_a_model_of_fused_experts_is_adapted_but_for_them_and_merged():
-    model = tiny("mixtral")
+@pytest.mark.parametrize("family", ["mixtral", "qwen2_moe", "deepseek_v3", "glm4_moe", "llama4_text", "zamba"])
+def test_a_model_of_special_layers_is_adapted_but_for_them_and_merged(family):
+    """Fused experts, routers and layers that share a weight stay; what all tokens pass is adapted where it has the name of an expert, too."""
+    model = tiny(family)
     before, original = {name: value.clone() for name, value in model.state_dict().items()}, copy.deepcopy(model)
+    targets = lora.targeted(model, "all-linear", "")
     lora.adapted(model, lora=Lora(r=2, alpha=4.0), bf16=False, section="")
-    assert lora.trained(model) and not any("experts" in name for name in lora.trained(model))
+    assert [*lora.additions(model)] == targets and not any("experts" in name.split(".") for name in targets)
+    assert {name.rpartition(".lora_")[0] for name in lora.trained(model)} == {*targets}
     disturb(model)
     expected = model(torch.tensor([[5, 6, 7]])).logits
     merged = lora.merged(model, lambda: original)
     after = merged.state_dict()
     assert after.keys() == before.keys()
-    assert not torch.equal(*(state["model.layers.0.self_attn.q_proj.weight"] for state in (after, before)))
+    assert not any(torch.equal(after[f"{name}.weight"], before[f"{name}.weight"]) for name in targets)
     assert torch.allclose(merged(torch.tensor([[5, 6, 7]])).logits, expected, atol=1e-4)
 
 

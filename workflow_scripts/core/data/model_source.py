@@ -32,13 +32,14 @@ class Source:
     adapters: tuple[Path, ...] = ()
     package: dict | None = None
 
-    def config(self, *, trust_remote_code: bool):
-        """The library's config of the model. Raises whatever the library does."""
+    def config(self, base: str, *, trust_remote_code: bool):
+        """The library's config of the model, which the settings call `base`. Raises InputError as `explained` does."""
         from transformers import AutoConfig
 
-        if self.is_gguf:
-            return gguf_files.config(Path(self.place))
-        return AutoConfig.from_pretrained(self.place, revision=self.revision, trust_remote_code=trust_remote_code)
+        with explained(base):
+            if self.is_gguf:
+                return gguf_files.config(Path(self.place))
+            return AutoConfig.from_pretrained(self.place, revision=self.revision, trust_remote_code=trust_remote_code)
 
     @property
     def name(self) -> str:
@@ -113,6 +114,20 @@ def named_base(folder: Path) -> str | None:
 def tokenizer_files(folder: Path) -> list[str]:
     """The files in a model's folder of which any one makes a tokenizer."""
     return [name for name in TOKENIZERS if (folder / name).is_file()]
+
+
+@contextlib.contextmanager
+def explained(base: str) -> Iterator[None]:
+    """Make one InputError of what the library raises within, as it loads a part of the model that the settings call `base`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as e:  # OSError, ValueError, HTTP and JSON errors: the library raises many errors for the same cause
+        raise InputError(
+            f"model.base: {base!r} could not be loaded ({first_line(e, 160)}); "
+            "give an existing hub id and be online, or the path of a folder with a causal LM, or `scratch`"
+        ) from e
 
 
 @contextlib.contextmanager

@@ -4,13 +4,12 @@ The directory holds the tokenizer's files and `fim.json` (ids, context length, o
 missing model stops the run in its first minute.
 """
 
-import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import InputError, first_line
+from ..errors import InputError
 from . import byte_level, gguf_files, model_packages, model_source
 from .fim import ADDED, PAD, Fim, decode, detect, encode, prepare
 from .model_source import Source
@@ -55,27 +54,8 @@ def train_bpe(*, texts: list[str], vocabulary: int):
 def load_pretrained(*, base: str, revision: str | None, trust_remote_code: bool):
     """(tokenizer, context length) of a causal LM by hub id or local path. Raises InputError where it cannot be loaded or does not fit."""
     source = model_source.find(base, revision)
-    config = _config(source, base, trust_remote_code)
+    config = source.config(base, trust_remote_code=trust_remote_code)
     return _load(source, base, config, trust_remote_code)[0], getattr(config.get_text_config(), "max_position_embeddings", None)
-
-
-def _config(source: Source, base: str, trust_remote_code: bool):
-    with _explained(base):
-        return source.config(trust_remote_code=trust_remote_code)
-
-
-@contextlib.contextmanager
-def _explained(base: str) -> Iterator[None]:
-    """Make one InputError of what the library raises within."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as e:  # OSError, ValueError, HTTP and JSON errors: the library raises many errors for the same cause
-        raise InputError(
-            f"model.base: {base!r} could not be loaded ({first_line(e, 160)}); "
-            "give an existing hub id and be online, or the path of a folder with a causal LM, or `scratch`"
-        ) from e
 
 
 def _load(source: Source, base: str, config, trust_remote_code: bool) -> tuple:
@@ -88,7 +68,7 @@ def _load(source: Source, base: str, config, trust_remote_code: bool) -> tuple:
     from transformers import AutoTokenizer
 
     def whole(load: Callable):
-        with _explained(base):
+        with model_source.explained(base):
             tokenizer = load()
         _check(tokenizer, base, embeddings)
         return _exact(tokenizer, base)
@@ -212,7 +192,7 @@ def make(*, model: dict, texts: list[str], path) -> None:
         tokenizer, context, ends = train_bpe(texts=texts, vocabulary=model["vocabulary"]), model["context"], []
     else:
         source = model_source.find(base, model["revision"])
-        config = _config(source, base, model["trust_remote_code"])
+        config = source.config(base, trust_remote_code=model["trust_remote_code"])
         tokenizer, which = _load(source, base, config, model["trust_remote_code"])
         ends, limit = _ends(source, config), getattr(config.get_text_config(), "max_position_embeddings", None)
         context, name, origin = min(model["context"], limit or model["context"]), source.name, source.about() | which

@@ -5,6 +5,8 @@ reader switches them off. A checkpoint is an ordinary model, which every later s
 """
 
 import contextlib
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import torch
@@ -28,10 +30,12 @@ def adapted(model, *, lora: methods.Lora, bf16: bool, section: str):
     targets = targeted(model, lora.target, section)
     if lora.load_in_8bit:
         in_8_bits(model)
-    options = LoraConfig(r=lora.r, lora_alpha=lora.alpha, lora_dropout=0.0, target_modules=targets, bias="none", init_lora_weights=True)
+    options = LoraConfig(r=lora.r, lora_alpha=lora.alpha, lora_dropout=0.0, target_modules=[], bias="none", init_lora_weights=True)
+    named = {f"{name}.lora_A": None for name in targets}  # as target_modules, peft takes a layer named as experts once were for experts
     try:
-        inject_adapter_in_model(options, model)
-    except ValueError as e:
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # that the options name no layer
+            inject_adapter_in_model(options, model, state_dict=named)
+    except Exception as e:  # ValueError, or whatever comes of a layer that has not what peft expects of one
         raise InputError(
             f"{section}.lora: {type(model).__name__} takes no additions ({first_line(e, 120)}); name other layers as lora.target, or leave it out"
         ) from e
@@ -56,7 +60,7 @@ def in_8_bits(model):
 
     for name in targeted(model, methods.ALL_LINEAR, ""):
         layer = model.get_submodule(name)
-        if type(layer) is torch.nn.Linear:
+        if isinstance(layer, torch.nn.Linear):
             small = Linear8bitLt(layer.in_features, layer.out_features, bias=False, has_fp16_weights=False)
             weight = Int8Params(layer.weight.data.cpu(), requires_grad=False, has_fp16_weights=False)
             small.weight = weight.to(layer.weight.device)  # which makes integers of it on its way to a card
@@ -70,10 +74,13 @@ def targeted(model, target: str | list[str], section: str) -> list[str]:
     """Full names of the linear layers that `target` means: all but the head, or those whose name is, or ends in, one of a list. Raises InputError
     where one of the list names none.
 
-    Experts that share one weight of three dimensions are no linear layers and stay as they are: an addition to them cannot be merged.
+    What stays as it is: experts that share one weight of three dimensions, layers of a model's own class (a router may give a tuple), and layers that
+    share a weight, to which their additions could not be merged.
     """
     heads = (model.get_output_embeddings(), getattr(model, "score", None))
-    linear = [name for name, m in model.named_modules() if isinstance(m, _LINEAR) and not any(m is head for head in heads)]
+    layers = {name: m for name, m in model.named_modules() if type(m) in _LINEAR and not any(m is head for head in heads)}
+    sharing = Counter(id(m.weight) for m in layers.values())
+    linear = [name for name, m in layers.items() if sharing[id(m.weight)] == 1]
     if target == methods.ALL_LINEAR:
         return linear
     ends = lambda name, asked: name == asked or name.endswith(f".{asked}")  # noqa: E731
