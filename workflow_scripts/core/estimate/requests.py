@@ -32,8 +32,9 @@ class Requests:
         """Raise InputError where a job has more workers than the run has accelerators: it would get fewer than it has workers."""
         for key, entry in {**entries(self.config), "probes": self.config["probes"]}.items():
             if (workers := entry.get("workers") or 1) > cards:
+                said = "training" if key != "probes" and workers == self.config["training"].get("workers") else key
                 raise InputError(
-                    f"{key}.workers: {workers} processes need a GPU each, and this run has `resources: [gpu={cards}]`; lower the one, or raise the other"
+                    f"{said}.workers: {workers} processes need a GPU each, and this run has `resources: [gpu={cards}]`; lower the one, or raise the other"
                 )
 
     def of(self, rule: str) -> dict[str, Callable]:
