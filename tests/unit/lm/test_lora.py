@@ -137,12 +137,14 @@ def test_layers_that_take_no_additions_are_one_sentence():
         lora.adapted(tiny("mamba"), lora=SMALL, bf16=False, section="policies.a")
 
 
-@pytest.mark.parametrize("family", ["mixtral", "qwen2_moe", "deepseek_v3", "glm4_moe", "llama4_text", "zamba"])
+@pytest.mark.parametrize("family", ["mixtral", "qwen2_moe", "deepseek_v3", "glm4_moe", "llama4_text", "zamba", "falcon"])
 def test_a_model_of_special_layers_is_adapted_but_for_them_and_merged(family):
     """Fused experts, routers and layers that share a weight stay; what all tokens pass is adapted where it has the name of an expert, too."""
     model = tiny(family)
     before, original = {name: value.clone() for name, value in model.state_dict().items()}, copy.deepcopy(model)
     targets = lora.targeted(model, "all-linear", "")
+    with torch.device("meta"):
+        assert targets == lora.targeted(type(model)(model.config), "all-linear", ""), "as it is found before any weight is loaded"
     lora.adapted(model, lora=Lora(r=2, alpha=4.0), bf16=False, section="")
     assert [*lora.additions(model)] == targets and not any("experts" in name.split(".") for name in targets)
     assert {name.rpartition(".lora_")[0] for name in lora.trained(model)} == {*targets}

@@ -74,11 +74,11 @@ def targeted(model, target: str | list[str], section: str) -> list[str]:
     """Full names of the linear layers that `target` means: all but the head, or those whose name is, or ends in, one of a list. Raises InputError
     where one of the list names none.
 
-    What stays as it is: experts that share one weight of three dimensions, layers of a model's own class (a router may give a tuple), and layers that
+    What stays as it is: experts that share one weight of three dimensions, what is a linear layer by its class alone (`_is_linear`), and layers that
     share a weight, to which their additions could not be merged.
     """
     heads = (model.get_output_embeddings(), getattr(model, "score", None))
-    layers = {name: m for name, m in model.named_modules() if type(m) in _LINEAR and not any(m is head for head in heads)}
+    layers = {name: m for name, m in model.named_modules() if _is_linear(m) and not any(m is head for head in heads)}
     sharing = Counter(id(m.weight) for m in layers.values())
     linear = [name for name, m in layers.items() if sharing[id(m.weight)] == 1]
     if target == methods.ALL_LINEAR:
@@ -88,6 +88,21 @@ def targeted(model, target: str | list[str], section: str) -> list[str]:
         known = ", ".join(dict.fromkeys(name.rpartition(".")[2] for name in linear))
         raise InputError(f"{section}.lora.target: {type(model).__name__} has no linear layer {unknown[0]!r}; choose among {known}")
     return [name for name in linear if any(ends(name, asked) for asked in target)]
+
+
+@torch.no_grad()
+def _is_linear(module) -> bool:
+    """Whether a module computes what a linear layer does. One of a model's own class may not: a router gives a tuple, another layer rounds."""
+    if type(module) in _LINEAR or not isinstance(module, torch.nn.Linear):
+        return type(module) in _LINEAR
+    row = torch.linspace(-1, 1, module.in_features, device=module.weight.device, dtype=module.weight.dtype)[None]
+    expected = torch.nn.functional.linear(row, module.weight, module.bias)
+    try:
+        found = module(row)
+    except Exception:  # it wants other rows
+        return False
+    same_shape = isinstance(found, torch.Tensor) and found.shape == expected.shape
+    return same_shape and (found.is_meta or torch.allclose(found, expected, rtol=1e-2, atol=1e-3))
 
 
 def held(model):
