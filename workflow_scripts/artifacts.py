@@ -21,7 +21,7 @@ from workflow_scripts.core.freshness import snakemake_adapter as adapter
 from workflow_scripts.core.freshness.code import ROOT
 from workflow_scripts.core.freshness.content import write_whole
 from workflow_scripts.core.freshness.plan import Job
-from workflow_scripts.core.freshness.storage import damaged_artifacts, damaged_objects, dvc_yaml, locked, unfinished
+from workflow_scripts.core.freshness.storage import damaged_artifacts, damaged_objects, dvc_yaml, locked, stage_name, unfinished
 from workflow_scripts.core.results.runs import overview, published
 
 
@@ -51,8 +51,9 @@ def store(overlays: list[str]) -> tuple[str, list[str]]:
         raise InputError(f"{len(names)} jobs are not up to date, first {names[0]}; run snakemake --cores all, then save again")
     place = describe(overlays=overlays, config=config, jobs=jobs)
     lock = place.with_suffix(".lock")
-    if not locked(lock):
-        lock.unlink(missing_ok=True)  # in conflict after a merge, say; commit writes it whole, from the artifacts
+    saved = locked(lock)
+    if not saved or saved.keys() - {stage_name(job) for job in jobs}:  # in conflict after a merge, say, or with jobs that are no more
+        lock.unlink(missing_ok=True)  # commit writes it whole, from the artifacts
     _call("dvc", "commit", "--quiet", "--force", "--no-relink", str(place))
     if damaged := damaged_objects(jobs, Path(_output("dvc", "cache", "dir"))):
         raise InputError(f"damaged in the DVC cache: {', '.join(damaged)}; delete these objects and save again")

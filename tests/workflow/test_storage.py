@@ -392,6 +392,9 @@ def test_a_dvc_lock_in_conflict_is_refused_by_restore_and_written_by_save(saved,
     assert "dvc.lock is damaged or in conflict after a merge; take one side" in copy.make("restore", fails=True)
     copy.make("save")
     assert yaml.safe_load(lock.read_text()) == yaml.safe_load(before)
+    lock.write_text(before.replace("  train_ppo-A-0-ppo:\n", "  train_ppo-A-0-former:\n"))
+    copy.make("save")
+    assert yaml.safe_load(lock.read_text()) == yaml.safe_load(before), "of a job that is no more, nothing is kept"
 
 
 @pytest.mark.slow

@@ -19,10 +19,12 @@ from transformers.integrations.gguf import GGUF_CONFIG_ARCHS
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from tests.unit.small import logprobs
+from tests.unit.small import logprobs, session
 from workflow_scripts.core.data.fim import Fim
 from workflow_scripts.core.errors import InputError, first_line
-from workflow_scripts.core.lm import adapters, generation, models, packing
+from workflow_scripts.core.lm import adapters, generation, lora, models, packing
+from workflow_scripts.core.methods import Lora, Sft
+from workflow_scripts.core.training import sft
 
 PAGE = Path(__file__).parents[3] / "docs/own_models.md"
 BEGIN, END = "<!-- written by python -m tests.unit.lm.architectures -->\n", "<!-- end -->\n"
@@ -203,6 +205,24 @@ def with_adapter(kind: str) -> str:
         return f"not merged: {first_line(e, 200)}" if isinstance(e, InputError) else f"not merged: {type(e).__name__} ({first_line(e, 60)})"
 
 
+def by_lora(kind: str) -> str:
+    """What becomes of additions to all linear layers that are trained here: `trained` and merged, or why they cannot be."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            tiny(kind).save_pretrained(folder)
+            opened = session(Sft, fim=FIM, lora=Lora(r=2, alpha=4.0), epochs=4, learning_rate=1e-2)
+            model, ids = opened.load_policy(folder), torch.tensor([[5, 6, 7]])
+            before = model.eval()(input_ids=ids, use_cache=False).logits
+            sft.train(model=model, rows=[dict(prompt_ids=[5 + i, 6], target_ids=[10 + i, 11]) for i in range(4)], session=opened)
+            expected = model.eval()(input_ids=ids, use_cache=False).logits
+            made = lora.merged(model, model.original).eval()(input_ids=ids, use_cache=False).logits
+        assert torch.allclose(made, expected, atol=1e-3 * expected.std().item()), f"outputs off by {(made - expected).abs().max():.2g}"
+        assert not torch.allclose(before, expected, atol=1e-3 * expected.std().item()), "nothing was learnt"
+        return "trained"
+    except Exception as e:
+        return f"not trained: {first_line(e, 200)}" if isinstance(e, InputError) else f"not trained: {type(e).__name__} ({first_line(e, 60)})"
+
+
 def of_gguf(kind: str) -> str:
     """Whether the library has names for the weights and the config of this model_type in a GGUF file."""
     known = {*GGUF_CONFIG_MAPPING, *GGUF_CONFIG_ARCHS}
@@ -228,11 +248,11 @@ def outcome(kind: str) -> str:
         return f"fails: {type(e).__name__} ({first_line(e, 100)})"
 
 
-def cells_of(kind: str) -> tuple[str, str, str]:
-    """The cells of an architecture's row behind its name: rows, adapter, GGUF."""
+def cells_of(kind: str) -> tuple[str, str, str, str]:
+    """The cells of an architecture's row behind its name: rows, adapter, LoRA, GGUF."""
     how = outcome(kind)
-    adapter = with_adapter(kind) if how.startswith(("packed", "padded")) else ""
-    return *(" ".join(_ONE_MODELS.sub("", cell).split()) for cell in (how, adapter)), of_gguf(kind)
+    adapter, trained = (f(kind) if how.startswith(("packed", "padded")) else "" for f in (with_adapter, by_lora))
+    return *(" ".join(_ONE_MODELS.sub("", cell).split()) for cell in (how, adapter, trained)), of_gguf(kind)
 
 
 def quiet() -> None:
@@ -253,5 +273,5 @@ if __name__ == "__main__":
     if not sys.argv[1:]:
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
         rows = [f"| {', '.join(same)} | {' | '.join(cells)} |" for cells, same in sorted(found.items())]
-        table = ["| model_type | rows | adapter | GGUF |", "|---|---|---|---|", *rows, ""]
+        table = ["| model_type | rows | adapter | LoRA | GGUF |", "|---|---|---|---|---|", *rows, ""]
         PAGE.write_text(before + BEGIN + "\n".join(table) + END + rest.partition(END)[2], encoding="utf-8")
