@@ -220,7 +220,9 @@ def by_lora(kind: str) -> str:
         assert not torch.allclose(before, expected, atol=1e-3 * expected.std().item()), "nothing was learnt"
         return "trained"
     except Exception as e:
-        return f"not trained: {first_line(e, 200)}" if isinstance(e, InputError) else f"not trained: {type(e).__name__} ({first_line(e, 60)})"
+        return (
+            f"not trained: {first_line(e, 200)}" if isinstance(e, InputError) else f"not trained: {type(e).__name__} ({first_line(e, 60)})"
+        )
 
 
 def of_gguf(kind: str) -> str:

@@ -33,6 +33,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from tests.unit.lm.architectures import tiny
 from workflow_scripts.core.data import tokenizer
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.lm import models
@@ -428,10 +429,23 @@ def test_model_that_is_nowhere(base, problem, tmp_path, monkeypatch):
     assert str(error.value).startswith("model.base: ") and problem in str(error.value)
 
 
-def test_a_layer_that_lora_names_and_the_model_has_not(tmp_path):
-    folder = save(LlamaForCausalLM(LlamaConfig(**SHAPE)), tmp_path / "model")
-    check(folder, targets={"policies.sft": ["q_proj", "model.layers.0.mlp.up_proj"]})
-    with pytest.raises(
-        InputError, match=r"^policies\.ppo\.lora\.target: LlamaForCausalLM has no linear layer 'c_attn'; choose among q_proj"
-    ):
-        check(folder, targets={"policies.sft": ["q_proj"], "policies.ppo": ["c_attn"]})
+def trained(target: str | list[str], *, again: bool = False) -> dict:
+    return {"lora": {"r": 4, "alpha": 8.0, "target": target}, "gradient_checkpointing": again}
+
+
+def test_what_an_architecture_does_not_take_is_said_before_any_work(tmp_path):
+    """A layer that LoRA names and the model has not, LoRA where peft refuses it, and gradient checkpointing."""
+    llama = save(LlamaForCausalLM(LlamaConfig(**SHAPE)), tmp_path / "llama")
+    good = {"policies.sft": trained(["q_proj", "model.layers.0.mlp.up_proj"]), "policies.ipo": trained("all-linear", again=True)}
+    for base in (llama, "scratch"):
+        check(base, trained=good)
+        with pytest.raises(
+            InputError, match=r"^policies\.ppo\.lora\.target: LlamaForCausalLM has no linear layer 'c_attn'; choose among q_proj"
+        ):
+            check(base, trained={**good, "policies.ppo": trained(["c_attn"]), "policies.more": trained(["c_attn"])})
+    for kind in ("mamba", "ctrl"):
+        tiny(kind).save_pretrained(tmp_path / kind)
+    with pytest.raises(InputError, match=r"^policies\.ppo\.lora: MambaForCausalLM takes no additions"):
+        check(tmp_path / "mamba", needs_tokenizer=False, trained={"policies.ppo": trained("all-linear")})
+    with pytest.raises(InputError, match=r"^policies\.ppo\.gradient_checkpointing: CTRLLMHeadModel does not support"):
+        check(tmp_path / "ctrl", needs_tokenizer=False, trained={"policies.ppo": {"lora": None, "gradient_checkpointing": True}})

@@ -8,6 +8,7 @@ import torch
 from tests.unit.lm.architectures import tiny
 from tests.unit.small import OF_ROWS, changed, session
 from workflow_scripts.core.errors import InputError
+from workflow_scripts.core.lm import recomputing
 from workflow_scripts.core.methods import (
     METHODS,
     REWARD_TYPES,
@@ -30,7 +31,6 @@ from workflow_scripts.core.training import (
     ipo,
     pieces,
     ppo,
-    recomputing,
     rewards,
     rloo,
     rrhf,

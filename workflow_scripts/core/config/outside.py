@@ -62,7 +62,7 @@ class Outside:
         """{rule, or name of a job: what is checked before the first job where it will run}; a check raises InputError."""
         model, canaries = self.config["model"], self.config["canaries"]
         of_model = {key: model[key] for key in ("base", "revision", "trust_remote_code", "context")}
-        check_base = partial(check_model, **of_model, made=f"{self.layout.root}/tokenizer", targets=self._targets())
+        check_base = partial(check_model, **of_model, made=f"{self.layout.root}/tokenizer", trained=self._trained())
         check_own = partial(
             check_secrets,
             **{key: canaries[key] for key in ("source", "path", "cohorts", "doses", "seed")},
@@ -79,10 +79,10 @@ class Outside:
             for name, arm, seed in self.layout.chains_of(*external)
         }
 
-    def _targets(self) -> dict[str, list[str]]:
-        """{key of a policy or reward model: the layers that its LoRA names}."""
-        asked = {key: (entry.get("lora") or {}).get("target") for key, entry in entries(self.config).items()}
-        return {key: target for key, target in asked.items() if isinstance(target, list)}
+    def _trained(self) -> dict[str, dict]:
+        """{key of a policy or reward model: what of its settings an architecture may not take}."""
+        asked = {key: {name: entry.get(name) for name in ("lora", "gradient_checkpointing")} for key, entry in entries(self.config).items()}
+        return {key: settings for key, settings in asked.items() if any(settings.values())}
 
     def _check_checkpoint(self, name: str, arm: str, seed: int) -> partial:
         policies, model = self.config["policies"], self.config["model"]

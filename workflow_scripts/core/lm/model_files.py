@@ -4,10 +4,12 @@ Of the weights only headers are read; whether they are finite shows when they ar
 """
 
 import contextlib
+import copy
 import json
 import os
 import struct
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 from ..data import gguf_files
@@ -26,6 +28,7 @@ from ..data.model_source import (
 )
 from ..data.tokenizer import check_package, load_pretrained
 from ..errors import InputError, first_line
+from ..methods import Lora
 from ..user_files import is_folder, user_path
 from .adapters import weights_of
 
@@ -44,17 +47,19 @@ def check_model(
     reach: bool = True,
     needs_tokenizer: bool = True,
     made: str | None = None,
-    targets: dict[str, list[str]] | None = None,
+    trained: dict[str, dict] | None = None,
 ) -> None:
     """Raise InputError where the model is not there, or cannot be used: a file is missing or damaged, or holds another kind of model.
 
     Without `reach`, as in a dry run, the hub is not asked for a model of its own, and no package is fetched. `made` is the folder of the
-    run's tokenizer, which may not be made yet: a package must be the one of which it was made. `targets` are the layers that LoRA adds to, by the
-    key of the settings that name them.
+    run's tokenizer, which may not be made yet: a package must be the one of which it was made. `trained` is {key of a policy or reward model: its
+    settings `lora` and `gradient_checkpointing`}, which not every architecture takes.
 
     Code that comes with a model is not run here, so of such a model only the files are checked.
     """
     if base == "scratch":
+        if trained:
+            _check_trained(_scratch(), trained)
         return
     *adapters, last = chain(base)
     if is_package(last) and not (reach or package_place(last).is_file()):
@@ -80,7 +85,7 @@ def check_model(
     if not (trust_remote_code and is_folder(place) and _code(read_json(place / "config.json"))):
         has_tokenizer = not is_folder(place) or brings or bool(tokenizer_files(place))
         named = dict(base=base, revision=revision, trust_remote_code=trust_remote_code)
-        _check_loading(**named, context=context, has_tokenizer=has_tokenizer, targets=targets or {})
+        _check_loading(**named, context=context, has_tokenizer=has_tokenizer, trained=trained or {})
 
 
 def _check_folder(folder: Path, trust_remote_code: bool, needs_tokenizer: bool) -> None:
@@ -159,19 +164,43 @@ def _code(config: dict) -> dict[str, str]:
     return {str(key): str(value).rpartition(".")[0] for key, value in names if key in ("AutoConfig", "AutoModelForCausalLM")}
 
 
-def _check_loading(*, context: int, has_tokenizer: bool, targets: dict[str, list[str]], **source) -> None:
-    """Load the tokenizer where there is one, and the model without its weights: every one of them must have its place, and every target be there."""
+def _check_loading(*, context: int, has_tokenizer: bool, trained: dict[str, dict], **source) -> None:
+    """Load the tokenizer where there is one, and the model without its weights: every one of them must have its place, and `trained` be possible."""
     from transformers.utils import logging
 
-    from . import lora, models  # here, so that parsing the Snakefile does not wait for torch
+    from . import models  # here, so that parsing the Snakefile does not wait for torch
 
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     with warnings.catch_warnings(action="ignore"):
         limit = load_pretrained(**source)[1] if has_tokenizer else None
         model = models.load_pretrained(**source, context=min(context, limit or context), device="meta")
-    for section, target in targets.items():
-        lora.targeted(model, target, section)
+    _check_trained(model, trained)
+
+
+def _check_trained(model, trained: dict[str, dict]) -> None:
+    """Raise InputError where a model, which may have no weights, takes no such additions or no gradient checkpointing."""
+    from . import lora, recomputing
+
+    tried: list[dict] = []
+    for section, settings in trained.items():
+        if settings in tried:
+            continue
+        tried.append(settings)
+        shell = copy.deepcopy(model)
+        if settings["gradient_checkpointing"]:
+            recomputing.enable(shell, section)
+        if asked := settings["lora"]:
+            lora.adapted(shell, lora=replace(Lora(**asked), load_in_8bit=False), bf16=False, section=section)
+
+
+def _scratch():
+    """A model from scratch without weights: what its layers are called does not depend on their sizes."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    with torch.device("meta"):
+        return LlamaForCausalLM(LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1))
 
 
 def check_header(file: Path) -> None:

@@ -10,7 +10,8 @@ import functools
 import numpy as np
 import torch
 
-from . import on_policy, recomputing
+from ..lm import recomputing
+from . import on_policy
 from .episodes import batches, clipped_surrogate, logprobs, pack, step
 from .ppo_math import value_loss
 from .ppo_rollout import Models, Rollout, judge, values

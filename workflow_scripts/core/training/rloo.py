@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from .. import workers
-from ..lm import lora
-from . import on_policy, recomputing, rewards
+from ..lm import lora, recomputing
+from . import on_policy, rewards
 from .episodes import batches, clipped_surrogate, logprobs, pack, step
 from .session import Session
 

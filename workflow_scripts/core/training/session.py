@@ -11,9 +11,8 @@ from ..data.fim import Fim
 from ..data.schemas import EXAMPLES
 from ..data.tokenizer import load_fim
 from ..errors import InputError
-from ..lm import lora, models, runtime
+from ..lm import lora, models, recomputing, runtime
 from ..methods import Lora, pick
-from . import recomputing
 from .checkpoints import Checkpoints
 from .schemas import PREFERENCES
 
