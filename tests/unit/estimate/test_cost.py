@@ -20,7 +20,7 @@ MACHINES |= dict.fromkeys(("corpus_stdlib", "corpus_javascript", "task_line", "t
 UNKNOWN = {"task_response"}  # its texts have half of the tokens that are assumed, which nobody knows who has not read them
 LORA = {"lora": {"r": 16, "alpha": 32}}
 PUBLISHED = sorted(file.parent.name for file in (ROOT / "docs/results").glob("*/cost.csv"))
-THRICE = {"models", "seeds"}  # published with three epochs of sft_chosen where the config now has two (docs/plan.md)
+THRICE = {"models"}  # published with three epochs of sft_chosen where the config now has two (docs/plan.md)
 
 
 def resolved(*overlays: dict) -> dict:
