@@ -189,6 +189,20 @@ def scored(plain) -> None:
     assert torch.allclose(packing.scores(again, pack), scores, atol=1e-5), "scores differ after loading"
 
 
+def near(made: torch.Tensor, expected: torch.Tensor) -> bool:
+    """Whether outputs are equal but for rounding."""
+    return torch.allclose(made, expected, atol=1e-3 * expected.std().item())
+
+
+def failed(what: str, error: Exception) -> str:
+    """A cell of the table: what was not done, and why."""
+    return (
+        f"{what}: {first_line(error, 200)}"
+        if isinstance(error, InputError)
+        else f"{what}: {type(error).__name__} ({first_line(error, 60)})"
+    )
+
+
 def with_adapter(kind: str) -> str:
     """What becomes of a LoRA adapter of all linear layers: `merged`, or why it cannot be."""
     try:
@@ -199,10 +213,10 @@ def with_adapter(kind: str) -> str:
             ids = torch.tensor([[5, 6, 7]])
             expected = wrapped.eval()(input_ids=ids, use_cache=False).logits
             made = adapters.merged(model, Path(folder), "model.base").eval()(input_ids=ids, use_cache=False).logits
-        assert torch.allclose(made, expected, atol=1e-3 * expected.std().item()), f"outputs off by {(made - expected).abs().max():.2g}"
+        assert near(made, expected), f"outputs off by {(made - expected).abs().max():.2g}"
         return "merged"
     except Exception as e:
-        return f"not merged: {first_line(e, 200)}" if isinstance(e, InputError) else f"not merged: {type(e).__name__} ({first_line(e, 60)})"
+        return failed("not merged", e)
 
 
 def by_lora(kind: str) -> str:
@@ -216,13 +230,11 @@ def by_lora(kind: str) -> str:
             sft.train(model=model, rows=[dict(prompt_ids=[5 + i, 6], target_ids=[10 + i, 11]) for i in range(4)], session=opened)
             expected = model.eval()(input_ids=ids, use_cache=False).logits
             made = lora.merged(model, model.original).eval()(input_ids=ids, use_cache=False).logits
-        assert torch.allclose(made, expected, atol=1e-3 * expected.std().item()), f"outputs off by {(made - expected).abs().max():.2g}"
-        assert not torch.allclose(before, expected, atol=1e-3 * expected.std().item()), "nothing was learnt"
+        assert near(made, expected), f"outputs off by {(made - expected).abs().max():.2g}"
+        assert not near(before, expected), "nothing was learnt"
         return "trained"
     except Exception as e:
-        return (
-            f"not trained: {first_line(e, 200)}" if isinstance(e, InputError) else f"not trained: {type(e).__name__} ({first_line(e, 60)})"
-        )
+        return failed("not trained", e)
 
 
 def of_gguf(kind: str) -> str:

@@ -60,7 +60,7 @@ def in_8_bits(model):
 
     for name in targeted(model, methods.ALL_LINEAR, ""):
         layer = model.get_submodule(name)
-        if isinstance(layer, torch.nn.Linear):
+        if type(layer) is torch.nn.Linear:
             small = Linear8bitLt(layer.in_features, layer.out_features, bias=False, has_fp16_weights=False)
             weight = Int8Params(layer.weight.data.cpu(), requires_grad=False, has_fp16_weights=False)
             small.weight = weight.to(layer.weight.device)  # which makes integers of it on its way to a card
@@ -93,8 +93,10 @@ def targeted(model, target: str | list[str], section: str) -> list[str]:
 @torch.no_grad()
 def _is_linear(module) -> bool:
     """Whether a module computes what a linear layer does. One of a model's own class may not: a router gives a tuple, another layer rounds."""
-    if type(module) in _LINEAR or not isinstance(module, torch.nn.Linear):
-        return type(module) in _LINEAR
+    if type(module) in _LINEAR:
+        return True
+    if not isinstance(module, torch.nn.Linear):
+        return False
     row = torch.linspace(-1, 1, module.in_features, device=module.weight.device, dtype=module.weight.dtype)[None]
     expected = torch.nn.functional.linear(row, module.weight, module.bias)
     try:

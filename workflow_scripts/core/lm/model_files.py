@@ -175,7 +175,7 @@ def _check_loading(*, context: int, has_tokenizer: bool, trained: dict[str, dict
     with warnings.catch_warnings(action="ignore"):
         limit = load_pretrained(**source)[1] if has_tokenizer else None
         model = models.load_pretrained(**source, context=min(context, limit or context), device="meta")
-    _check_trained(model, trained)
+        _check_trained(model, trained)
 
 
 def _check_trained(model, trained: dict[str, dict]) -> None:
