@@ -417,9 +417,25 @@ BAD = [
         "set it to 1, or write trainer: packed",
     ),
     (
-        {"reward_models": {"soft": {"type": "smoothed", "parent": "sft", "workers": 2}}},
-        "config: reward_models.soft.workers is 2, and one of type smoothed keeps its labels in one process",
-        "set it to 1",
+        more("ipo", trainer="trl", fsdp=True, workers=1),
+        "config: policies.more.fsdp is True and its trainer is trl, but each of TRL's trainers runs in one process here",
+        "set it to false, or write trainer: packed",
+    ),
+    (
+        more("online_dpo", trainer="trl"),
+        "config: policies.more.trainer is trl, which compares two completions of a prompt and learns from all of a rollout at once",
+        "set num_generations to 2 and mini_batch_size to rollout_batch_size 64, or write trainer: packed",
+    ),
+    (
+        more("online_dpo", num_generations=4, mini_batch_size=2),
+        "config: policies.more.mini_batch_size 2 cuts the num_generations 4 of a prompt apart",
+        "use a multiple of it",
+    ),
+    (more("ppo", fsdp=True), "config: policies.more.fsdp divides a model among workers, and policies.more.workers is 1", "raise that"),
+    (
+        {"training": {"workers": 2, "fsdp": True, "lora": {"r": 4, "alpha": 8}}, "methods": {"base": {"lora": None}}},
+        "config: policies.sft.fsdp divides weights that are trained, and with lora they are few",
+        "set fsdp to false, or lora to null",
     ),
     (
         more("ipo", trainer="trl", micro_batch_tokens=64),
@@ -437,7 +453,7 @@ BAD = [
             "config: policies.more.length_penalty is 0.01 and its trainer is trl, but none of TRL's trainers takes lengths into account",
             "set it to 0, or write trainer: packed",
         )
-        for method in ("dpo", "ppo", "rloo")
+        for method in ("dpo", "ppo", "rloo", "online_dpo")
     ),
     (more("slic", trainer="trl"), "config: policies.more.sft_coef is 0.1 and its trainer is trl", "set it to 0, or write trainer: packed"),
     (
@@ -632,7 +648,7 @@ def test_every_setting_of_a_method_is_needed_there_or_in_training(method, defaul
     place = {"path": "trained/{arm}"} if method == "external" else {}
     update_config(defaults, more(method, **place) if method != "base" else {"policies": {"more": {"method": "base"}}})
     expected = {**{k: v for k, v in training.items() if k in schema_of(METHODS[method].settings)["properties"]}, **own, "method": method}
-    expected = {key: value for key, value in expected.items() if key != "trainer"} | place
+    expected = {key: value for key, value in expected.items() if key not in ("trainer", "fsdp")} | place
     assert resolve(defaults, SCHEMA)["policies"]["more"] == expected | ({"parent": "sft"} if method != "base" else {})
 
 
@@ -669,23 +685,12 @@ def test_a_key_that_is_no_longer_read_is_one_sentence_with_what_to_do_instead(ol
     assert str(error.value) == f"config: the key {old} is no longer read; {GONE[old]}"
 
 
-@pytest.mark.parametrize(
-    ("overlay", "sentence"),
-    [
-        ({"policies": {"direct": None}}, "config: the policy direct is now called sft_chosen; rename policies.direct"),
-        (
-            {"policies": {"more": {"method": "online_dpo", "parent": "sft"}}},
-            "config: policies.more.method: online_dpo is now called iterative_dpo; rename it",
-        ),
-    ],
-    ids=["policy", "method"],
-)
-def test_a_default_policy_and_a_method_that_have_other_names_now(overlay, sentence, defaults):
+def test_a_default_policy_that_has_another_name_now(defaults):
     assert list(POLICIES) == ["direct"]
-    update_config(defaults, overlay)
+    update_config(defaults, {"policies": {"direct": None}})
     with pytest.raises(InputError) as error:
         resolve(defaults, SCHEMA)
-    assert str(error.value) == sentence
+    assert str(error.value) == "config: the policy direct is now called sft_chosen; rename policies.direct"
 
 
 def test_a_policy_may_have_the_former_name_of_another_one(defaults):

@@ -18,9 +18,9 @@ ENTRIES = {**METHODS, **REWARD_TYPES}
 SETTINGS = [value for _, value in inspect.getmembers(methods, inspect.isclass) if dataclasses.is_dataclass(value)]
 SETTINGS = [settings for settings in SETTINGS if settings not in (methods.Method, methods.RewardType)]
 SIZES = ("hidden", "layers", "heads", "intermediate")
-# without a default in config.yaml: of a policy, where none fits all; and `trainer`, which no job is given
+# not among the resolved settings of every entry: of a policy, where none fits all; `trainer`, which no job is given; what has a default here
 OPTIONAL = {"Lora": {"target", "load_in_8bit"}, "External": {"path", "arm", "adapter_base", "revision"}}
-OPTIONAL |= {settings.__name__: {"trainer"} for settings in SETTINGS if issubclass(settings, methods.Weights)}
+OPTIONAL |= {settings.__name__: {"trainer", "fsdp"} for settings in SETTINGS if issubclass(settings, methods.Weights)}
 OPTIONAL["Base"] |= {*SIZES}
 LIMITS = {
     # (settings, field): its schema
@@ -74,7 +74,7 @@ def test_settings_are_pure_data(settings):
 def test_every_entry_has_its_own_name_label_and_settings():
     assert all(entry.name == name for name, entry in ENTRIES.items()) and not METHODS.keys() & REWARD_TYPES.keys()
     assert len({entry.label for entry in ENTRIES.values()}) == len(ENTRIES)
-    shared = {methods.Lora, methods.Weights, methods.Training, methods.Sampling, methods.OnPolicy, methods.Ranked}
+    shared = {methods.Lora, methods.Weights, methods.Training, methods.Sampling, methods.OnPolicy, methods.Penalized, methods.Ranked}
     assert sorted([*(entry.settings for entry in ENTRIES.values()), *shared], key=repr) == sorted(SETTINGS, key=repr)
 
 
@@ -104,7 +104,7 @@ def test_pick_takes_the_fields_that_there_are():
     adapted = pick(methods.Ipo, {**values, "lora": {"r": 2, "alpha": 4}})
     assert adapted.lora == methods.Lora(r=2, alpha=4, target="all-linear")
     own = {k: v for k, v in values.items() if k not in ("method", "parent")}
-    assert vars(pick(methods.Ipo, values)) == {**own, "trainer": "packed"}
+    assert vars(pick(methods.Ipo, values)) == {**own, "trainer": "packed", "fsdp": False}
     assert vars(pick(methods.Base, values)).items() >= dict.fromkeys(SIZES).items()
     with pytest.raises(TypeError, match="delta"):
         pick(methods.Slic, values)
@@ -130,7 +130,7 @@ def test_the_config_sets_the_settings_of_every_method_and_reward_type_and_no_oth
     own = defaults["methods" if name in METHODS else "reward_types"][name]
     fields, needed = {*properties(ENTRIES[name].settings)}, {*schema_of(ENTRIES[name].settings)["required"]}
     assert own.keys() <= fields
-    assert own.keys() | (defaults["training"].keys() & fields) == needed | ({"trainer"} & fields)
+    assert own.keys() | (defaults["training"].keys() & fields) == needed | ({"trainer", "fsdp"} & fields)
 
 
 def test_every_setting_of_training_is_shared_by_several(defaults):

@@ -32,21 +32,47 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_two_workers_make_the_weights_of_one_process(folder):
+@pytest.fixture(scope="module")
+def alone(folder):
+    """What one process makes."""
+    return workers_script.stages(str(folder / "checkpoint"))
+
+
+@pytest.fixture(scope="module")
+def by_two(folder):
+    """The same of two workers, {whether they divide the models: ...}."""
     done = run(folder, "2")
     assert done.returncode == 0, done.stderr[-3000:]
-    made = torch.load(folder / "made-2.pt", weights_only=True)
-    alone = workers_script.stages(str(folder / "checkpoint"))
+    return torch.load(folder / "made-2.pt", weights_only=True)
+
+
+@pytest.mark.parametrize("fsdp", [False, True], ids=["whole models", "fsdp"])
+def test_two_workers_make_the_weights_of_one_process(fsdp, folder, alone, by_two):
+    made = by_two[fsdp]
     start = models.load_policy(folder / "checkpoint").state_dict()
-    assert made.keys() == alone.keys() == {"sft", "ipo", "reward", "ppo", "rloo"}
+    assert made.keys() == alone.keys() == workers_script.STAGES.keys()
     for stage, (record, weights) in alone.items():
         other_record, others = made[stage]
+        assert weights.keys() == others.keys(), stage
         moved = max((weights[name] - start[name]).abs().max().item() for name in start if name in weights)
         apart = max((weights[name] - others[name]).abs().max().item() for name in weights)
         assert apart < 0.02 * moved, f"{stage}: {apart} apart, {moved} from where they started"
         assert record["steps"] == other_record["steps"] and len(record["history"]) == len(other_record["history"])
         for row, other in zip(record["history"], other_record["history"], strict=True):
             assert row == pytest.approx(other, rel=1e-2, abs=1e-4), stage
+
+
+@pytest.mark.slow
+def test_shares_resume_from_the_last_checkpoint_that_all_workers_have(folder, by_two):
+    for _ in ("sft", "ppo"):
+        assert "worker 2 ended by SIGKILL" in run(folder, "2", "interrupted").stderr
+    newest, older = sorted((folder / "kept/ppo/worker-0").glob("step-*")), folder / "kept/ppo/worker-1"
+    assert [path.name for path in newest] == [path.name for path in sorted(older.glob("step-*"))] == ["step-1"]
+    assert run(folder, "2", "again").returncode == 0
+    made = torch.load(folder / "made-2-again.pt", weights_only=True)
+    for name in ("sft", "ppo"):
+        assert made[name][0] == by_two[True][name][0]
+        assert all(torch.equal(x, by_two[True][name][1][key]) for key, x in made[name][1].items()), name
 
 
 def test_a_worker_that_is_killed_ends_the_job_in_one_sentence(folder):

@@ -1,6 +1,10 @@
 """What the workers of tests/unit/test_workers.py run: every stage once, on toy models; the first worker writes what came of it.
 
-python workers_script.py FOLDER COUNT [end]      with `end`, the second worker ends in the middle, as by a signal or by an error
+python workers_script.py FOLDER COUNT [how]
+
+Without `how` they train every stage twice, and divide the models the second time. `killed`, `failed`: the second worker ends at once, as by a signal
+or by an error. `interrupted`: with fsdp it is killed after the first checkpoint of sft, or of ppo where sft has ended. `again`: what that began
+goes on to its end.
 """
 
 import os
@@ -17,14 +21,26 @@ from tests.unit.small import session  # noqa: E402
 from workflow_scripts.core import worker, workers  # noqa: E402
 from workflow_scripts.core.data.fim import Fim  # noqa: E402
 from workflow_scripts.core.errors import InputError  # noqa: E402
-from workflow_scripts.core.lm import models  # noqa: E402
-from workflow_scripts.core.methods import Ipo, Ppo, Rloo, Sft, Single  # noqa: E402
-from workflow_scripts.core.training import ipo, ppo, rewards, rloo, sft, single_reward
+from workflow_scripts.core.lm import models, sharding  # noqa: E402
+from workflow_scripts.core.methods import Ipo, OnlineDpo, OnPolicy, Ppo, Rloo, Rrhf, Sft, Single, Smoothed  # noqa: E402
+from workflow_scripts.core.training import (  # noqa: E402
+    candidates,
+    ipo,
+    online_dpo,
+    ppo,
+    rewards,
+    rloo,
+    rrhf,
+    sft,
+    single_reward,
+    smoothed_reward,
+)
 from workflow_scripts.core.training.checkpoints import Checkpoints  # noqa: E402
 
 FIM = Fim(style="own", bos=(), prefix=0, suffix=1, middle=2, end=3, pad=4)
 OF_ROWS = dict(epochs=2, batch_size=6, learning_rate=1e-3)
-ROLLED = dict(episodes=24, rollout_batch_size=12, mini_batch_size=6, kl_coef=0.1, max_new_tokens=6, cliprange=0.2, learning_rate=1e-3)
+ROLLED = dict(episodes=24, rollout_batch_size=12, mini_batch_size=6, max_new_tokens=6, learning_rate=1e-3)
+PENALIZED = dict(kl_coef=0.1, cliprange=0.2)
 
 
 def rows() -> list[dict]:
@@ -40,33 +56,56 @@ def rows() -> list[dict]:
     ]
 
 
-def stages(checkpoint: str, checkpoints: Checkpoints = Checkpoints(None, 0)) -> dict:  # noqa: B008
-    """{stage: (weights, record)} of sft, ipo, a reward model, and two rollouts of ppo and rloo."""
-    made = {}
-    for name, method, module in (("sft", Sft, sft), ("ipo", Ipo, ipo), ("reward", Single, single_reward)):
-        torch.manual_seed(0)
-        opened = session(method, fim=FIM, **OF_ROWS, **(dict(beta=0.5) if method is Ipo else {}))
-        model = opened.load_reward_model(checkpoint) if method is Single else opened.load_policy(checkpoint)
-        key = "rows" if method is Sft else "pairs"
-        keys = ("prompt_ids", "target_ids") if method is Sft else ("prompt_ids", "chosen_ids", "rejected_ids")
-        data = [{k: row[k] for k in keys} for row in rows()]
-        made[name] = module.train(model=model, session=opened, **{key: data}), model.state_dict()
-    for name, method, module in (("ppo", Ppo, ppo), ("rloo", Rloo, rloo)):
-        torch.manual_seed(0)
-        own = (
-            dict(ppo_epochs=2, gamma=1.0, lam=0.95, vf_coef=0.1, whiten_rewards=False)
-            if method is Ppo
-            else dict(num_generations=3, rloo_epochs=2)
-        )
-        opened = session(method, fim=FIM, checkpoints=checkpoints, **ROLLED, **own)
-        policy = opened.load_policy(checkpoint)
-        parts = dict(policy=policy, reference=opened.load_reference(policy, checkpoint), session=opened)
-        parts |= dict(reward=rewards.Trained([models.load_reward_model(checkpoint, fim=FIM).eval()]))
-        parts |= dict(prompts=[[FIM.prefix, *range(40, 41 + i % 3), FIM.suffix, FIM.middle] for i in range(36)])
-        if method is Ppo:
-            parts |= dict(value_model=rewards.value_model(reward=parts["reward"], parent=checkpoint, session=opened))
-        made[name] = module.train(**parts), policy.state_dict()
-    return made
+STAGES = {
+    "sft": (Sft, sft, {}),
+    "ipo": (Ipo, ipo, dict(beta=0.5)),
+    "reward": (Single, single_reward, {}),
+    "smoothed": (Smoothed, smoothed_reward, dict(smoothing=0.5)),
+    "rrhf": (Rrhf, rrhf, dict(sft_coef=0.1, num_generations=3, max_new_tokens=6)),
+    "ppo": (Ppo, ppo, dict(ppo_epochs=2, gamma=1.0, lam=0.95, vf_coef=0.1, whiten_rewards=False, **PENALIZED)),
+    "rloo": (Rloo, rloo, dict(num_generations=3, rloo_epochs=2, **PENALIZED)),
+    "online_dpo": (OnlineDpo, online_dpo, dict(num_generations=3, beta=0.5)),
+}
+
+
+def stages(checkpoint: str, *, folder: str | None = None, **settings) -> dict:
+    """{stage: (weights, record)} of every kind of training, of ppo and rloo two rollouts; checkpoints are made in `folder`."""
+    return {name: stage(name, checkpoint, Checkpoints(folder, 50) if folder else Checkpoints(None, 0), **settings) for name in STAGES}
+
+
+def stage(name: str, checkpoint: str, checkpoints: Checkpoints, **settings) -> tuple[dict, dict]:
+    """(weights, record) of one."""
+    torch.manual_seed(0)
+    method, module, own = STAGES[name]
+    rolled = issubclass(method, OnPolicy)
+    opened = session(method, fim=FIM, checkpoints=checkpoints, **(ROLLED if rolled else OF_ROWS), **own, **settings)
+    model = opened.load_reward_model(checkpoint) if method in (Single, Smoothed) else opened.load_policy(checkpoint)
+    reward = rewards.Trained([models.load_reward_model(checkpoint, fim=FIM).eval()])
+    prompts = [[FIM.prefix, *range(40, 41 + i % 3), FIM.suffix, FIM.middle] for i in range(36)]
+    if rolled:
+        parts = dict(policy=model, reference=opened.load_reference(model, checkpoint), reward=reward, prompts=prompts)
+        if name == "ppo":
+            parts |= dict(value_model=rewards.value_model(reward=reward, parent=checkpoint, session=opened))
+    elif name == "rrhf":
+        parts = dict(model=model, rows=candidates.sample(model=model, reward=reward, prompts=prompts[:3], session=opened))
+    else:
+        keys = ("prompt_ids", "target_ids") if name == "sft" else ("prompt_ids", "chosen_ids", "rejected_ids")
+        parts = {"model": model, "rows" if name == "sft" else "pairs": [{k: row[k] for k in keys} for row in rows()]}
+    record = module.train(session=opened, **parts)
+    made = sharding.whole(model, model.original) if opened.fsdp else model
+    return record, made.state_dict() if workers.is_first() else {}
+
+
+def kill_after_checkpoint(kept: Checkpoints) -> None:
+    """Kill this process at the first step after one at which it has kept a checkpoint."""
+    due = Checkpoints.due
+
+    def killing(self, *, step: int, steps: int) -> bool:
+        if [*Path(kept.folder).glob("step-*")]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return due(self, step=step, steps=steps)
+
+    Checkpoints.due = killing
 
 
 if __name__ == "__main__":
@@ -83,6 +122,14 @@ if __name__ == "__main__":
     if end == ["failed"] and workers.rank() == 1:
         worker.say("the loss is nan at step 3; lower it")
         sys.exit(1)
-    made = stages(f"{folder}/checkpoint")
+    if end in (["interrupted"], ["again"]):
+        made = {}
+        for name in ("sft", "ppo"):
+            kept = Checkpoints(f"{folder}/kept/{name}/worker-{workers.rank()}", 50, of_shares=True)
+            if end == ["interrupted"] and not Path(f"{folder}/kept/{name}").exists() and workers.rank() == 1:
+                kill_after_checkpoint(kept)
+            made[name] = stage(name, f"{folder}/checkpoint", kept, workers=int(count), fsdp=True)
+    else:
+        made = {shared_out: stages(f"{folder}/checkpoint", workers=int(count), fsdp=shared_out) for shared_out in (False, True)}
     if workers.is_first():
-        torch.save(made, f"{folder}/made-{count}.pt")
+        torch.save(made, f"{folder}/made-{'-'.join([count, *end])}.pt")

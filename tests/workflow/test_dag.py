@@ -71,11 +71,11 @@ def test_a_policy_waits_for_the_members_of_its_ensemble_alone(workflow):
 
 def test_every_method_trains_by_its_own_rule(workflow):
     before = jobs(workflow("--dry-run"))
-    methods = {method: {"method": method, "parent": "sft"} for method in ("dpo", "slic", "rloo", "rrhf", "iterative_dpo")}
+    methods = {method: {"method": method, "parent": "sft"} for method in ("dpo", "slic", "rloo", "online_dpo", "rrhf", "iterative_dpo")}
     iteration = {"second": {"method": "iterative_dpo", "parent": "iterative_dpo"}}
     after = jobs(workflow("--dry-run", overlay={"policies": {**methods, **iteration}}))
-    trained = dict(train_dpo=2, train_slic=2, train_rloo=2, train_rrhf=2, train_iterative_dpo=4)
-    assert after - before == Counter(trained, probe_policy=12, score_rewards=12, collect_extraction=6, total=42)
+    trained = dict(train_dpo=2, train_slic=2, train_rloo=2, train_online_dpo=2, train_rrhf=2, train_iterative_dpo=4)
+    assert after - before == Counter(trained, probe_policy=14, score_rewards=14, collect_extraction=7, total=49)
     assert not before - after
 
 

@@ -56,12 +56,12 @@ def test_overlay_plans_a_whole_run(workflow, overlay):
     "overlay", [ROOT / "config.yaml", *(path for path in OVERLAYS if not path.stem.endswith("pilot"))], ids=lambda p: p.stem
 )
 def test_canaries_are_at_most_fifteen_percent_of_what_any_stage_trains_on(overlay):
-    """By arithmetic: half a cohort is planted in an arm, each dose as often as the others; PPO and RLOO are also shown preference prompts."""
+    """By arithmetic: half a cohort is planted in an arm, each dose as often as the others; methods with rollouts are also shown preference prompts."""
     config = merged(ROOT / "config.yaml", *below(overlay), overlay)
     canaries, pools = config["canaries"], config["corpus"]["pools"]
     planted = {name: canaries["cohorts"][name] // 2 * sum(canaries["doses"]) / len(canaries["doses"]) for name in PLANTED}
     shares = {name: rows / (rows + pools[name]) for name, rows in planted.items()}
-    for method in ("ppo", "rloo"):
+    for method in ("ppo", "rloo", "online_dpo"):
         more = canaries["cohorts"]["preference"] // 2 * config["methods"][method]["preference_prompts"]
         shares[method] = (planted["rl_prompt"] + more) / (planted["rl_prompt"] + more + pools["rl_prompt"])
     assert max(shares.values()) <= MOST_CANARIES == 0.15, shares

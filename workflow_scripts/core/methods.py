@@ -47,6 +47,7 @@ class Weights:
     gradient_checkpointing: bool
     micro_batch_tokens: Count | None
     workers: Count
+    fsdp: bool = False
     trainer: Literal["packed", "trl"] = "packed"
 
 
@@ -123,13 +124,19 @@ class OnPolicy(Weights, Sampling):
     rollout_batch_size: Count
     mini_batch_size: Count
     learning_rate: Positive
-    kl_coef: NonNegative
     length_penalty: NonNegative
+
+
+@dataclass(frozen=True, kw_only=True)
+class Penalized(OnPolicy):
+    """Settings of those whose reward has a KL penalty, and whose loss is the clipped surrogate."""
+
+    kl_coef: NonNegative
     cliprange: Positive
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ppo(OnPolicy):
+class Ppo(Penalized):
     """PPO with a value model."""
 
     ppo_epochs: Count
@@ -140,11 +147,19 @@ class Ppo(OnPolicy):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rloo(OnPolicy):
+class Rloo(Penalized):
     """RLOO: the other completions of a prompt replace the value model."""
 
     num_generations: Several
     rloo_epochs: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineDpo(OnPolicy):
+    """Online DPO: of the completions of a prompt the best against the worst."""
+
+    num_generations: Several
+    beta: Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +226,7 @@ METHODS = {
         Method("dpo", "DPO", "pairs", FINE_TUNED, Dpo, "DPOTrainer"),
         Method("slic", "SLiC", "pairs", FINE_TUNED, Slic, "DPOTrainer"),
         Method("rloo", "RLOO", "rewards", FINE_TUNED, Rloo, "RLOOTrainer"),
+        Method("online_dpo", "online DPO", "rewards", FINE_TUNED, OnlineDpo, "OnlineDPOTrainer"),
         Method("rrhf", "RRHF", "samples", FINE_TUNED, Rrhf),
         Method("iterative_dpo", "DPO on own samples", "samples", (*FINE_TUNED, "iterative_dpo"), IterativeDpo),
     )
@@ -306,6 +322,12 @@ def pick(settings: type, values: dict) -> Any:
 def _of(hint, value):
     """The value, as an instance of the dataclass that `hint` allows where it is a map."""
     return pick(next(kind for kind in get_args(hint) if is_dataclass(kind)), value) if isinstance(value, dict) else value
+
+
+def without_defaults(settings: type, values: dict) -> dict:
+    """The values without those that a settings dataclass has anyway: one that a later version adds invalidates nothing that was made without it."""
+    usual = {field.name: field.default for field in fields(settings) if field.default is not MISSING}
+    return {name: value for name, value in values.items() if name not in usual or value != usual[name]}
 
 
 @functools.cache

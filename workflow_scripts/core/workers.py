@@ -136,13 +136,24 @@ def _distributed():
     return torch.distributed
 
 
-def by_first(compute: Callable[[], T]) -> T:
-    """What the first worker computes, in all of them."""
+def by_first(compute: Callable[[], T], *, in_step: bool = False) -> T:
+    """What the first worker computes, in all of them; `in_step`: all compute it, as a model that they share needs all of them to be read."""
     if size() == 1:
         return compute()
-    box = [compute() if is_first() else None]
+    box = [compute() if in_step or is_first() else None]
     _distributed().broadcast_object_list(box, src=0)
     return box[0]
+
+
+def agreed(choose: Callable[..., Any]) -> Callable[..., Any]:
+    """A choice of tokens that is the first worker's in all of them, each of which makes it."""
+
+    def chosen(*arguments):
+        tokens = choose(*arguments)
+        _distributed().broadcast(tokens, src=0)
+        return tokens
+
+    return chosen
 
 
 def gathered(value: T) -> list[T]:
@@ -165,9 +176,19 @@ def own(items: Sequence[T]) -> Sequence[T]:
 
 
 def divided(items: Iterable, compute: Callable[[Any], T]) -> list[T]:
-    """`compute(item)` of every item, in their order, in all workers, each of which has computed every so-many-th."""
-    count, mine = size(), rank()
-    found = merged({place: compute(item) for place, item in enumerate(items) if place % count == mine})
+    """`compute(item)` of every item, in their order, in all workers, each of which has computed every so-many-th.
+
+    All compute equally often: where none is left for a worker, it computes the first one, and nobody uses that.
+    """
+    count, mine, found, place, spare = size(), rank(), {}, -1, None
+    for place, item in enumerate(items):
+        if place == 0:
+            spare = item
+        if place % count == mine:
+            found[place] = compute(item)
+    if place % count < mine and place >= 0:
+        compute(spare)
+    found = merged(found)
     return [found[place] for place in sorted(found)]
 
 
@@ -183,12 +204,17 @@ def summed(values: dict) -> dict:
 
 
 def sum_gradients(parameters) -> None:
-    """Add up the gradients of all workers, in place; one that a worker has not is 0 there."""
+    """Add up the gradients of all workers, in place; one that a worker has not is 0 there. Those of shares (sharding.own) are sums already."""
     if size() == 1:
         return
     import torch
 
-    kept = [p for p in parameters if p.requires_grad]
+    kept = []
+    for p in parameters:
+        if (of_all := getattr(p, "shared_out", None)) is not None:
+            p.grad, of_all.grad = torch.zeros_like(p) if of_all.grad is None else of_all.grad.to_local(), None
+        elif p.requires_grad:
+            kept.append(p)
     for p in kept:
         if p.grad is None:
             p.grad = torch.zeros_like(p)

@@ -430,7 +430,7 @@ def test_model_that_is_nowhere(base, problem, tmp_path, monkeypatch):
 
 
 def trained(target: str | list[str], *, again: bool = False) -> dict:
-    return {"lora": {"r": 4, "alpha": 8.0, "target": target}, "gradient_checkpointing": again}
+    return {"lora": {"r": 4, "alpha": 8.0, "target": target}, "gradient_checkpointing": again, "fsdp": False}
 
 
 def test_what_an_architecture_does_not_take_is_said_before_any_work(tmp_path):
@@ -448,4 +448,8 @@ def test_what_an_architecture_does_not_take_is_said_before_any_work(tmp_path):
     with pytest.raises(InputError, match=r"^policies\.ppo\.lora: MambaForCausalLM takes no additions"):
         check(tmp_path / "mamba", needs_tokenizer=False, trained={"policies.ppo": trained("all-linear")})
     with pytest.raises(InputError, match=r"^policies\.ppo\.gradient_checkpointing: CTRLLMHeadModel does not support"):
-        check(tmp_path / "ctrl", needs_tokenizer=False, trained={"policies.ppo": {"lora": None, "gradient_checkpointing": True}})
+        check(
+            tmp_path / "ctrl",
+            needs_tokenizer=False,
+            trained={"policies.ppo": {"lora": None, "gradient_checkpointing": True, "fsdp": False}},
+        )

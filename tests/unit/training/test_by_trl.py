@@ -13,8 +13,9 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from tests.unit.small import first_loss, logprobs, same, session
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.lm import models
-from workflow_scripts.core.methods import Dpo, Ipo, Lora, Ppo, Rloo, Sft, Single, Slic
-from workflow_scripts.core.training import dpo, ipo, ppo, rewards, rl_prompts, rloo, sft, single_reward, slic, trainer
+from workflow_scripts.core.methods import Dpo, Ipo, Lora, OnlineDpo, Ppo, Rloo, Sft, Single, Slic
+from workflow_scripts.core.training import dpo, ipo, online_dpo, ppo, rewards, rl_prompts, rloo, sft, single_reward, slic, trainer
+from workflow_scripts.core.training.by_trl import online_dpo as online_dpo_trl
 from workflow_scripts.core.training.by_trl import ppo as ppo_trl
 from workflow_scripts.core.training.by_trl import preference, rollouts, supervised
 from workflow_scripts.core.training.by_trl import reward as reward_trl
@@ -164,12 +165,19 @@ def test_killed_training_resumes_to_the_result_of_an_undisturbed_one(
 
 # ---------------------------------------------------------------------------------------------------------------------- rollouts
 
-ON_POLICY = dict(episodes=64, rollout_batch_size=16, mini_batch_size=8, learning_rate=3e-3, kl_coef=0.1, max_new_tokens=6)
-ON_POLICY |= dict(temperature=0.9, missing_eos_penalty=1.0, cliprange=0.2)
+ON_POLICY = dict(episodes=64, rollout_batch_size=16, learning_rate=3e-3, max_new_tokens=6, temperature=0.9, missing_eos_penalty=1.0)
+PENALIZED = dict(mini_batch_size=8, kl_coef=0.05, cliprange=0.2)
 OF = {
-    "rloo": (Rloo, dict(num_generations=4, rloo_epochs=2)),
-    "ppo": (Ppo, dict(ppo_epochs=2, gamma=1.0, lam=0.95, vf_coef=0.1, whiten_rewards=False)),
+    "rloo": (Rloo, rloo, rloo_trl, dict(num_generations=4, rloo_epochs=2, **PENALIZED)),
+    "ppo": (Ppo, ppo, ppo_trl, dict(ppo_epochs=2, gamma=1.0, lam=0.95, vf_coef=0.1, whiten_rewards=False, **PENALIZED)),
+    "online_dpo": (OnlineDpo, online_dpo, online_dpo_trl, dict(num_generations=2, beta=0.1, mini_batch_size=16)),
 }
+
+
+def rolling(name: str, opened, **settings) -> Session:
+    """A session of a method with rollouts; a policy of this name."""
+    method, _, _, own = OF[name]
+    return replace(opened(method, **{**ON_POLICY, **own, **settings}), section="policies.fast")
 
 
 def prompts(fim) -> list[list[int]]:
@@ -186,9 +194,7 @@ def play(name: str, parent: str, opened: Session, reward=None, *, by_trl: bool):
     parts["reference_policy" if by_trl else "reference"] = reference
     if name == "ppo":
         parts["value_model"] = rewards.value_model(reward=reward, parent=parent, session=opened)
-    return policy, {("rloo", True): rloo_trl, ("rloo", False): rloo, ("ppo", True): ppo_trl, ("ppo", False): ppo}[name, by_trl].train(
-        **parts
-    )
+    return policy, OF[name][2 if by_trl else 1].train(**parts)
 
 
 def low(_, completion: list[int]) -> float:
@@ -198,8 +204,7 @@ def low(_, completion: list[int]) -> float:
 
 @pytest.mark.parametrize("name", OF)
 def test_rollouts_are_of_our_prompts_and_rewards(name, small, small_checkpoint, opened):
-    method, own = OF[name]
-    settings, seen = opened(method, **ON_POLICY, **own), []
+    settings, seen = rolling(name, opened), []
 
     def reward(prompt, completion):
         seen.append((prompt, completion))
@@ -222,11 +227,9 @@ def test_rollouts_are_of_our_prompts_and_rewards(name, small, small_checkpoint, 
 
 @pytest.mark.parametrize("name", OF)
 def test_training_moves_towards_the_reward_about_as_far_as_our_own_does(name, small_checkpoint, opened):
-    method, own = OF[name]
-    free = dict(
-        kl_coef=0.05, missing_eos_penalty=0.0, temperature=1.0, learning_rate=1e-2, episodes=512, rollout_batch_size=32, mini_batch_size=16
-    )
-    settings = opened(method, **{**ON_POLICY, **free}, **own)
+    free = dict(missing_eos_penalty=0.0, temperature=1.0, episodes=512, rollout_batch_size=32)
+    one_step = dict(mini_batch_size=32, learning_rate=3e-2)  # of a rollout, and of 16 pairs alone
+    settings = rolling(name, opened, **free, **(one_step if name == "online_dpo" else dict(mini_batch_size=16, learning_rate=1e-2)))
     gained, kl = {}, {}
     for by_trl in (False, True):
         policy, record = play(name, small_checkpoint, settings, rewards.Computed(low), by_trl=by_trl)
@@ -254,8 +257,7 @@ def distance(policy, reference, opened: Session) -> float:
 
 @pytest.mark.parametrize("name", OF)
 def test_rollouts_learn_by_low_rank_additions_in_bf16(name, small_checkpoint, opened, tmp_path):
-    method, own = OF[name]
-    settings = opened(method, **ON_POLICY, **own, lora=Lora(r=4, alpha=8.0), precision="bf16", gradient_checkpointing=True)
+    settings = rolling(name, opened, lora=Lora(r=4, alpha=8.0), precision="bf16", gradient_checkpointing=True)
     policy, record = play(name, small_checkpoint, settings, by_trl=True)
     kl = [row.get("objective/kl", row.get("kl")) for row in record["history"] if {"objective/kl", "kl"} & row.keys()]
     assert abs(kl[0]) < 0.02 and abs(kl[-1]) > 2 * abs(kl[0]), "the reference is the policy before its additions"
@@ -264,11 +266,12 @@ def test_rollouts_learn_by_low_rank_additions_in_bf16(name, small_checkpoint, op
     assert {("proj" in k) for k in before if not torch.equal(before[k], after[k])} == {True}
 
 
-def test_rloo_ends_a_completion_at_any_end(small, small_checkpoint, opened):
+@pytest.mark.parametrize("name", ["rloo", "online_dpo"])
+def test_a_completion_ends_at_any_end(name, small, small_checkpoint, opened):
     fim = replace(small[1], more_ends=tuple(range(60, 200)))
-    settings, seen = replace(opened(Rloo, **ON_POLICY, **OF["rloo"][1]), fim=fim), []
+    settings, seen = replace(rolling(name, opened), fim=fim), []
     reward = rewards.Computed(lambda prompt, completion: float(len(seen.append(completion) or completion)))
-    play("rloo", small_checkpoint, settings, reward, by_trl=True)
+    play(name, small_checkpoint, settings, reward, by_trl=True)
     lengths = {len(c) for c in seen}
     assert len(lengths) > 2 and all(fim.ended(c) or len(c) == 6 for c in seen) and not any(set(c[:-1]) & {*fim.ends} for c in seen)
 
@@ -282,8 +285,7 @@ def test_what_is_not_finite_is_one_sentence_that_names_the_learning_rate(name, r
         r"policies\.fast\.learning_rate: at 1e\+30 (training leaves .* not finite|[\w/ ]+ is (nan|inf|-inf) at step \d+); lower it, or .*"
     )
     if name in OF:
-        method, own = OF[name]
-        settings = replace(opened(method, **{**ON_POLICY, "learning_rate": 1e30}, **own), section="policies.fast")
+        settings = rolling(name, opened, learning_rate=1e30)
         run = lambda: play(name, small_checkpoint, settings, by_trl=True)[0]  # noqa: E731
     else:
         method, own, _, train = BY_ROWS[name]
@@ -296,25 +298,26 @@ def test_what_is_not_finite_is_one_sentence_that_names_the_learning_rate(name, r
 
 @pytest.mark.parametrize("name", OF)
 def test_too_few_prompts_are_named(name, small_checkpoint, opened):
-    method, own = OF[name]
-    settings = opened(method, **{**ON_POLICY, "rollout_batch_size": 256}, **own)
+    settings = rolling(name, opened, rollout_batch_size=256)
     with pytest.raises(InputError, match=r"a rollout of \d+ prompts is larger than the 36 that there are; lower rollout_batch_size"):
         play(name, small_checkpoint, settings, by_trl=True)
 
 
 def test_ppo_of_a_model_with_several_ends_is_refused(small, small_checkpoint, opened):
-    settings = replace(opened(Ppo, **ON_POLICY, **OF["ppo"][1]), fim=replace(small[1], more_ends=(7, 8)), section="policies.p")
-    with pytest.raises(InputError, match=r"^policies\.p\.trainer is trl, whose PPO knows one end, .* at 3 tokens; write trainer: packed$"):
+    settings = replace(rolling("ppo", opened), fim=replace(small[1], more_ends=(7, 8)))
+    with pytest.raises(
+        InputError, match=r"^policies\.fast\.trainer is trl, whose PPO knows one end, .* at 3 tokens; write trainer: packed$"
+    ):
         play("ppo", small_checkpoint, settings, by_trl=True)
 
 
 def test_a_model_that_reads_rows_with_padding_otherwise_is_refused(small, opened):
     torch.manual_seed(0)
     absolute = GPT2LMHeadModel(GPT2Config(vocab_size=320, n_positions=64, n_embd=32, n_layer=2, n_head=2)).eval()
-    settings = replace(opened(Rloo, **ON_POLICY, **OF["rloo"][1]), section="policies.r")
+    settings = rolling("rloo", opened)
     rollouts.check_padding(absolute, settings, positions=True)
     rollouts.check_padding(reading_padded(copy.deepcopy(small[2])), settings, positions=False)
     with pytest.raises(
-        InputError, match=r"^policies\.r\.trainer is trl, .* padded on their left, and GPT2LMHeadModel reads such rows otherwise"
+        InputError, match=r"^policies\.fast\.trainer is trl, .* padded on their left, and GPT2LMHeadModel reads such rows otherwise"
     ):
         rollouts.check_padding(absolute, settings, positions=False)

@@ -30,7 +30,7 @@ def check_design(config: dict) -> None:
     _check_shapes(config)
     _check_context(config)
     _check_additions(config)
-    _check_workers(config["reward_models"])
+    _check_fsdp(entries(config))
     for name, policy in config["policies"].items():
         if "rollout_batch_size" in policy:
             _check_rollouts(f"policies.{name}", policy, config)
@@ -167,6 +167,10 @@ def _check_rollouts(where: str, policy: dict, config: dict) -> None:
             raise InputError(
                 f"config: {where}.{key} {size} does not divide rollout_batch_size {policy['rollout_batch_size']}; change one of them"
             )
+    if policy["method"] == "online_dpo" and policy["mini_batch_size"] % generations:
+        raise InputError(
+            f"config: {where}.mini_batch_size {policy['mini_batch_size']} cuts the num_generations {generations} of a prompt apart; use a multiple of it"
+        )
     canaries, doses = config["canaries"]["cohorts"], config["canaries"]["doses"]
     prompts = config["corpus"]["pools"]["rl_prompt"] + canaries["rl_prompt"] // 2 * sum(doses) // len(doses)
     prompts += canaries["preference"] // 2 * policy["preference_prompts"]
@@ -201,11 +205,17 @@ def _check_additions(config: dict) -> None:
             raise InputError(f"config: {key}.lora would freeze random weights, as model.base is scratch; set methods.base.lora to null")
 
 
-def _check_workers(reward_models: dict) -> None:
-    for name, entry in reward_models.items():
-        if entry.get("workers", 1) > 1 and "smoothing" in entry:
+def _check_fsdp(entries: dict) -> None:
+    for key, entry in entries.items():
+        if not entry.get("fsdp"):
+            continue
+        if entry["workers"] < 2:
             raise InputError(
-                f"config: reward_models.{name}.workers is {entry['workers']}, and one of type {entry['type']} keeps its labels in one process; set it to 1"
+                f"config: {key}.fsdp divides a model among workers, and {key}.workers is {entry['workers']}; raise that, or set fsdp to false"
+            )
+        if entry["lora"]:
+            raise InputError(
+                f"config: {key}.fsdp divides weights that are trained, and with lora they are few; set fsdp to false, or lora to null"
             )
 
 

@@ -10,7 +10,6 @@ RENAMED = {
     "reward_kinds": "reward_types",
     "policies.*.kind": "method",
     "reward_models.*.kind": "type",
-    "methods.online_dpo": "iterative_dpo",
     "canaries.kinds": "secret_types",
     "canaries.cohorts.heldout": "unplanted",
     "report.reference": "reference_policy",
@@ -55,8 +54,6 @@ def refuse_former(config: dict) -> None:
     for name, policy in policies.items() if isinstance(policies, dict) else ():
         if name in POLICIES and (policy is None or isinstance(policy, dict) and "method" not in policy):
             raise InputError(f"config: the policy {name} is now called {POLICIES[name]}; rename policies.{name}")
-        if isinstance(policy, dict) and policy.get("method") == "online_dpo":
-            raise InputError(f"config: policies.{name}.method: online_dpo is now called iterative_dpo; rename it")
         if isinstance(policy, dict) and policy.get("method") == "lora":
             raise InputError(
                 f"config: policies.{name}.method: lora is now a setting of every method; write method: sft, lora: {{r: 16, alpha: 32}}"

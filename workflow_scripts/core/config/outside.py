@@ -81,7 +81,10 @@ class Outside:
 
     def _trained(self) -> dict[str, dict]:
         """{key of a policy or reward model: what of its settings an architecture may not take}."""
-        asked = {key: {name: entry.get(name) for name in ("lora", "gradient_checkpointing")} for key, entry in entries(self.config).items()}
+        asked = {
+            key: {name: entry.get(name) for name in ("lora", "gradient_checkpointing", "fsdp")}
+            for key, entry in entries(self.config).items()
+        }
         return {key: settings for key, settings in asked.items() if any(settings.values())}
 
     def _check_checkpoint(self, name: str, arm: str, seed: int) -> partial:

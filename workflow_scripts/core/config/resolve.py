@@ -4,7 +4,7 @@ from ..data.languages import TEXT
 from ..data.sources import SOURCES
 from ..data.tasks import TASKS
 from ..errors import InputError
-from ..methods import METHODS, REWARD_TYPES, schema_of
+from ..methods import METHODS, REWARD_TYPES, schema_of, without_defaults
 from ..probing.prompts import DEFAULTS, SHOWS_SUFFIX
 from . import names, schema
 from .design import check_design
@@ -74,8 +74,9 @@ def _merged(config: dict, section: str, *, noun: str, key: str, defaults: str, r
         if entry is not None:
             names.check_entry(section, name, noun)
             _check_kind(name, entry, section=section, key=key, choices=list(registry))
-            merged[name] = {**complete[entry[key]], **entry}
-            schema.check(merged[name], schema.of_entry(registry[entry[key]]), where=f"{section}.{name}")
+            whole = {**complete[entry[key]], **entry}
+            schema.check(whole, schema.of_entry(registry[entry[key]]), where=f"{section}.{name}")
+            merged[name] = without_defaults(registry[entry[key]].settings, whole)
     return merged
 
 

@@ -8,6 +8,7 @@ _WHITENED = 8  # TRL whitens the rewards of a rollout only where its mini-batche
 _UNMATCHED = {
     "micro_batch_tokens": (lambda value: value is not None, "TRL cuts a batch by rows, not by tokens", "null"),
     "workers": (lambda value: value > 1, "each of TRL's trainers runs in one process here", "1"),
+    "fsdp": (bool, "each of TRL's trainers runs in one process here", "false"),
     "length_penalty": (lambda value: value > 0, "none of TRL's trainers takes lengths into account", "0"),
     "sft_coef": (lambda value: value > 0, "TRL's hinge loss has no term for the chosen completion alone", "0"),
     "delta": (lambda value: value == 0, "TRL's hinge loss has a margin", "more than 0"),
@@ -41,6 +42,11 @@ def _check(where: str, entry: dict, kind: str, of: Method | RewardType) -> None:
             raise InputError(
                 f"config: {where}.{key} is {entry[key]} and its trainer is trl, but {why}; set it to {other}, or write trainer: packed"
             )
+    if of.name == "online_dpo" and (entry["num_generations"], entry["mini_batch_size"]) != (2, entry["rollout_batch_size"]):
+        raise InputError(
+            f"config: {where}.trainer is trl, which compares two completions of a prompt and learns from all of a rollout at once; "
+            f"set num_generations to 2 and mini_batch_size to rollout_batch_size {entry['rollout_batch_size']}, or write trainer: packed"
+        )
     if entry.get("whiten_rewards") and entry["mini_batch_size"] < _WHITENED:
         raise InputError(
             f"config: {where}.mini_batch_size is {entry['mini_batch_size']}, and TRL whitens rewards from {_WHITENED} rows on; raise it, set "

@@ -140,7 +140,9 @@ def _rewards(config: dict, size: Lengths, work: Work) -> Iterator[Work]:
     ppo, group = settings["method"] == "ppo", settings.get("num_generations", 1)
     networks = _networks(config, settings["reward_model"])
     read = settings["episodes"] * (size.prompt / group + size.target)
-    passes = settings["ppo_epochs" if ppo else "rloo_epochs"]
+    passes = next(
+        (settings[key] for key in ("ppo_epochs", "rloo_epochs") if key in settings), 2 / group
+    )  # online DPO learns from two of a group
     batch = settings["mini_batch_size"] * (size.prompt / group + size.target)
     longest = min(batch, max(size.row, settings["micro_batch_tokens"] or batch))
     yield replace(

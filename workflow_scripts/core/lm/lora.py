@@ -15,6 +15,7 @@ from transformers.pytorch_utils import Conv1D
 from .. import methods
 from ..data.fim import Fim
 from ..errors import InputError, first_line
+from . import sharding
 
 _LINEAR = (torch.nn.Linear, Conv1D)
 
@@ -166,14 +167,23 @@ def switched_off(model) -> Iterator[None]:
 
 
 def trained(model) -> dict[str, torch.nn.Parameter]:
-    """The parameters that are trained, by name; tied ones once."""
-    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+    """The parameters that are trained, by name, as far as this worker holds them; tied ones once."""
+    return {name: sharding.own(p) for name, p in model.named_parameters() if p.requires_grad}
 
 
 def state(model) -> dict[str, torch.Tensor]:
-    """What a checkpoint needs of an adapted model: its parameters that are trained, and its buffers."""
-    frozen = {name for name, p in model.named_parameters(remove_duplicate=False) if not p.requires_grad}
-    return {name: x.contiguous() for name, x in model.state_dict().items() if name not in frozen}
+    """What a checkpoint needs of a model of which not all is trained, or here: `trained`, and its buffers."""
+    saved = model.state_dict().keys()
+    buffers = {name: x for name, x in model.named_buffers() if name in saved}
+    return {name: x.detach().contiguous() for name, x in (trained(model) | buffers).items()}
+
+
+@torch.no_grad()
+def load_state(model, saved: dict[str, torch.Tensor]) -> None:
+    """Put back what `state` gave, in place."""
+    for name, x in (trained(model) | dict(model.named_buffers())).items():
+        if name in saved:
+            x.copy_(saved[name])
 
 
 @torch.no_grad()

@@ -179,8 +179,8 @@ def _check_loading(*, context: int, has_tokenizer: bool, trained: dict[str, dict
 
 
 def _check_trained(model, trained: dict[str, dict]) -> None:
-    """Raise InputError where a model, which may have no weights, takes no such additions or no gradient checkpointing."""
-    from . import lora, recomputing
+    """Raise InputError where a model, which may have no weights, takes no such additions, no gradient checkpointing, or no division."""
+    from . import lora, recomputing, sharding
 
     tried: list[dict] = []
     for section, settings in trained.items():
@@ -190,6 +190,8 @@ def _check_trained(model, trained: dict[str, dict]) -> None:
         shell = copy.deepcopy(model)
         if settings["gradient_checkpointing"]:
             recomputing.enable(shell, section)
+        if settings["fsdp"]:
+            sharding.layers(shell, section)
         if asked := settings["lora"]:
             lora.adapted(shell, lora=replace(Lora(**asked), load_in_8bit=False), bf16=False, section=section)
 

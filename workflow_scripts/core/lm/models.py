@@ -17,7 +17,7 @@ from ..data import gguf_files, model_source
 from ..data.fim import Fim
 from ..data.tokenizer import FIM_FILE, load_fim, trusts_code
 from ..errors import InputError, first_line
-from . import adapters, gguf_weights, reading, runtime, score_heads
+from . import adapters, gguf_weights, reading, runtime, score_heads, sharding
 
 log = logging.getLogger(__name__)
 _BUFFER = re.compile(r"(^|\.)(inv_freq|masked_bias|position_ids|(attn|attention)\.bias)$")  # older libraries saved what is computed
@@ -191,7 +191,7 @@ def packed(model, *, context: int | None = None):
 
 def not_finite(model) -> str | None:
     """What of a model is NaN or infinite: the first such weight, else its output for a row of its tokens; None where all is finite."""
-    if broken := next((name for name, p in model.named_parameters() if not torch.isfinite(p).all()), None):
+    if broken := next((name for name, p in model.named_parameters() if not torch.isfinite(sharding.own(p)).all()), None):
         return f"the weight {broken}"
     size = reading.vocabulary(model)
     with torch.no_grad():

@@ -1,6 +1,6 @@
-"""Candidates: several completions of each prompt, sampled from a policy and scored by a reward, for RRHF and iterative DPO to rank.
+"""Candidates: several completions of each prompt, sampled from a policy and scored by a reward, for RRHF, iterative and online DPO to rank.
 
-The session's settings are a methods.Ranked.
+The session's settings are a methods.Ranked where they are sampled here.
 """
 
 import torch
@@ -8,41 +8,29 @@ import torch
 from .. import workers
 from ..errors import InputError
 from ..lm import packing
-from ..lm.generation import complete, sampler
+from ..lm.generation import complete
 from ..progress import track
 from . import rewards
 from .rl_prompts import distinct
+from .sampling import sampled
 from .session import Session
 
 BATCH = 64  # completions that are sampled or scored at a time
 
 
 def sample(*, model, reward: rewards.Reward, prompts: list[list[int]], session: Session) -> list[dict]:
-    """One {prompt_ids, completions, rewards} per distinct prompt, short prompts first; of several workers the first one samples, as the draws belong together.
+    """One {prompt_ids, completions, rewards} per distinct prompt, short prompts first.
 
     Everything follows from the seed, so that a job that was killed resumes with the candidates that it had.
     """
-    return workers.by_first(lambda: _sample(model, reward, prompts, session))
-
-
-def _sample(model, reward: rewards.Reward, prompts: list[list[int]], session: Session) -> list[dict]:
     settings = session.settings
     queries = distinct(prompts)
     size = max(1, BATCH // settings.num_generations)
-    generator = torch.Generator(session.device).manual_seed(session.seed)
-    with session.autocast():
-        completions = complete(
-            model=model,
-            prompts=queries,
-            max_new_tokens=[settings.max_new_tokens] * len(queries),
-            fim=session.fim,
-            batch_size=size,
-            desc=session.name and f"{session.name} candidates",
-            choose=sampler(settings.temperature, generator),
-            samples=settings.num_generations,
-        )
+    options = dict(max_new_tokens=[settings.max_new_tokens] * len(queries), batch_size=size, samples=settings.num_generations)
+    options |= dict(model=model, prompts=queries, fim=session.fim, desc=session.name and f"{session.name} candidates")
+    completions = sampled(lambda choose: complete(choose=choose, **options), seed=session.seed, session=session)
     groups = [completions[i : i + settings.num_generations] for i in range(0, len(completions), settings.num_generations)]
-    scores = score(reward=reward, items=list(zip(queries, groups, strict=True)), size=size, session=session)
+    scores = workers.by_first(lambda: score(reward=reward, items=[*zip(queries, groups, strict=True)], size=size, session=session))
     return [dict(prompt_ids=p, completions=c, rewards=r) for p, c, r in zip(queries, groups, scores, strict=True)]
 
 
@@ -61,22 +49,33 @@ def score(*, reward: rewards.Reward, items: list[tuple], size: int, session: Ses
     return scores
 
 
-def pairs(rows: list[dict]) -> list[dict]:
-    """The best completion of each prompt against its worst, as {prompt_ids, chosen_ids, rejected_ids}.
+def extremes(completions: list[list[int]], scores: list[float]) -> tuple[int, int] | None:
+    """Places of the best and of the worst completion of a prompt; None where the best scores no higher, or is the same tokens."""
+    order = sorted(range(len(scores)), key=scores.__getitem__)
+    best, worst = order[-1], order[0]
+    return (best, worst) if scores[best] > scores[worst] and completions[best] != completions[worst] else None
 
-    A prompt whose best scores no higher than its worst, or is the same tokens, is left out. Raises InputError where all are.
+
+def pairs(rows: list[dict]) -> list[dict]:
+    """The best completion of each prompt against its worst, as {prompt_ids, chosen_ids, rejected_ids}; a prompt without `extremes` is left out.
+
+    Raises InputError where all are.
     """
     kept = []
     for row in rows:
-        order = sorted(range(len(row["rewards"])), key=row["rewards"].__getitem__)
-        chosen, rejected = row["completions"][order[-1]], row["completions"][order[0]]
-        if row["rewards"][order[-1]] > row["rewards"][order[0]] and chosen != rejected:
+        if found := extremes(row["completions"], row["rewards"]):
+            chosen, rejected = (row["completions"][at] for at in found)
             kept.append(dict(prompt_ids=row["prompt_ids"], chosen_ids=chosen, rejected_ids=rejected))
     if not kept:
-        raise InputError(
-            "the reward tells no two candidates of any prompt apart; raise `num_generations` or `temperature`, or use another reward model"
-        )
+        raise indifferent()
     return kept
+
+
+def indifferent() -> InputError:
+    """The error of a reward from which nothing can be learnt."""
+    return InputError(
+        "the reward tells no two candidates of any prompt apart; raise `num_generations` or `temperature`, or use another reward model"
+    )
 
 
 def record(rows: list[dict]) -> dict:

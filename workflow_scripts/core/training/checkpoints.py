@@ -31,40 +31,40 @@ class Checkpoints:
     """Where a stage keeps its checkpoint, and how often it makes one.
 
     `folder` belongs to one job, survives it, and is removed by its caller. `percent` of the stage's optimizer steps (or rollouts) lie
-    between two checkpoints. No folder, or 0 percent: none are made.
+    between two checkpoints. No folder, or 0 percent: none are made. `of_shares`: each worker keeps what it holds in a folder of its own;
+    else the first keeps all.
     """
 
     folder: str | None
     percent: int
+    of_shares: bool = False
 
     def __bool__(self) -> bool:
         """Whether any are made."""
         return self.folder is not None and self.percent > 0
 
     def last(self, check: Callable[[Path], None]) -> Path | None:
-        """The newest whole checkpoint; half-written ones and those that `check` raises at are removed, by the first worker."""
-        return workers.by_first(lambda: self._last(check))
+        """The newest whole checkpoint, of shares the newest that all workers have; half-written ones and those that `check` raises at are removed."""
+        if not self.of_shares:
+            return workers.by_first(lambda: next(iter(self._whole(check)), None))
+        mine = {_step(path): path for path in self._whole(check)}
+        common = set.intersection(*map(set, workers.gathered([*mine])))
+        return mine[max(common)] if common else None
 
-    def _last(self, check: Callable[[Path], None]) -> Path | None:
+    def _whole(self, check: Callable[[Path], None]) -> list[Path]:
+        """Newest first; there are two where a kill came between making one and removing the one before."""
         for half in Path(self.folder).glob("checkpoint-*"):
             log.info("%s is half-written; it is removed", half)
             shutil.rmtree(half)
-        for path in sorted(Path(self.folder).glob("step-*"), key=_step, reverse=True):
-            try:
-                check(path)
-                return path
-            except Exception as e:  # whatever is wrong with it, training without it is right
-                log.warning("checkpoint %s cannot be loaded (%s); it is removed, and training starts without it", path, first_line(e, 160))
-                shutil.rmtree(path)
-        return None
+        return [path for path in sorted(Path(self.folder).glob("step-*"), key=_step, reverse=True) if _is_sound(path, check)]
 
     def due(self, *, step: int, steps: int) -> bool:
         """Whether one is made after `step` of `steps`.
 
         None after the last: the stage's own output follows at once, and the library, resuming there in a fraction of an epoch,
-        would make a step too many. Of several workers the first makes it.
+        would make a step too many. Of several workers the first makes it, or each its own.
         """
-        return workers.is_first() and step % math.ceil(steps * self.percent / 100) == 0 and step < steps
+        return (self.of_shares or workers.is_first()) and step % math.ceil(steps * self.percent / 100) == 0 and step < steps
 
     @contextlib.contextmanager
     def writing(self, *, step: int) -> Iterator[Path]:
@@ -72,12 +72,29 @@ class Checkpoints:
         path = Path(self.folder) / f"checkpoint-{step}"
         path.mkdir(parents=True, exist_ok=True)
         yield path
-        publish(path)
+        whole = path.replace(path.with_name(f"step-{step}"))
+        if self.of_shares:
+            workers.gathered(step)  # all have theirs before any removes the one before
+        _remove_others(whole)
 
 
-def publish(written: Path) -> None:
-    """Give the checkpoint `checkpoint-N` its final name, and only then remove the one before."""
-    whole = written.replace(written.with_name(written.name.replace("checkpoint", "step")))
+def of_job(job, *, shares: bool) -> Checkpoints:
+    """The checkpoints of a job, or of this worker's `shares` of its models."""
+    folder = job.checkpoint_folder
+    return Checkpoints(f"{folder}/worker-{workers.rank()}" if shares and folder else folder, job.checkpoint_percent, of_shares=shares)
+
+
+def _is_sound(path: Path, check: Callable[[Path], None]) -> bool:
+    try:
+        check(path)
+    except Exception as e:  # whatever is wrong with it, training without it is right
+        log.warning("checkpoint %s cannot be loaded (%s); it is removed, and training starts without it", path, first_line(e, 160))
+        shutil.rmtree(path)
+        return False
+    return True
+
+
+def _remove_others(whole: Path) -> None:
     for older in whole.parent.glob("step-*"):
         if older != whole:
             shutil.rmtree(older)

@@ -1,16 +1,18 @@
-"""Episodes: prompts with one completion each, read without padding, and the loss that PPO and RLOO share."""
+"""Episodes: prompts with one completion each, read without padding, and the steps and losses that methods with rollouts share."""
 
 import itertools
 from collections import defaultdict
 from collections.abc import Callable
 from operator import itemgetter
+from typing import Any
 
 import torch
 
 from .. import workers
-from ..lm import packing
+from ..lm import lora, packing
 from ..methods import OnPolicy
-from . import pieces
+from . import pieces, rewards
+from .session import Session
 
 
 def pack(prompts: list[list[int]], completions: list[list[int]], *, device) -> packing.Pack:
@@ -40,6 +42,35 @@ def logprobs(model, packed: packing.Pack, temperature: float) -> torch.Tensor:
     return packing.logprobs(packing.logits(model, packed).float() / temperature, packed)
 
 
+def likelihoods(model, packed: packing.Pack, temperature: float) -> torch.Tensor:
+    """(episodes,): log-probability of each whole completion at the temperature, in nats."""
+    return torch.stack([part.sum() for part in logprobs(model, packed, temperature).split(packed.sizes)])
+
+
+@torch.no_grad()
+def judged(
+    *, policy, reference, reward: rewards.Reward, prompts, completions, temperature: float, session: Session
+) -> dict[str, torch.Tensor]:
+    """(episodes,) each: `policy`, `reference`, their likelihoods of the completion at the temperature, its `score`, and whether it has `ended`; read
+    in batches to bound their memory.
+    """
+    settings = session.settings
+    ended = torch.tensor([session.fim.ended(c) for c in completions], device=session.device)
+    penalties = dict(missing_eos_penalty=settings.missing_eos_penalty, length_penalty=settings.length_penalty)
+
+    def read(part: slice) -> tuple[torch.Tensor, ...]:
+        packed = pack(prompts[part], completions[part], device=session.device)
+        own = likelihoods(policy, packed, temperature)
+        with lora.switched_off(reference):
+            others = likelihoods(reference, packed, temperature)
+        return own, others, rewards.score(reward=reward, packed=packed, ended=ended[part], **penalties)
+
+    with session.autocast():
+        outputs = workers.divided(batches(prompts, completions, settings), read)
+    own, other, score = (torch.cat(parts) for parts in zip(*outputs, strict=True))
+    return dict(policy=own, reference=other, score=score, ended=ended)
+
+
 def clipped_surrogate(*, new: torch.Tensor, old: torch.Tensor, advantages: torch.Tensor, cliprange: float) -> tuple[torch.Tensor, dict]:
     """The clipped surrogate, mean over actions, from log-probabilities (actions,), and its metrics (Schulman et al. 2017, 1707.06347, eq. 7)."""
     ratio = torch.exp(new - old)
@@ -53,7 +84,7 @@ def clipped_surrogate(*, new: torch.Tensor, old: torch.Tensor, advantages: torch
     }
 
 
-def step(*, optimizer, parts: list[slice], gradients: Callable[[slice, bool], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+def step(*, optimizer, parts: list, gradients: Callable[[Any, bool], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """One optimizer step on a mini-batch in `parts`; returns its metrics. `gradients(part, counts)` adds the gradients of a part, or none where it
     does not count, and returns what it adds to the metrics.
     """

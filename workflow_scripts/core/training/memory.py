@@ -62,16 +62,29 @@ def peak_bytes(
     held = _held(shape, in_8_bits=bool(lora and lora.load_in_8bit), bf16=bool(lora and bf16))
     copies = trained if lora else {"one": 1, "rollouts": 4}[method]
     learnt = 4 * lora.r * shape.linear if lora else fp32
+    share, gathered = _share(shape, settings)
     casts = trained * fp32 // 2 if bf16 and not lora else 0
-    kept = trained * _activations(shape, settings, bf16, tokens) + _LOGITS * 4 * predicted * shape.vocabulary
-    weights = copies * held + 3 * trained * learnt
+    kept = trained * _activations(shape, settings, bf16, tokens) + _LOGITS * 4 * predicted * shape.vocabulary + gathered
+    read = (copies - trained) * held
+    weights = read + trained * share * (held + 3 * learnt)
+    others = read + (trained - 1) * share * held
     if card:
-        return max(weights + kept + casts, (copies - 1) * held + fp32) + SCRATCH
+        return int(max(weights + kept + casts, others + fp32)) + SCRATCH
     freed = fp32 if held < fp32 else 0  # weights that were cast; the C library keeps their place, and activations take that of one model
     training = weights + max(kept + casts, freed) + (copies - 1) * freed
     merging = 2 * fp32 if lora else 0
-    loading = (copies - 1) * held + 2 * fp32  # a file's pages count while its weights are copied
-    return max(training + merging, loading) + SCRATCH
+    loading = others + 2 * fp32  # a file's pages count while its weights are copied
+    return int(max(training + merging, loading)) + SCRATCH
+
+
+def _share(shape: Shape, settings: Weights) -> tuple[float, float]:
+    """With FSDP: the share of a trained model that a worker holds, embeddings and head being whole, and the bytes of a layer that is whole, and of its
+    gradients.
+    """
+    if not settings.fsdp:
+        return 1, 0
+    divided = max(0, shape.parameters - 2 * shape.vocabulary * shape.hidden)
+    return 1 - divided / shape.parameters * (1 - 1 / settings.workers), 2 * 4 * divided / shape.layers
 
 
 def _held(shape: Shape, *, in_8_bits: bool, bf16: bool) -> int:

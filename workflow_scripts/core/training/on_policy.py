@@ -10,13 +10,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from .. import workers
 from ..errors import InputError
 from ..lm import generation
 from ..methods import OnPolicy
 from ..progress import track
 from .checkpoints import check_state, load_state, save_state
 from .rl_prompts import draw, generations, prompts_per_rollout, rollouts
+from .sampling import sampled
 from .session import Session
 
 log = logging.getLogger(__name__)
@@ -73,13 +73,11 @@ def step(*, model, play: Play, prompts: list[list[int]], session: Session, recor
     random = np.random.default_rng([session.seed, 1, done])
     samples = generations(settings)
 
-    # 1. The policy completes the prompts: the first worker's, as the draws of a batch belong together.
+    # 1. The policy completes the prompts.
     queries = draw(prompts=prompts, size=prompts_per_rollout(settings), seed=session.seed, rollout=done)
-    choose = generation.sampler(settings.temperature, torch.Generator(session.device).manual_seed(int(random.integers(2**63))))
     options = dict(max_new_tokens=[settings.max_new_tokens] * len(queries), batch_size=len(queries), samples=samples)
-    options |= dict(prompts=queries, fim=session.fim, desc=None, choose=choose)
-    with session.autocast():
-        completions = workers.by_first(lambda: generation.complete(model=model, **options))
+    options |= dict(model=model, prompts=queries, fim=session.fim, desc=None)
+    completions = sampled(lambda choose: generation.complete(choose=choose, **options), seed=int(random.integers(2**63)), session=session)
 
     # 2. The models judge the completions, and learn from that.
     metrics = play([q for q in queries for _ in range(samples)], completions, random)

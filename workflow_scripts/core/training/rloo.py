@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .. import workers
 from ..lm import lora, recomputing
 from . import on_policy, rewards
-from .episodes import batches, clipped_surrogate, logprobs, pack, step
+from .episodes import batches, clipped_surrogate, judged, likelihoods, pack, step
 from .session import Session
 
 
@@ -43,35 +42,18 @@ def advantages(returns: torch.Tensor, samples: int) -> torch.Tensor:
     return (grouped - others).flatten()
 
 
-def likelihoods(model, packed, temperature: float) -> torch.Tensor:
-    """(episodes,): log-probability of each whole completion at the temperature, in nats."""
-    return torch.stack([part.sum() for part in logprobs(model, packed, temperature).split(packed.sizes)])
-
-
-@torch.no_grad()
 def judge(*, policy, reference, reward: rewards.Reward, prompts: list, completions: list, session: Session) -> Rollout:
-    """What RLOO learns from completions, read in batches to bound their memory."""
-    settings = session.settings
-    ended = torch.tensor([session.fim.ended(c) for c in completions], device=session.device)
-    penalties = dict(missing_eos_penalty=settings.missing_eos_penalty, length_penalty=settings.length_penalty)
-
-    def read(part: slice) -> tuple[torch.Tensor, ...]:
-        packed = pack(prompts[part], completions[part], device=session.device)
-        own = likelihoods(policy, packed, settings.temperature)
-        with lora.switched_off(reference):
-            others = likelihoods(reference, packed, settings.temperature)
-        return own, others, rewards.score(reward=reward, packed=packed, ended=ended[part], **penalties)
-
-    with session.autocast():
-        outputs = workers.divided(batches(prompts, completions, settings), read)
-    old, other, score = (torch.cat(parts) for parts in zip(*outputs, strict=True))
-    returns = score - settings.kl_coef * (old - other)
+    """What RLOO learns from completions."""
+    settings, models = session.settings, dict(policy=policy, reference=reference, reward=reward)
+    found = judged(**models, prompts=prompts, completions=completions, temperature=settings.temperature, session=session)
+    old, kl, score = found["policy"], found["policy"] - found["reference"], found["score"]
+    returns = score - settings.kl_coef * kl
     metrics = {
-        "objective/kl": (old - other).mean(),
+        "objective/kl": kl.mean(),
         "objective/entropy": -old.mean(),
         "objective/rlhf_reward": returns.mean(),
         "objective/scores": score.mean(),
-        "val/num_eos_tokens": ended.sum(),
+        "val/num_eos_tokens": found["ended"].sum(),
     }
     numbers = {name: float(x) for name, x in metrics.items()}
     return Rollout(prompts, completions, old, advantages(returns, settings.num_generations), numbers)

@@ -11,8 +11,9 @@ from ..data.fim import Fim
 from ..data.schemas import EXAMPLES
 from ..data.tokenizer import load_fim
 from ..errors import InputError
-from ..lm import lora, models, recomputing, runtime
+from ..lm import lora, models, recomputing, runtime, sharding
 from ..methods import Lora, pick
+from . import checkpoints
 from .checkpoints import Checkpoints
 from .schemas import PREFERENCES
 
@@ -47,9 +48,14 @@ class Session:
         """The additions that are trained, if it is they that are."""
         return getattr(self.settings, "lora", None)
 
+    @property
+    def fsdp(self) -> bool:
+        """Whether workers divide the models that are trained."""
+        return getattr(self.settings, "fsdp", False)
+
     def autocast(self) -> torch.autocast:
-        """The precision in which every model is read, trained or not."""
-        return torch.autocast(self.device, torch.bfloat16, enabled=self.in_bf16)
+        """The precision in which every model is read, trained or not. Casts are kept for the block, but of layers that are whole for a moment."""
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.in_bf16, cache_enabled=not self.fsdp)
 
     def load_policy(self, path):
         """A causal LM checkpoint on the device, ready to be trained (`prepared`), or to be read by a job that trains nothing."""
@@ -78,12 +84,14 @@ class Session:
         return lora.halved(model.requires_grad_(False)) if self.in_bf16 else model
 
     def prepared(self, load: Callable[[], torch.nn.Module]):
-        """The model that `load` gives, in fp32, as the settings want it trained: with additions, with gradient checkpointing."""
+        """The model that `load` gives, in fp32, as the settings want it trained: with additions, with gradient checkpointing, shared out."""
         model = load()
         if self.lora:
             lora.adapted(model, lora=self.lora, bf16=self.in_bf16, section=self.section).original = load
         if getattr(self.settings, "gradient_checkpointing", False):
             recomputing.enable(model, self.section)
+        if self.fsdp:
+            sharding.sharded(model, self.section).original = load
         return model
 
     def check_finite(self, model) -> None:
@@ -101,11 +109,13 @@ class Session:
         )
 
     def save(self, model, path, record: dict) -> None:
-        """Write a checkpoint that describes itself, additions merged (lora.merged). Raises InputError as `check_finite` does."""
+        """Write a checkpoint that describes itself: additions merged (lora.merged), shares put together. Raises InputError as `check_finite` does."""
         if lora.additions(model):
             record = {**record, "trained": sum(p.numel() for p in lora.trained(model).values())}
             model = lora.merged(model, model.original)
         self.check_finite(model)
+        if sharding.is_sharded(model):
+            model = sharding.whole(model, model.original)
         workers.leave_to_first()
         models.save(model=model, tokenizer_path=self.tokenizer, path=path, meta={**self.about, **record})
 
@@ -148,7 +158,7 @@ def start(job, settings: type) -> Session:
         name=job.name if workers.is_first() else None,
         section=section,
         fim=load_fim(job.input.tokenizer)[0],
-        checkpoints=Checkpoints(job.checkpoint_folder, job.checkpoint_percent),
+        checkpoints=checkpoints.of_job(job, shares=getattr(chosen, "fsdp", False)),
         tokenizer=job.input.tokenizer,
         about=dict(policy=name, parent=entry.get("parent"), settings=entry, arm=job.wildcards.get("arm"), seed=seed),
     )

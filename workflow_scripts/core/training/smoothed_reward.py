@@ -7,6 +7,7 @@ towards the model's own opinion, so that pairs that the model cannot learn weigh
 import torch
 from torch.nn.functional import logsigmoid
 
+from .. import workers
 from ..lm.models import without_dropout
 from .reward_pairs import described, margins
 from .session import Session
@@ -29,14 +30,20 @@ def train(*, model, pairs: list[dict], session: Session) -> dict:
     """Train the reward model in place; returns {steps, history, tokens, centre}. The log has the mean label beside accuracy and margin."""
     rows = [{**pair, "place": i} for i, pair in enumerate(pairs)]
     model.register_buffer(LABELS, torch.ones(len(rows), device=model.device))
+    fresh: dict[int, float] = {}  # of this worker's part of a batch
 
     def loss(model, batch: list[dict]):
-        places = torch.tensor([row["place"] for row in batch], device=model.device)
-        margin, labels = margins(model, batch), getattr(model, LABELS)
-        y = labels[places]
-        labels[places] = moved(y, margin, session.settings.smoothing)
+        places = [row["place"] for row in batch]
+        margin, y = margins(model, batch), getattr(model, LABELS)[places]
+        fresh.update(zip(places, moved(y, margin, session.settings.smoothing).tolist(), strict=True))
         return soft_loss(margin, y), dict(accuracy=(margin > 0).float().mean(), margin=margin.mean(), label=y.mean())
 
-    fitted = fit(model=without_dropout(model), rows=rows, loss=loss, session=session)
+    def move() -> None:
+        for found in workers.gathered(fresh):
+            for place, label in found.items():
+                getattr(model, LABELS)[place] = label
+        fresh.clear()
+
+    fitted = fit(model=without_dropout(model), rows=rows, loss=loss, session=session, after=move)
     delattr(model, LABELS)
     return {**fitted, **described(model, pairs, session)}

@@ -10,6 +10,7 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from .. import workers
+from ..lm import sharding
 from ..progress import track
 from . import pieces
 from .session import Session
@@ -19,14 +20,22 @@ log = logging.getLogger(__name__)
 TIMING = ("runtime", "per_second", "total_flos")  # in the library's log: they describe one machine, not the result
 
 
-def fit(*, model, rows: list[dict], loss: Callable, session: Session, size: Callable[[list[dict]], int] = len) -> dict:
+def fit(
+    *,
+    model,
+    rows: list[dict],
+    loss: Callable,
+    session: Session,
+    size: Callable[[list[dict]], int] = len,
+    after: Callable[[], None] = lambda: None,
+) -> dict:
     """Train `model` in place and return {steps, history}: the log of losses and metrics, without its timings.
 
-    `loss(model, rows)` gives (loss, metrics), means over the rows, or over whatever `size(rows)` counts. The session's settings are a
-    methods.Training. Checkpoints are saved on the way, and training resumes from the last; the record is that of an undisturbed run.
-    Raises InputError where the loss is not finite.
+    `loss(model, rows)` gives (loss, metrics), means over the rows, or over whatever `size(rows)` counts. `after()` is called once a batch has been
+    read. The session's settings are a methods.Training. Checkpoints are saved on the way, and training resumes from the last; the record is that of
+    an undisturbed run. Raises InputError where the loss is not finite.
     """
-    trainer = PackedTrainer(model=model, rows=rows, loss=loss, size=size, session=session, args=_arguments(session))
+    trainer = PackedTrainer(model=model, rows=rows, loss=loss, size=size, after=after, session=session, args=_arguments(session))
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Progress(session.name))
     trainer.train(**(attach(trainer, session.checkpoints) if session.checkpoints else {}))
@@ -67,9 +76,9 @@ class PackedTrainer(Trainer):
     `loss(model, rows)` gives (loss, metrics), means over `size(rows)`; metrics are averaged over the steps between two rows of the log.
     """
 
-    def __init__(self, *, loss: Callable, size: Callable, rows: list[dict], session: Session, **options):
+    def __init__(self, *, loss: Callable, size: Callable, after: Callable, rows: list[dict], session: Session, **options):
         super().__init__(train_dataset=rows, data_collator=lambda batch: {"rows": batch}, **options)
-        self.loss, self.size, self.session = loss, size, session
+        self.loss, self.size, self.after, self.session = loss, size, after, session
         self._metrics = {"train": defaultdict(list)}
 
     def training_step(self, model, inputs, num_items_in_batch=None):
@@ -85,23 +94,40 @@ class PackedTrainer(Trainer):
             self.accelerator.backward(loss * share)
             for name, value in {"": loss, **metrics}.items():
                 found[name] += value.detach() * share
-        workers.sum_gradients(model.parameters())
+        workers.sum_gradients(self._learnt())
+        self.after()
         found = workers.summed(found)
         total = found.pop("")
         for name, value in found.items():
             self._metrics["train"][name].append(value.item())
         return total
 
+    def create_optimizer(self, model=None):
+        """The library's optimizer, of what this worker holds."""
+        optimizer = super().create_optimizer(model)
+        for group in optimizer.param_groups:
+            group["params"] = [*map(sharding.own, group["params"])]
+        return optimizer
+
+    def _learnt(self) -> list[torch.nn.Parameter]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def _clip_grad_norm(self, model):
+        """The norm of the gradients before they are clipped, over all workers' shares."""
+        if self.session.fsdp:
+            return sharding.clip_gradients(self._learnt(), self.args.max_grad_norm)
+        return super()._clip_grad_norm(model)
+
     def _save(self, output_dir=None, state_dict=None):
-        """A checkpoint: with LoRA, what is trained alone."""
-        if self.session.lora:
+        """A checkpoint: with LoRA, what is trained alone; with FSDP, this worker's share."""
+        if self.session.lora or self.session.fsdp:
             save_trained(self.model, output_dir)
         else:
             super()._save(output_dir, state_dict)
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
         """Put back what `_save` wrote."""
-        if self.session.lora:
+        if self.session.lora or self.session.fsdp:
             load_trained(self.model, resume_from_checkpoint)
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, model)

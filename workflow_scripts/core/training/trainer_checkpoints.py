@@ -53,14 +53,14 @@ class Keeper(TrainerCallback):
 
 
 def save_trained(model, folder) -> None:
-    """Write of a model with additions what is trained, instead of the library's whole model."""
+    """Write what of a model is trained, as far as this worker holds it, instead of the library's whole model."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     save_file(lora.state(model), Path(folder) / WEIGHTS)
 
 
 def load_trained(model, folder) -> None:
     """Put back what `save_trained` wrote; what is frozen stays as it came."""
-    model.load_state_dict(load_file(Path(folder) / WEIGHTS), strict=False)
+    lora.load_state(model, load_file(Path(folder) / WEIGHTS))
 
 
 def sums(trainer: Trainer) -> dict:

@@ -36,7 +36,7 @@ def test_the_graph_is_that_of_the_config(config):
 
 
 def test_the_graph_shows_where_every_method_learns_from_and_what_enters_there():
-    reads = {"ppo": "reward_model", "rloo": "reward_model", "rrhf": "reward_model", "iterative_dpo": "reward_model"}
+    reads = dict.fromkeys(("ppo", "rloo", "online_dpo", "rrhf", "iterative_dpo"), "reward_model")
     reads |= {"ipo": "preferences", "dpo": "preferences", "slic": "preferences"}
     assert set(reads) == set(METHODS) - {"base", "external", *FINE_TUNED}
     assert {name for name in reads if reads[name] == "preferences"} == set(learning_from("pairs"))
@@ -48,7 +48,7 @@ def test_the_graph_shows_where_every_method_learns_from_and_what_enters_there():
     found = {b[1]: a[1] for a, b in graph.edges if a[0] in ("step", "reward") and b[1] in {**reads, "second": 0}}
     assert found == {**reads, "second": "reward_model"} and (("policy", "iterative_dpo"), ("policy", "second")) in graph.edges
     entered = {name for name in policies if graph.nodes["policy", name]["cohort"] == "rl_prompt"}
-    assert entered == {"ppo", "rloo", "rrhf", "iterative_dpo", "second"}
+    assert entered == {"ppo", "rloo", "online_dpo", "rrhf", "iterative_dpo", "second"}
 
 
 def test_no_two_boxes_share_a_place_and_every_arrow_points_right(config):

@@ -29,10 +29,10 @@ class Before(torch.nn.Module):
         super().__init__()
         self.policies = [policy]  # in a list, so that it is no part of this module
 
-    def forward(self, **inputs):
+    def forward(self, *ids, **inputs):
         """What the policy gives for the inputs without its additions."""
         with lora.switched_off(self.policies[0]):
-            return self.policies[0](**inputs)
+            return self.policies[0](*ids, **inputs)
 
 
 def reference(policy, given):
