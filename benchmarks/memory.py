@@ -4,7 +4,10 @@ Each stage runs in a process of its own, on random weights and tokens: load, tra
 that of the same stage on a model of nearly no weights, which brings the libraries.
 """
 
+import json
 import multiprocessing
+import os
+import socket
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 
@@ -19,16 +22,17 @@ TINY = dict(vocabulary=64, hidden=16, layers=1, heads=2, intermediate=16)
 PROMPT, TARGET, BATCH = 96, 32, 4  # tokens, and rows
 FIM = dict(style="own", bos=(), prefix=0, suffix=1, middle=2, end=3, pad=4)
 STAGES = ("sft", "ipo", "ppo")
-WEIGHTS = {  # rank, precision, whether frozen weights have 8 bits
-    "all": (None, "fp32", False),
-    "LoRA, bf16": (16, "bf16", False),
-    "LoRA": (16, "fp32", False),
-    "LoRA, bf16, 8 bits": (16, "bf16", True),
+WEIGHTS = {  # rank, precision, whether frozen weights have 8 bits, workers that divide the model
+    "all": dict(rank=None, precision="fp32", in_8_bits=False, workers=1),
+    "all, FSDP of 2": dict(rank=None, precision="fp32", in_8_bits=False, workers=2),
+    "LoRA, bf16": dict(rank=16, precision="bf16", in_8_bits=False, workers=1),
+    "LoRA": dict(rank=16, precision="fp32", in_8_bits=False, workers=1),
+    "LoRA, bf16, 8 bits": dict(rank=16, precision="bf16", in_8_bits=True, workers=1),
 }
-SHARED = dict(learning_rate=1e-6, threads=1, workers=1, gradient_checkpointing=False, micro_batch_tokens=None)
+SHARED = dict(learning_rate=1e-6, threads=1, gradient_checkpointing=False, micro_batch_tokens=None)
 
 
-def session_of(stage: str, *, rank: int | None, precision: str, in_8_bits: bool, fim):
+def session_of(stage: str, *, rank: int | None, precision: str, in_8_bits: bool, workers: int, fim):
     """A session of two optimizer steps."""
     from workflow_scripts.core.methods import Ipo, Lora, Ppo, Sft, pick
     from workflow_scripts.core.training.session import Session
@@ -39,17 +43,16 @@ def session_of(stage: str, *, rank: int | None, precision: str, in_8_bits: bool,
     rolled |= dict(episodes=2 * BATCH, rollout_batch_size=2 * BATCH, mini_batch_size=BATCH, ppo_epochs=1, kl_coef=0.1, length_penalty=0.0)
     rolled |= dict(cliprange=0.2, gamma=1.0, lam=0.95, vf_coef=0.1, whiten_rewards=False)
     kind = {"sft": Sft, "ipo": Ipo, "ppo": Ppo}[stage]
-    return Session(
-        settings=pick(kind, {**SHARED, **by_epochs, **rolled, "lora": lora, "precision": precision}), seed=0, device="cpu", fim=fim
-    )
+    memory = dict(lora=lora, precision=precision, workers=workers, fsdp=workers > 1)
+    return Session(settings=pick(kind, {**SHARED, **by_epochs, **rolled, **memory}), seed=0, device="cpu", fim=fim)
 
 
 def measured(*, folder: str, vocabulary: int, stage: str, **about) -> tuple[float, int]:
-    """(peak of this process in MB, bytes predicted) of a stage that starts from the checkpoint in a folder; `about`: session_of's."""
+    """(peak of this process in MB, bytes predicted of it) of a stage that starts from the checkpoint in a folder; `about`: session_of's."""
     import torch
 
     from workflow_scripts.core.data.fim import Fim
-    from workflow_scripts.core.lm import lora, runtime
+    from workflow_scripts.core.lm import lora, runtime, sharding
     from workflow_scripts.core.training import ipo, memory, ppo, rewards, sft
 
     runtime.start(seed=0, threads=1, gpu=0, name=stage)
@@ -71,6 +74,8 @@ def measured(*, folder: str, vocabulary: int, stage: str, **about) -> tuple[floa
     )
     if session.lora:
         lora.merged(model, model.original)
+    if session.fsdp:
+        sharding.whole(model, model.original)
     continuations = 2 if stage == "ipo" else 1
     predicted = memory.peak_bytes(
         shape=shape,
@@ -81,6 +86,29 @@ def measured(*, folder: str, vocabulary: int, stage: str, **about) -> tuple[floa
         predicted=BATCH * continuations * TARGET,
     )
     return peak_mb(), predicted
+
+
+def measured_together(rank: int, port: int, **arguments) -> tuple[float, int]:
+    """The same of one of several workers; all of them meet at a port of this machine."""
+    from workflow_scripts.core import worker, workers
+
+    count = arguments["workers"]
+    os.environ |= {
+        worker.JOB: json.dumps({"checkpoints": None}),
+        "RANK": str(rank),
+        "WORLD_SIZE": str(count),
+        "MASTER_ADDR": "localhost",
+        "MASTER_PORT": str(port),
+    }
+    workers.start(count, checkpoints=None, gpu=False)
+    return measured(**arguments)
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as listening:
+        listening.bind(("localhost", 0))
+        return listening.getsockname()[1]
 
 
 def written(*, folder: str, size: dict) -> None:
@@ -95,16 +123,24 @@ def written(*, folder: str, size: dict) -> None:
 
 
 def measure() -> list[dict]:
-    """{stage, size, weights, measured, predicted (MB), ratio} of every stage and size: all weights in fp32, and additions on frozen ones of each kind."""
+    """{stage, size, weights, measured, predicted (MB), ratio} of every stage and size: all weights in fp32, and additions on frozen ones of each kind. Of
+    several workers, of the first.
+    """
     rows, context = [], multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["transformers.trainer", "peft"])
-    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool, tempfile.TemporaryDirectory() as folder:
-        alone = lambda *arguments, **named: pool.submit(*arguments, **named).result()  # noqa: E731  in a process of its own
+    with ProcessPoolExecutor(2, mp_context=context, max_tasks_per_child=1) as pool, tempfile.TemporaryDirectory() as folder:
+
+        def alone(function, **named):  # in a process of its own, or as many as there are workers
+            if (count := named.get("workers", 1)) == 1:
+                return pool.submit(function, **named).result()
+            port = free_port()
+            return [pool.submit(measured_together, rank, port, **named) for rank in range(count)][0].result()
+
         for name, size in {"none": TINY, **SIZES}.items():
             alone(written, folder=f"{folder}/{name}", size=size)
-        for weights, (rank, precision, in_8_bits) in WEIGHTS.items():
+        for weights, memory in WEIGHTS.items():
             for stage in STAGES:
-                asked = dict(stage=stage, rank=rank, precision=precision, in_8_bits=in_8_bits)
+                asked = dict(stage=stage, **memory)
                 start, _ = alone(measured, folder=f"{folder}/none", vocabulary=TINY["vocabulary"], **asked)
                 for name, size in SIZES.items():
                     peak, predicted = alone(measured, folder=f"{folder}/{name}", vocabulary=size["vocabulary"], **asked)

@@ -1,6 +1,7 @@
 """Two workers train what one process does, to float noise; one that ends takes the job with it, in one sentence."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -68,6 +69,7 @@ def test_shares_resume_from_the_last_checkpoint_that_all_workers_have(folder, by
         assert "worker 2 ended by SIGKILL" in run(folder, "2", "interrupted").stderr
     newest, older = sorted((folder / "kept/ppo/worker-0").glob("step-*")), folder / "kept/ppo/worker-1"
     assert [path.name for path in newest] == [path.name for path in sorted(older.glob("step-*"))] == ["step-1"]
+    shutil.copytree(older / "step-1", older / "step-2")  # as if a kill had come before the first worker had its second
     assert run(folder, "2", "again").returncode == 0
     made = torch.load(folder / "made-2-again.pt", weights_only=True)
     for name in ("sft", "ppo"):

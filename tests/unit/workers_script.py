@@ -128,8 +128,11 @@ if __name__ == "__main__":
             kept = Checkpoints(f"{folder}/kept/{name}/worker-{workers.rank()}", 50, of_shares=True)
             if end == ["interrupted"] and not Path(f"{folder}/kept/{name}").exists() and workers.rank() == 1:
                 kill_after_checkpoint(kept)
-            made[name] = stage(name, f"{folder}/checkpoint", kept, workers=int(count), fsdp=True)
+            made[name] = stage(name, f"{folder}/checkpoint", kept, workers=int(count), fsdp=True, gradient_checkpointing=True)
     else:
-        made = {shared_out: stages(f"{folder}/checkpoint", workers=int(count), fsdp=shared_out) for shared_out in (False, True)}
+        made = {
+            shared_out: stages(f"{folder}/checkpoint", workers=int(count), fsdp=shared_out, gradient_checkpointing=shared_out)
+            for shared_out in (False, True)
+        }
     if workers.is_first():
         torch.save(made, f"{folder}/made-{'-'.join([count, *end])}.pt")

@@ -266,6 +266,7 @@ def test_versions_count_where_the_config_says_so(pulled):
     assert "version of torch: 1." in pulled("snakemake", "--dry-run")
 
 
+@pytest.mark.slow
 def test_metrics_plots_and_one_stage(pulled):
     assert "sft.memorized.sft" in pulled("dvc", "metrics", "show")
     pulled.repository.append("workflow_scripts/plot_dose_response.py")
@@ -329,6 +330,7 @@ def test_save_refuses_what_is_not_finished(saved, tmp_path):
     assert "jobs are not up to date, first train_ppo" in said and copy("git", "rev-parse", "HEAD") == before
 
 
+@pytest.mark.slow
 def test_save_names_a_damaged_object_of_the_cache(saved, tmp_path):
     copy = saved.fork(tmp_path / "copy")
     weights = copy.folder / MODEL / "model.safetensors"
@@ -338,6 +340,7 @@ def test_save_names_a_damaged_object_of_the_cache(saved, tmp_path):
     assert f"({MODEL}/model.safetensors)" in said and "delete these objects" in said
 
 
+@pytest.mark.slow
 def test_save_without_a_remote_says_so(saved, tmp_path):
     copy = saved.fork(tmp_path / "copy")
     copy("dvc", "remote", "remove", "team")

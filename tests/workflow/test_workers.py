@@ -11,7 +11,6 @@ from safetensors.torch import load_file
 from tests.workflow.repository import wait_until
 from tests.workflow.scenarios import CONFIG, RESULTS
 
-SHARED = {"training": {"workers": 2}, "probes": {"workers": 2}}
 WIDER = ("memorized_distance: 0.1 ", "memorized_distance: 0.2 ")  # an edit that probes everything anew
 
 
@@ -38,9 +37,11 @@ def test_probes_are_those_of_one_process(repository, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_with_workers_and_one_of_them_killed(repository):
+@pytest.mark.parametrize("fsdp", [False, True], ids=["whole models", "fsdp"])
+def test_a_run_with_workers_and_one_of_them_killed(fsdp, repository):
+    shared = {"training": {"workers": 2, "fsdp": fsdp}, "probes": {"workers": 2}}
     before = {path: load_file(path) for path in sorted((repository.folder / RESULTS / "models").rglob("model.safetensors"))}
-    started = repository.start(overlay=SHARED)
+    started = repository.start(overlay=shared)
     try:
         wait_until(lambda: len(workers_of(started)) == 2, 600)
         os.kill(workers_of(started)[-1], signal.SIGKILL)
@@ -51,8 +52,8 @@ def test_a_run_with_workers_and_one_of_them_killed(repository):
     assert any("ended by SIGKILL; run snakemake again: training goes on from its last checkpoint" in said for said in run.sentences), (
         run.said
     )
-    assert repository.execute(overlay=SHARED)
-    assert repository.plan(overlay=SHARED) == set()
+    assert repository.execute(overlay=shared)
+    assert repository.plan(overlay=shared) == set()
     for path, weights in before.items():
         again = load_file(path)
         assert weights.keys() == again.keys() and all(weights[name].shape == again[name].shape for name in weights)

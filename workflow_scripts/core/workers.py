@@ -1,4 +1,4 @@
-"""Several processes for one job: each has the whole model and reads its part of every batch, and what they find is added up.
+"""Several processes for one job: each reads its part of every batch, with the whole model or its share of it (lm/sharding.py), and what they find is added up.
 
 A job whose settings ask for several `workers` starts them by torchrun's launcher, each of which runs the job's own script from its beginning; the job itself
 waits, and then publishes what the first of them wrote. Wherever this module says nothing else, all of them compute the same from the same seed.

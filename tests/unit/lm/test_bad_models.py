@@ -447,9 +447,8 @@ def test_what_an_architecture_does_not_take_is_said_before_any_work(tmp_path):
         tiny(kind).save_pretrained(tmp_path / kind)
     with pytest.raises(InputError, match=r"^policies\.ppo\.lora: MambaForCausalLM takes no additions"):
         check(tmp_path / "mamba", needs_tokenizer=False, trained={"policies.ppo": trained("all-linear")})
+    alone = dict(lora=None, gradient_checkpointing=False, fsdp=False)
     with pytest.raises(InputError, match=r"^policies\.ppo\.gradient_checkpointing: CTRLLMHeadModel does not support"):
-        check(
-            tmp_path / "ctrl",
-            needs_tokenizer=False,
-            trained={"policies.ppo": {"lora": None, "gradient_checkpointing": True, "fsdp": False}},
-        )
+        check(tmp_path / "ctrl", needs_tokenizer=False, trained={"policies.ppo": alone | dict(gradient_checkpointing=True)})
+    with pytest.raises(InputError, match=r"^policies\.ppo\.fsdp: CTRLLMHeadModel has no blocks that workers could divide; set it to false"):
+        check(tmp_path / "ctrl", needs_tokenizer=False, trained={"policies.ppo": alone | dict(fsdp=True)})

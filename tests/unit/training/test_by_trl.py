@@ -276,6 +276,16 @@ def test_a_completion_ends_at_any_end(name, small, small_checkpoint, opened):
     assert len(lengths) > 2 and all(fim.ended(c) or len(c) == 6 for c in seen) and not any(set(c[:-1]) & {*fim.ends} for c in seen)
 
 
+def test_completions_by_trl_do_not_depend_on_gradient_checkpointing(small_checkpoint, opened):
+    seen = []
+    for again in (False, True):
+        settings, made = rolling("online_dpo", opened, episodes=16, gradient_checkpointing=again), []
+        noting = rewards.Computed(lambda _, ids, made=made: float(len(made.append(ids) or ids)))
+        play("online_dpo", small_checkpoint, settings, noting, by_trl=True)
+        seen.append(made)
+    assert seen[0] == seen[1] and len(seen[0]) == 16
+
+
 # -------------------------------------------------------------------------------------------------------------------- bad input
 
 

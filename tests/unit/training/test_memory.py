@@ -31,6 +31,19 @@ def test_without_activations_weights_gradients_and_optimizer_remain(small):
     assert peak(small, **lora) - peak(small, **in_8_bits) == parameters - table, "a byte less of each weight but the embeddings"
 
 
+def test_workers_that_divide_a_model_hold_a_share_of_its_layers_each(small):
+    model = small[2]
+    parameters, embeddings = model.num_parameters(), model.get_input_embeddings().weight.numel()  # tied
+    divided, layers = parameters - embeddings, model.config.num_hidden_layers
+    share = embeddings + divided / 4
+    found = peak(small, workers=4, fsdp=True, tokens=0, predicted=0) - memory.SCRATCH
+    assert found == pytest.approx(12 * share + 8 * parameters, rel=1e-6), "the most is held while the first worker saves"
+    many = peak(small, workers=4, fsdp=True, tokens=10**5, predicted=0) - peak(small, tokens=10**5, predicted=0)
+    assert many == pytest.approx(16 * (share - parameters) + 8 * divided / layers, rel=1e-6)
+    rollouts = peak(small, method="rollouts", workers=4, fsdp=True, tokens=0, predicted=0) - memory.SCRATCH
+    assert rollouts == pytest.approx(8 * parameters + 24 * share + 8 * parameters, rel=1e-6), "two models are only read"
+
+
 def test_the_shape_counts_inputs_and_outputs_of_every_linear_layer(small):
     model = small[2]
     linear = [m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head"]

@@ -96,6 +96,7 @@ def of_sizes(
         keys=keys * width,
         intermediate=intermediate,
         vocabulary=vocabulary,
+        tied=tied,
     )
     return Model(shape, body)
 

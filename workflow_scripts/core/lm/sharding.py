@@ -1,8 +1,9 @@
 """FSDP2 (Zhao et al. 2023, arXiv 2304.11277): each worker holds its share of every layer's weights, gradients and optimizer state.
 
-A layer is whole while it is read, and only then; embeddings and head are whole in every worker. Whatever else handles weights (the optimizer,
+A layer is put together while it is read; embeddings and head are whole in every worker. Whatever else handles weights (the optimizer,
 checkpoints, checks) takes a worker's `own` of them, ordinary parameters in the memory of the shares. As putting a layer together takes all
-workers, all of them read a sharded model equally often.
+workers, all of them read a sharded model equally often. Under autocast to bf16 the casts of its weights stay until the backward pass, but with
+gradient checkpointing.
 """
 
 from collections import Counter
@@ -10,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import fully_shard, share_comm_ctx
 from torch.distributed.tensor import DTensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -28,18 +29,29 @@ def layers(model, section: str) -> list[torch.nn.Module]:
 
 
 def sharded(model, section: str):
-    """The model with its layers divided among all workers of the job, in place. A weight that two places share stays whole."""
+    """The model with its layers divided among all workers of the job, in place. A weight that two places share, or of one number, stays whole."""
     mesh = init_device_mesh(model.device.type, (workers.size(),))
     places = Counter(id(p) for _, p in model.named_parameters(remove_duplicate=False))
-    shared = {p for p in model.parameters() if places[id(p)] > 1}
-    for layer in layers(model, section):
-        fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=shared & {*layer.parameters()})
+    undivided = {p for p in model.parameters() if places[id(p)] > 1 or p.ndim == 0}
+    blocks = layers(model, section)
+    for layer in blocks:
+        fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=undivided & {*layer.parameters()})
         layer.set_gradient_divide_factor(1.0)  # pieces carry their share of the batch already
         layer.set_force_sum_reduction_for_comms(True)  # gloo knows no other
         layer.set_reduce_scatter_unused_params(True)  # an expert may have read nothing in one worker alone
-        layer.unshard()  # makes its buffers, which must not first be made in inference mode
-        layer.reshard()
+    share_comm_ctx(blocks)  # else each has streams and memory of its own on a card
+    _read_once(model)
     return model
+
+
+@torch.no_grad()
+def _read_once(model) -> None:
+    """Let a model make its buffers, which must not first be made in inference mode."""
+    training = model.training
+    model.eval()(input_ids=torch.zeros(1, 2, dtype=torch.long, device=model.device), use_cache=False)
+    model.train(training)
+    if model.device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def is_sharded(model) -> bool:
@@ -65,6 +77,8 @@ def whole(model, original: Callable[[], torch.nn.Module]):
         trained = parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
         if made is not None:
             made.get_parameter(name).copy_(trained)
+    for name, buffer in model.named_buffers() if made is not None else ():
+        made.get_buffer(name).copy_(buffer)
     return made
 
 

@@ -1,7 +1,7 @@
 """Checkpoints inside a training stage: a killed job resumes from the last one, to the result that it would have had.
 
 A checkpoint is written as `checkpoint-N`, renamed to `step-N` once it is whole, and only then is the one before removed; so a kill at
-any moment leaves a whole one, and `checkpoint-*` is never read. PPO and RLOO write one safetensors file; what the library's Trainer
+any moment leaves a whole one, and `checkpoint-*` is never read. Methods with rollouts write one safetensors file; what the library's Trainer
 writes is in trainer_checkpoints.py, beside its import, which takes a second that most jobs need not wait.
 """
 
@@ -44,12 +44,14 @@ class Checkpoints:
         return self.folder is not None and self.percent > 0
 
     def last(self, check: Callable[[Path], None]) -> Path | None:
-        """The newest whole checkpoint, of shares the newest that all workers have; half-written ones and those that `check` raises at are removed."""
+        """The newest whole checkpoint, of shares the newest that all workers have; others, half-written ones and those that `check` raises at, are removed."""
         if not self.of_shares:
             return workers.by_first(lambda: next(iter(self._whole(check)), None))
         mine = {_step(path): path for path in self._whole(check)}
-        common = set.intersection(*map(set, workers.gathered([*mine])))
-        return mine[max(common)] if common else None
+        newest = max(set.intersection(*map(set, workers.gathered([*mine]))), default=None)
+        for step in mine.keys() - {newest}:
+            shutil.rmtree(mine[step])
+        return mine.get(newest)
 
     def _whole(self, check: Callable[[Path], None]) -> list[Path]:
         """Newest first; there are two where a kill came between making one and removing the one before."""

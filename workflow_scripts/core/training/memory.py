@@ -22,7 +22,9 @@ SCRATCH = 16 * 2**20  # buffers of the matrix products, as measured
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """What of a model decides its memory. `keys` is the width of keys and values; `linear`: inputs and outputs of all linear layers, summed."""
+    """What of a model decides its memory. `keys` is the width of keys and values; `linear`: inputs and outputs of all linear layers, summed;
+    `tied`: whether the head's weights are the embeddings.
+    """
 
     parameters: int
     linear: int
@@ -31,6 +33,7 @@ class Shape:
     keys: int
     intermediate: int
     vocabulary: int
+    tied: bool
 
 
 def shape_of(config, parameters: int) -> Shape:
@@ -46,6 +49,7 @@ def shape_of(config, parameters: int) -> Shape:
         keys=keys,
         intermediate=config.intermediate_size,
         vocabulary=config.vocab_size,
+        tied=config.tie_word_embeddings,
     )
 
 
@@ -63,18 +67,19 @@ def peak_bytes(
     copies = trained if lora else {"one": 1, "rollouts": 4}[method]
     learnt = 4 * lora.r * shape.linear if lora else fp32
     share, gathered = _share(shape, settings)
-    casts = trained * fp32 // 2 if bf16 and not lora else 0
+    casts = trained * fp32 // 2 if bf16 and not lora and not (settings.fsdp and settings.gradient_checkpointing) else 0
     kept = trained * _activations(shape, settings, bf16, tokens) + _LOGITS * 4 * predicted * shape.vocabulary + gathered
     read = (copies - trained) * held
     weights = read + trained * share * (held + 3 * learnt)
     others = read + (trained - 1) * share * held
+    saving = read + trained * share * (held + 2 * learnt) + fp32 if settings.fsdp else 0  # the first worker's
     if card:
-        return int(max(weights + kept + casts, others + fp32)) + SCRATCH
+        return int(max(weights + kept + casts, others + fp32, saving)) + SCRATCH
     freed = fp32 if held < fp32 else 0  # weights that were cast; the C library keeps their place, and activations take that of one model
     training = weights + max(kept + casts, freed) + (copies - 1) * freed
     merging = 2 * fp32 if lora else 0
     loading = others + 2 * fp32  # a file's pages count while its weights are copied
-    return int(max(training + merging, loading)) + SCRATCH
+    return int(max(training + merging, loading, saving + fp32)) + SCRATCH
 
 
 def _share(shape: Shape, settings: Weights) -> tuple[float, float]:
@@ -83,7 +88,7 @@ def _share(shape: Shape, settings: Weights) -> tuple[float, float]:
     """
     if not settings.fsdp:
         return 1, 0
-    divided = max(0, shape.parameters - 2 * shape.vocabulary * shape.hidden)
+    divided = shape.parameters - (1 if shape.tied else 2) * shape.vocabulary * shape.hidden
     return 1 - divided / shape.parameters * (1 - 1 / settings.workers), 2 * 4 * divided / shape.layers
 
 

@@ -1,4 +1,4 @@
-"""What PPO and RLOO share: a resumable loop of rollouts, in which a policy completes prompts and learns from its completions.
+"""What methods with rollouts share: a resumable loop of rollouts, in which a policy completes prompts and learns from its completions.
 
 The session's settings are a methods.OnPolicy. An episode is one completion of one prompt.
 """

@@ -84,6 +84,7 @@ class PackedTrainer(Trainer):
     def training_step(self, model, inputs, num_items_in_batch=None):
         """Forward and backward pass of one batch, piece by piece, of all workers together; returns its loss."""
         model.train()
+        self.optimizer.zero_grad()  # of shares, too, which the library does not know
         rows, found = inputs["rows"], defaultdict(float)
         for piece, counts in pieces.own(pieces.of_rows(rows, self.session.settings.micro_batch_tokens)):
             share = counts * self.size(piece) / self.size(rows)

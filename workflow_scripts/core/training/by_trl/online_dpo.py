@@ -42,7 +42,9 @@ class OnIds(OurWay, OnlineDPOTrainer):
 
     @torch.no_grad()
     def _completed(self, ids: torch.Tensor, mask: torch.Tensor) -> list[list[int]]:
+        self.model.eval()  # layers that recompute while they train keep no cache
         output = self.model.generate(input_ids=ids, attention_mask=mask, generation_config=self.generation_config)
+        self.model.train()
         return output[:, ids.shape[1] :].tolist()
 
     def training_step(self, *arguments, **options) -> torch.Tensor:
