@@ -59,8 +59,8 @@ def run(small, small_tokenizer, tmp_path_factory) -> str:
 
 
 def test_settings_are_those_of_the_config(config):
-    policies = {name: {**entry, "trainer": "packed"} for name, entry in config["policies"].items()}
-    reward_model = {**config["reward_models"]["reward_model"], "trainer": "packed"}
+    policies = {name: {**entry, "trainer": "packed", "fsdp": False} for name, entry in config["policies"].items()}
+    reward_model = {**config["reward_models"]["reward_model"], "trainer": "packed", "fsdp": False}
     assert vars(ppo.defaults()).items() <= policies["ppo"].items() and isinstance(ppo.defaults(), Ppo)
     assert {**vars(training.settings("ipo")), "epochs": 2}.items() <= policies["ipo"].items()
     assert training.settings("base").epochs == 1 and isinstance(training.settings("base"), Base)
@@ -122,6 +122,8 @@ def test_what_was_measured_replaces_its_row_and_keeps_the_rest(tmp_path, monkeyp
 
 @pytest.mark.parametrize("stage", memory.STAGES)
 def test_stages_whose_memory_is_measured_have_all_of_their_settings(stage):
-    for rank, precision, in_8_bits in memory.WEIGHTS.values():
-        session = memory.session_of(stage, rank=rank, precision=precision, in_8_bits=in_8_bits, fim=None)
-        assert session.settings.learning_rate == 1e-6 and bool(session.lora) == bool(rank)
+    for about in memory.WEIGHTS.values():
+        session = memory.session_of(stage, **about, fim=None)
+        assert (
+            session.settings.learning_rate == 1e-6 and bool(session.lora) == bool(about["rank"]) and session.fsdp == (about["workers"] > 1)
+        )

@@ -60,7 +60,7 @@ FAILING = {
 }
 
 
-@pytest.mark.parametrize("fail", rows({title: (fail,) for title, fail in FAILING.items()}, always=3))
+@pytest.mark.parametrize("fail", rows({title: (fail,) for title, fail in FAILING.items()}, always=2))
 def test_everything_finished_is_still_there_and_fresh(repository, fail):
     before = repository.files()
     run = fail(repository)

@@ -156,7 +156,7 @@ def other_python(repository):
         path.write_text(path.read_text().replace('"python": "3.', '"python": "2.'))
 
 
-@pytest.mark.parametrize(("stale", "says", "change"), rows(SETTINGS, always=6))
+@pytest.mark.parametrize(("stale", "says", "change"), rows(SETTINGS, always=4))
 def test_setting(outcome, stale, says, change):
     expect(outcome(change), stages.behind(DAG, stale), says)
 
@@ -237,7 +237,7 @@ CODE = {
 }
 
 
-@pytest.mark.parametrize(("stale", "says", "change"), rows(CODE, always=7))
+@pytest.mark.parametrize(("stale", "says", "change"), rows(CODE, always=5))
 def test_code(outcome, stale, says, change):
     expect(outcome(change), stages.behind(DAG, stale), says)
 
@@ -297,7 +297,7 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize(("stale", "says", "change"), rows(RULES, always=5))
+@pytest.mark.parametrize(("stale", "says", "change"), rows(RULES, always=3))
 def test_rule(outcome, stale, says, change):
     expect(outcome(change), stages.behind(DAG, stale), says)
 
@@ -399,7 +399,7 @@ ARTIFACTS = {
 }
 
 
-@pytest.mark.parametrize(("stale", "says", "change"), rows(ARTIFACTS, always=5))
+@pytest.mark.parametrize(("stale", "says", "change"), rows(ARTIFACTS, always=3))
 def test_artifact(outcome, stale, says, change):
     expect(outcome(change), stages.behind(DAG, stale), says)
 
@@ -412,7 +412,7 @@ DELETED = {
 }
 
 
-@pytest.mark.parametrize(("stale", "change"), rows(DELETED, always=4))
+@pytest.mark.parametrize(("stale", "change"), rows(DELETED, always=2))
 def test_deleted_result(outcome, stale, change):
     expect(outcome(change), stages.behind(DAG, stale))
 
@@ -480,7 +480,7 @@ POLICIES = {
 }
 
 
-@pytest.mark.parametrize(("reads", "stale", "change"), rows(POLICIES, always=4))
+@pytest.mark.parametrize(("reads", "stale", "change"), rows(POLICIES, always=3))
 def test_policy(outcome, reads, stale, change):
     expect(outcome(change), stages.behind(reads, stale))
 

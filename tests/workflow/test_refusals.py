@@ -53,7 +53,7 @@ IN_RULES = {
 }
 
 
-@pytest.mark.parametrize(("sentence", "change"), rows(IN_RULES, always=8))
+@pytest.mark.parametrize(("sentence", "change"), rows(IN_RULES, always=5))
 def test_rule(repository, sentence, change):
     change(repository)
     run = repository.run("--dry-run")

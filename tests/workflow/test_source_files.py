@@ -71,7 +71,7 @@ EDITS = {
 }
 
 
-@pytest.mark.parametrize(("change", "jobs"), rows(EDITS, always=4))
+@pytest.mark.parametrize(("change", "jobs"), rows(EDITS, always=2))
 def test_edited_source(own, change, jobs):
     repository, settings = own
     change(source_of(repository, settings))
@@ -100,7 +100,7 @@ FOLDER = {
 
 
 @pytest.mark.parametrize("read_once", ["directory"], indirect=True)
-@pytest.mark.parametrize(("change", "jobs"), rows(FOLDER, always=3))
+@pytest.mark.parametrize(("change", "jobs"), rows(FOLDER, always=2))
 def test_folder(own, change, jobs):
     repository, settings = own
     change(repository)

@@ -207,6 +207,7 @@ def test_a_pulled_clone_that_differs_runs_exactly_what_is_stale(pulled, edit, st
     assert pulled.repository.plan() == stale
 
 
+@pytest.mark.slow
 def test_a_partial_pull_asks_by_name_and_runs_nothing(clone):
     clone("dvc", "pull", "--quiet", TABLES[0])
     said = clone("snakemake", "--cores", "2", fails=True)
@@ -243,11 +244,13 @@ def test_what_was_made_here_is_made_again_without_a_question(saved, tmp_path):
     assert copy.repository.plan() == {"plot_shift", "render_report"}
 
 
+@pytest.mark.slow
 def test_a_rebuild_that_was_interrupted_goes_on(clone):
     clone("snakemake", "--cores", "2", f"{R}/corpus/snippets.parquet")
     assert clone.repository.plan() >= {"train_base-0-base", "render_report"}
 
 
+@pytest.mark.slow
 def test_the_corpus_is_an_artifact_like_any_other(pulled):
     assert pulled.repository.plan() == set()
     receipt = pulled.repository.receipt("collect_corpus")
@@ -256,6 +259,7 @@ def test_the_corpus_is_an_artifact_like_any_other(pulled):
     assert pulled.repository.plan("--forcerun", "collect_corpus") == behind(DAG, "collect_corpus")
 
 
+@pytest.mark.slow
 def test_versions_count_where_the_config_says_so(pulled):
     assert pulled.repository.plan() == set()
     (pulled.folder / R / "ledger.jsonl").unlink()
@@ -366,7 +370,8 @@ def test_a_run_of_overlays_has_its_own_dvc_yaml(saved, tmp_path):
     assert "Nothing to be done" in clone("snakemake", "--cores", "2", "--configfile", "other.yaml")
 
 
-@pytest.mark.parametrize("staged", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.slow
+@pytest.mark.parametrize("staged", [True, False])
 def test_a_colleague_gets_the_remote_with_what_was_saved(saved, tmp_path, staged):
     """As docs/sharing.md says it: the remote's address is committed with the artifacts, staged or not, and nothing else that is staged."""
     copy = saved.fork(tmp_path / "copy")
@@ -387,6 +392,7 @@ def test_restore_without_a_remote_says_how_to_name_one(saved, tmp_path):
     assert "canaryflow: no default remote is set" in said and "dvc remote add --default team URL" in said and "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_a_dvc_lock_in_conflict_is_refused_by_restore_and_written_by_save(saved, tmp_path):
     copy = saved.fork(tmp_path / "copy")
     lock = copy.folder / "dvc.lock"

@@ -142,7 +142,7 @@ ON_DISK = {
 CHANGES = {title: (change,) for title, change in {**ON_DISK, **IN_TEXT}.items()}
 
 
-@pytest.mark.parametrize("change", rows(CHANGES, always=11))
+@pytest.mark.parametrize("change", rows(CHANGES, always=7))
 def test_nothing_to_do(repository, change):
     change(repository)
     assert repository.execute() == set()

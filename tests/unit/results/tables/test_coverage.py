@@ -91,7 +91,7 @@ def test_ratios():
     assert 0.94 <= covered(draw=examples, interval=interval, truth=1.0, seed=5) <= 0.97
 
 
-@pytest.mark.parametrize("shift", [0.0, 1.0])
+@pytest.mark.parametrize("shift", [pytest.param(0.0, marks=pytest.mark.slow), 1.0])
 @pytest.mark.parametrize("twins", [True, False])
 def test_auc(shift, twins):
     """Normal scores `shift` standard deviations apart; twins correlate, as the two arms' scores of one canary do."""

@@ -14,7 +14,7 @@ def test_a_table_has_the_name_of_its_module():
     assert {name: name_of(schema) for name, schema in TABLES.items()} == {name: name for name in TABLES} and "recovery" in TABLES
 
 
-@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+@pytest.mark.parametrize("seeds", [pytest.param((0,), marks=pytest.mark.slow), (0, 1, 2)])
 def test_every_table_keeps_its_schema_and_its_nulls_in_parquet_and_csv(tmp_path, seeds):
     found = synthetic.every_table(seeds=seeds)
     assert found.keys() == TABLES.keys()
