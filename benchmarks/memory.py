@@ -88,14 +88,14 @@ def measured(*, folder: str, vocabulary: int, stage: str, **about) -> tuple[floa
     return peak_mb(), predicted
 
 
-def measured_together(rank: int, port: int, **arguments) -> tuple[float, int]:
+def measured_together(number: int, port: int, **arguments) -> tuple[float, int]:
     """The same of one of several workers; all of them meet at a port of this machine."""
     from workflow_scripts.core import worker, workers
 
     count = arguments["workers"]
     os.environ |= {
         worker.JOB: json.dumps({"checkpoints": None}),
-        "RANK": str(rank),
+        "RANK": str(number),
         "WORLD_SIZE": str(count),
         "MASTER_ADDR": "localhost",
         "MASTER_PORT": str(port),
@@ -134,7 +134,7 @@ def measure() -> list[dict]:
             if (count := named.get("workers", 1)) == 1:
                 return pool.submit(function, **named).result()
             port = free_port()
-            return [pool.submit(measured_together, rank, port, **named) for rank in range(count)][0].result()
+            return [pool.submit(measured_together, number, port, **named) for number in range(count)][0].result()
 
         for name, size in {"none": TINY, **SIZES}.items():
             alone(written, folder=f"{folder}/{name}", size=size)
