@@ -18,6 +18,7 @@ QUIET = cost.Machine(cores=2, fp32=197e9)  # as `make estimate` measured it when
 MACHINES = {"pretrained": cost.Machine(cores=2, fp32=203e9, bf16=1426e9)}  # with matrix units for bf16
 MACHINES |= dict.fromkeys(("corpus_stdlib", "corpus_javascript", "task_line", "task_body", "task_response", "quick"), QUIET)
 UNKNOWN = {"task_response"}  # its texts have half of the tokens that are assumed, which nobody knows who has not read them
+BUSY = {"methods"}  # ran beside tests, on a machine that was half as fast for hours: its times say nothing (docs/plan.md)
 LORA = {"lora": {"r": 16, "alpha": 32}}
 PUBLISHED = sorted(file.parent.name for file in (ROOT / "docs/results").glob("*/cost.csv"))
 
@@ -49,14 +50,14 @@ def test_jobs_took_what_is_estimated(run):
         if (key := (row["rule"], row["policy"])) in expected:
             w, c = expected[key]
             pairs = times.setdefault(row["rule"], [])
-            if float(row["wall_s"]) < 1.5 * float(row["cpu_s"]) / w.settings["threads"]:
+            if run not in BUSY and float(row["wall_s"]) < 1.5 * float(row["cpu_s"]) / w.settings["threads"]:
                 pairs.append((c.seconds * w.settings["threads"] * cost.THREADS, float(row["cpu_s"])))
             least, most = (0.75, 1.33) if w.learnt else (0.7, 2)
             assert least < c.memory / 2**20 / float(row["peak_memory_mb"]) < most, key
     trained = {"train_base", "train_sft", "train_ppo", "train_reward_single"}
     assert {*trained, "sample_preferences", "probe_policy", "score_rewards"} <= times.keys()
     timed = {rule: pairs for rule, pairs in times.items() if pairs}
-    assert timed
+    assert timed or run in BUSY
     for rule, pairs in timed.items():
         estimated, measured = map(sum, zip(*pairs, strict=True))
         off = 1.5 if rule.startswith("train_") else 2.0
