@@ -175,19 +175,17 @@ def own(items: Sequence[T]) -> Sequence[T]:
     return items[rank() :: size()]
 
 
-def divided(items: Iterable, compute: Callable[[Any], T]) -> list[T]:
+def divided(items: Iterable, compute: Callable[[Any], T], *, in_step: bool = False) -> list[T]:
     """`compute(item)` of every item, in their order, in all workers, each of which has computed every so-many-th.
 
-    All compute equally often: where none is left for a worker, it computes the first one, and nobody uses that.
+    `in_step`: all compute equally often, as by_first has it; where none is left for a worker, it computes the last one, and nobody uses that.
     """
-    count, mine, found, place, spare = size(), rank(), {}, -1, None
+    count, mine, found, place, item = size(), rank(), {}, -1, None
     for place, item in enumerate(items):
-        if place == 0:
-            spare = item
         if place % count == mine:
             found[place] = compute(item)
-    if place % count < mine and place >= 0:
-        compute(spare)
+    if in_step and place >= 0 and place % count < mine:
+        compute(item)
     found = merged(found)
     return [found[place] for place in sorted(found)]
 

@@ -30,7 +30,7 @@ def check_design(config: dict) -> None:
     _check_shapes(config)
     _check_context(config)
     _check_additions(config)
-    _check_fsdp(entries(config))
+    _check_fsdp(config)
     for name, policy in config["policies"].items():
         if "rollout_batch_size" in policy:
             _check_rollouts(f"policies.{name}", policy, config)
@@ -205,8 +205,9 @@ def _check_additions(config: dict) -> None:
             raise InputError(f"config: {key}.lora would freeze random weights, as model.base is scratch; set methods.base.lora to null")
 
 
-def _check_fsdp(entries: dict) -> None:
-    for key, entry in entries.items():
+def _check_fsdp(config: dict) -> None:
+    """There are workers to divide a model among, and weights to divide."""
+    for key, entry in entries(config).items():
         if not entry.get("fsdp"):
             continue
         if entry["workers"] < 2:

@@ -66,7 +66,7 @@ def judged(
         return own, others, rewards.score(reward=reward, packed=packed, ended=ended[part], **penalties)
 
     with session.autocast():
-        outputs = workers.divided(batches(prompts, completions, settings), read)
+        outputs = workers.divided(batches(prompts, completions, settings), read, in_step=session.fsdp)
     own, other, score = (torch.cat(parts) for parts in zip(*outputs, strict=True))
     return dict(policy=own, reference=other, score=score, ended=ended)
 
@@ -82,6 +82,11 @@ def clipped_surrogate(*, new: torch.Tensor, old: torch.Tensor, advantages: torch
         "policy/clipfrac_avg": (clipped > plain).float().mean(),
         "val/ratio": ratio.mean(),
     }
+
+
+def means(metrics: list[dict[str, torch.Tensor]]) -> dict[str, float]:
+    """The mean of each metric over the steps of a rollout; none where there was no step."""
+    return {name: float(torch.stack([row[name] for row in metrics]).mean()) for name in metrics[0]} if metrics else {}
 
 
 def step(*, optimizer, parts: list, gradients: Callable[[Any, bool], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -12,7 +12,7 @@ import torch
 
 from ..lm import lora, recomputing
 from . import candidates, dpo, on_policy, pieces, rewards
-from .episodes import judged, step
+from .episodes import judged, means, step
 from .session import Session
 
 
@@ -59,8 +59,7 @@ def learn(*, policy, optimizer, pairs: list[dict], session: Session, random: np.
     size = session.settings.mini_batch_size // session.settings.num_generations
     order = random.permutation(len(pairs))
     batches = [[pairs[i] for i in sorted(order[start : start + size])] for start in range(0, len(order), size)]
-    metrics = [update(policy=policy, optimizer=optimizer, batch=batch, session=session) for batch in batches]
-    return {name: float(torch.stack([row[name] for row in metrics]).mean()) for name in metrics[0]} if metrics else {}
+    return means([update(policy=policy, optimizer=optimizer, batch=batch, session=session) for batch in batches])
 
 
 def train(*, policy, reference, reward: rewards.Reward, prompts: list[list[int]], session: Session) -> dict:

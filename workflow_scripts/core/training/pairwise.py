@@ -39,7 +39,9 @@ def with_reference(*, reference, pairs: list[dict], average: bool, session: Sess
     settings, desc = session.settings, session.name and f"{session.name} reference"
     read = [*pieces.batches(pairs, size=settings.batch_size, limit=settings.micro_batch_tokens)]
     with session.autocast():
-        found = workers.divided(track(read, desc=desc, unit="batch"), lambda piece: margins(reference, piece, average=average).tolist())
+        found = workers.divided(
+            track(read, desc=desc, unit="batch"), lambda piece: margins(reference, piece, average=average).tolist(), in_step=session.fsdp
+        )
     computed = [margin for piece in found for margin in piece]
     return [{**p, "reference_margin": margin} for p, margin in zip(pairs, computed, strict=True)]
 

@@ -12,7 +12,7 @@ import torch
 
 from ..lm import recomputing
 from . import on_policy
-from .episodes import batches, clipped_surrogate, logprobs, pack, step
+from .episodes import batches, clipped_surrogate, logprobs, means, pack, step
 from .ppo_math import value_loss
 from .ppo_rollout import Models, Rollout, judge, values
 from .rewards import Reward
@@ -55,7 +55,7 @@ def learn(*, models: Models, optimizer, rollout: Rollout, session: Session, rand
         for start in range(0, len(order), size):
             batch = rollout.take(order[start : start + size])
             metrics.append(update(models=models, optimizer=optimizer, batch=batch, session=session))
-    return {name: float(torch.stack([row[name] for row in metrics]).mean()) for name in metrics[0]}
+    return means(metrics)
 
 
 def train(*, policy, reference, reward: Reward, value_model, prompts: list[list[int]], session: Session) -> dict:

@@ -106,5 +106,5 @@ def _read(models: Models, prompts, completions, tokens, states, ended, session: 
         return dict(policy=own, reference=other, value=value, score=score)
 
     with session.autocast():
-        outputs = workers.divided(batches(prompts, completions, settings), read)
+        outputs = workers.divided(batches(prompts, completions, settings), read, in_step=session.fsdp)
     return {name: torch.cat([found[name] for found in outputs]) for name in outputs[0]}

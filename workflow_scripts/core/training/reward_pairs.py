@@ -33,5 +33,5 @@ def centre(model, pairs: list[dict], session: Session) -> float:
     some, settings = pairs[:: max(1, len(pairs) // CENTRED_ON)], session.settings
     read = pieces.batches(some, size=settings.batch_size, limit=settings.micro_batch_tokens)
     with session.autocast():
-        found = workers.divided(read, lambda piece: scores(model, piece).double().cpu())
+        found = workers.divided(read, lambda piece: scores(model, piece).double().cpu(), in_step=session.fsdp)
     return float(torch.cat(found).mean())

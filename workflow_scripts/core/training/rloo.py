@@ -14,7 +14,7 @@ import torch
 
 from ..lm import lora, recomputing
 from . import on_policy, rewards
-from .episodes import batches, clipped_surrogate, judged, likelihoods, pack, step
+from .episodes import batches, clipped_surrogate, judged, likelihoods, means, pack, step
 from .session import Session
 
 
@@ -89,7 +89,7 @@ def learn(*, policy, optimizer, rollout: Rollout, session: Session, random: np.r
         for start in range(0, len(order), size):
             batch = rollout.take(order[start : start + size])
             metrics.append(update(policy=policy, optimizer=optimizer, batch=batch, session=session))
-    return {name: float(torch.stack([row[name] for row in metrics]).mean()) for name in metrics[0]}
+    return means(metrics)
 
 
 def train(*, policy, reference, reward: rewards.Reward, prompts: list[list[int]], session: Session) -> dict:
