@@ -70,7 +70,7 @@ def measured(*, folder: str, vocabulary: int, stage: str, **about) -> tuple[floa
         value = rewards.value_model(reward=parts["reward"], parent=folder, session=session)
         ppo.train(policy=model, value_model=value, prompts=[ids(PROMPT) for _ in range(2 * BATCH)], session=session, **parts)
     shape = memory.shape_of(
-        model.config, model.num_parameters() - sum(p.numel() for p in lora.trained(model).values()) * bool(session.lora)
+        model.config, model.num_parameters() - sum(p.numel() for p in sharding.trained(model).values()) * bool(session.lora)
     )
     if session.lora:
         lora.merged(model, model.original)

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from tests.unit.lm.architectures import tiny
 from tests.unit.small import changed, same, session
 from workflow_scripts.core.errors import InputError
-from workflow_scripts.core.lm import lora, models, packing
+from workflow_scripts.core.lm import lora, models, packing, sharding
 from workflow_scripts.core.methods import Dpo, Ipo, Lora, Ppo, Rloo, Sft, Single, Slic
 from workflow_scripts.core.training import dpo, ipo, ppo, rewards, rloo, sft, single_reward, slic
 from workflow_scripts.core.training.checkpoints import STATE_FILE, Checkpoints
@@ -62,8 +62,8 @@ def test_additions_begin_with_no_effect_and_only_they_are_trained(small, small_c
     before, weights = logits(small[2]), small[2].state_dict()
     assert torch.equal(logits(model), before)
     layers = model.config.num_hidden_layers
-    assert len(lora.trained(model)) == layers * 7 * 2, "A and B of seven linear layers in each block"
-    assert all("lora_" in name for name in lora.trained(model))
+    assert len(sharding.trained(model)) == layers * 7 * 2, "A and B of seven linear layers in each block"
+    assert all("lora_" in name for name in sharding.trained(model))
     sft.train(model=model, rows=rows, session=opened)
     assert same({name.replace(".base_layer", ""): x for name, x in model.state_dict().items() if "lora_" not in name}, weights)
     assert not torch.allclose(logits(model), before, atol=1e-3)
@@ -96,7 +96,7 @@ def test_frozen_experts_lie_in_bf16_and_additions_learn_through_them(family):
     disturb(model)
     with torch.autocast("cpu", torch.bfloat16):
         packing.logits(model, packing.pack(PROMPTS)).float().logsumexp(-1).sum().backward()
-    assert experts == {torch.bfloat16} and all(p.grad.abs().sum() > 0 for p in lora.trained(model).values())
+    assert experts == {torch.bfloat16} and all(p.grad.abs().sum() > 0 for p in sharding.trained(model).values())
 
 
 def test_new_fim_tokens_that_additions_would_not_learn_are_one_sentence(small):
@@ -147,7 +147,7 @@ def test_a_model_of_special_layers_is_adapted_but_for_them_and_merged(family):
         assert targets == lora.targeted(type(model)(model.config), "all-linear", ""), "as it is found before any weight is loaded"
     lora.adapted(model, lora=Lora(r=2, alpha=4.0), bf16=False, section="")
     assert [*lora.additions(model)] == targets and not any("experts" in name.split(".") for name in targets)
-    assert {name.rpartition(".lora_")[0] for name in lora.trained(model)} == {*targets}
+    assert {name.rpartition(".lora_")[0] for name in sharding.trained(model)} == {*targets}
     disturb(model)
     expected = model(torch.tensor([[5, 6, 7]])).logits
     merged = lora.merged(model, lambda: original)
@@ -185,7 +185,7 @@ def test_a_policy_is_saved_as_any_other_with_additions_on_the_original_weights(
     opened, model = adapted(small_checkpoint, precision=precision)
     disturb(model)
     deltas = {name: layer.get_delta_weight("default").clone() for name, layer in lora.additions(model).items()}
-    count = sum(p.numel() for p in lora.trained(model).values())
+    count = sum(p.numel() for p in sharding.trained(model).values())
     about = saved(opened, model, small_tokenizer, tmp_path / "model")
     loaded = models.load_policy(tmp_path / "model")
     assert about["trained"] == count < about["parameters"] == small[2].num_parameters()
@@ -203,7 +203,7 @@ def test_a_reward_model_is_saved_with_its_head(small, small_checkpoint, small_to
     packed = packing.pack(PROMPTS)
     with torch.no_grad():
         before, head = packing.scores(model.eval(), packed), model.score.weight.clone()
-    assert not torch.equal(head, fresh) and "score.weight" in lora.trained(model)
+    assert not torch.equal(head, fresh) and "score.weight" in sharding.trained(model)
     replace(opened, tokenizer=str(small_tokenizer)).save(model, tmp_path / "model", record)
     loaded = models.load_reward_model(tmp_path / "model", fim=small[1]).eval()
     assert torch.equal(loaded.score.weight, head)
@@ -273,7 +273,7 @@ def test_ppo_trains_on_two_backbones_and_neither_reference_nor_reward_has_moved(
     assert len(frozen) == 2 * (1 + 7 * policy.config.num_hidden_layers), "two backbones: embeddings and linear layers"
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     assert {p.dtype for p in policy.parameters() if not p.requires_grad and p.ndim == 2} == {kind}
-    assert {p.dtype for p in lora.trained(policy).values()} == {torch.float32}
+    assert {p.dtype for p in sharding.trained(policy).values()} == {torch.float32}
     assert first["val/ratio"] != 1 and first["objective/kl"] == pytest.approx(0, abs=1e-6) and abs(last["objective/kl"]) > 1e-3
     assert value.score.weight.any() and not torch.equal(value.score.weight, judge.score.weight)
     packed = packing.pack(PROMPTS)
@@ -354,7 +354,7 @@ def test_ppo_on_8_bits_holds_two_backbones_and_resumes(precision, small, small_c
         assert sum(p.dtype == torch.int8 for p in model.parameters()) == 7 * policy.config.num_hidden_layers
     again(saving)
     resumed, _, _, other = again(saving)
-    assert other == record and same(lora.trained(resumed), lora.trained(policy))
+    assert other == record and same(sharding.trained(resumed), sharding.trained(policy))
 
 
 def test_without_lora_nothing_is_shared(small, small_checkpoint):

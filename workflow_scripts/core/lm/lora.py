@@ -166,33 +166,13 @@ def switched_off(model) -> Iterator[None]:
             layer.enable_adapters(True)
 
 
-def trained(model) -> dict[str, torch.nn.Parameter]:
-    """The parameters that are trained, by name, as far as this worker holds them; tied ones once."""
-    return {name: sharding.own(p) for name, p in model.named_parameters() if p.requires_grad}
-
-
-def state(model) -> dict[str, torch.Tensor]:
-    """What a checkpoint needs of a model of which not all is trained, or here: `trained`, and its buffers."""
-    saved = model.state_dict().keys()
-    buffers = {name: x for name, x in model.named_buffers() if name in saved}
-    return {name: x.detach().contiguous() for name, x in (trained(model) | buffers).items()}
-
-
-@torch.no_grad()
-def load_state(model, saved: dict[str, torch.Tensor]) -> None:
-    """Put back what `state` gave, in place."""
-    for name, x in (trained(model) | dict(model.named_buffers())).items():
-        if name in saved:
-            x.copy_(saved[name])
-
-
 @torch.no_grad()
 def merged(model, original: Callable[[], torch.nn.Module]):
     """The model that `original` gives, with the adapted model's additions added to its weights and its trained head.
 
     The sum is taken in fp32 from the original weights. The adapted model's frozen weights make room for them, and it cannot be used again.
     """
-    learnt = trained(model)
+    learnt = sharding.trained(model)
     for parameter in model.parameters():
         if not parameter.requires_grad:
             parameter.data = parameter.data.new_empty(0)

@@ -69,6 +69,26 @@ def own(parameter: torch.Tensor) -> torch.Tensor:
     return parameter.own
 
 
+def trained(model) -> dict[str, torch.nn.Parameter]:
+    """The parameters that are trained, by name, as far as this worker holds them; tied ones once."""
+    return {name: own(p) for name, p in model.named_parameters() if p.requires_grad}
+
+
+def state(model) -> dict[str, torch.Tensor]:
+    """What a checkpoint needs of a model of which not all is trained, or here: `trained`, and its buffers."""
+    saved = model.state_dict().keys()
+    buffers = {name: x for name, x in model.named_buffers() if name in saved}
+    return {name: x.detach().contiguous() for name, x in (trained(model) | buffers).items()}
+
+
+@torch.no_grad()
+def load_state(model, saved: dict[str, torch.Tensor]) -> None:
+    """Put back what `state` gave, in place."""
+    for name, x in (trained(model) | dict(model.named_buffers())).items():
+        if name in saved:
+            x.copy_(saved[name])
+
+
 @torch.no_grad()
 def whole(model, original: Callable[[], torch.nn.Module]):
     """The model that `original` gives, with the trained weights of a sharded one: in the first worker; the others give it their shares, and get None."""

@@ -84,7 +84,7 @@ def answers(
         completions = complete(model=model, batch=batch, items=items, packed=packed, cache=cache, logits=logits[0], fim=fim)
         places = packed.rows.split(packed.sizes)
         for number, i in enumerate(i for _, group in batch for i in group):
-            own, *other = [torch.log_softmax(rows[places[number][:-1]].double(), dim=-1).cpu().numpy() for rows in logits]
+            own, *other = [r.index_select(0, places[number][:-1]).log_softmax(dim=-1, dtype=torch.float64).cpu().numpy() for r in logits]
             yield i, completions[i], own, other[0] if other else (own if reference is model else None)
 
 

@@ -10,7 +10,7 @@ import functools
 import numpy as np
 import torch
 
-from ..lm import lora, recomputing
+from ..lm import recomputing, sharding
 from . import candidates, dpo, on_policy, pieces, rewards
 from .episodes import judged, means, step
 from .session import Session
@@ -69,7 +69,7 @@ def train(*, policy, reference, reward: rewards.Reward, prompts: list[list[int]]
     """
     for part in (policy, reference):
         part.eval()  # no dropout
-    parameters = lora.trained(policy)
+    parameters = sharding.trained(policy)
     optimizer = on_policy.adamw(parameters, session.settings)
 
     def play(queries, completions, random) -> dict[str, float]:

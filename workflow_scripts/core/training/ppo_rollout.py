@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from .. import workers
-from ..lm import lora, packing
+from ..lm import lora, packing, sharding
 from . import rewards
 from .episodes import batches, logprobs, pack
 from .ppo_math import generalized_advantages, places, spread, token_rewards, whiten
@@ -24,7 +24,7 @@ class Models:
 
     def trained(self) -> dict[str, torch.nn.Parameter]:
         """Every parameter that is trained, by name; tied ones once."""
-        return {f"{m}.{name}": p for m in ("policy", "value") for name, p in lora.trained(getattr(self, m)).items()}
+        return {f"{m}.{name}": p for m in ("policy", "value") for name, p in sharding.trained(getattr(self, m)).items()}
 
 
 @dataclass(frozen=True)

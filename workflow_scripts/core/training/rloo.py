@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..lm import lora, recomputing
+from ..lm import recomputing, sharding
 from . import on_policy, rewards
 from .episodes import batches, clipped_surrogate, judged, likelihoods, means, pack, step
 from .session import Session
@@ -96,7 +96,7 @@ def train(*, policy, reference, reward: rewards.Reward, prompts: list[list[int]]
     """Train the policy in place; returns {steps, history, tokens, episodes}. Checkpoints and errors: as in on_policy.train."""
     for part in (policy, reference):
         part.eval()  # no dropout
-    parameters = lora.trained(policy)
+    parameters = sharding.trained(policy)
     optimizer = on_policy.adamw(parameters, session.settings)
 
     def play(queries, completions, random) -> dict[str, float]:

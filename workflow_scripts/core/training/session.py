@@ -111,7 +111,7 @@ class Session:
     def save(self, model, path, record: dict) -> None:
         """Write a checkpoint that describes itself: additions merged (lora.merged), shares put together. Raises InputError as `check_finite` does."""
         if lora.additions(model):
-            record = {**record, "trained": sum(p.numel() for p in lora.trained(model).values())}
+            record = {**record, "trained": sum(p.numel() for p in sharding.trained(model).values())}
             model = lora.merged(model, model.original)
         self.check_finite(model)
         if sharding.is_sharded(model):

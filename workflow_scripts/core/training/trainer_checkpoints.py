@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Trainer, TrainerCallback, TrainerState
 from transformers.trainer_pt_utils import safe_globals
 
-from ..lm import lora
+from ..lm import sharding
 from .checkpoints import Checkpoints
 
 log = logging.getLogger(__name__)
@@ -55,12 +55,12 @@ class Keeper(TrainerCallback):
 def save_trained(model, folder) -> None:
     """Write what of a model is trained, as far as this worker holds it, instead of the library's whole model."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    save_file(lora.state(model), Path(folder) / WEIGHTS)
+    save_file(sharding.state(model), Path(folder) / WEIGHTS)
 
 
 def load_trained(model, folder) -> None:
     """Put back what `save_trained` wrote; what is frozen stays as it came."""
-    lora.load_state(model, load_file(Path(folder) / WEIGHTS))
+    sharding.load_state(model, load_file(Path(folder) / WEIGHTS))
 
 
 def sums(trainer: Trainer) -> dict:

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.optim.lr_scheduler import LambdaLR
 from trl.experimental.online_dpo import OnlineDPOConfig, OnlineDPOTrainer
 
-from ...lm import lora
+from ...lm import sharding
 from ...lm.generation import cut
 from ...lm.models import without_dropout
 from .. import on_policy
@@ -88,7 +88,7 @@ def train(*, policy, reference_policy, reward: Reward, prompts: list[list[int]],
     )
 
     def make() -> OnIds:
-        optimizer = on_policy.adamw(lora.trained(policy), settings)
+        optimizer = on_policy.adamw(sharding.trained(policy), settings)
         trainer = OnIds(
             model=policy,
             ref_model=reference(policy, reference_policy),

@@ -8,7 +8,7 @@ from datasets import Dataset
 from torch.optim.lr_scheduler import LambdaLR
 from trl import RLOOConfig, RLOOTrainer
 
-from ...lm import lora
+from ...lm import sharding
 from ...lm.generation import cut
 from ...lm.models import without_dropout
 from .. import on_policy
@@ -66,7 +66,7 @@ def train(*, policy, reference_policy, reward: Reward, prompts: list[list[int]],
     )
 
     def make() -> OnIds:
-        optimizer = on_policy.adamw(lora.trained(policy), settings)
+        optimizer = on_policy.adamw(sharding.trained(policy), settings)
         by_rollout = lambda step: on_policy.learning_rate(settings, step // steps) / settings.learning_rate  # noqa: E731
         trainer = OnIds(
             model=policy,
