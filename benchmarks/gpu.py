@@ -2,11 +2,12 @@
 
     python -m benchmarks.gpu
 
-Correctness comes first, on a model of random weights; a check that fails ends the program with status 1. Then SFT in bf16, tokens per second, on a
-model of half a billion parameters: ours by both kernels of attention, a bare loop over rows of equal length, and TRL's trainer. Without a CUDA
-device it says so and ends well.
+Correctness comes first, on a model of random weights; a check that fails ends the program with status 1. Then tokens per second in bf16, on a
+model of half a billion parameters: SFT, ours by both kernels of attention, a bare loop over rows of equal length, and TRL's trainer; and completions,
+ours step by step and by CUDA graphs, and the library's `generate`. Without a CUDA device it says so and ends well.
 """
 
+import dataclasses
 import math
 import sys
 import tempfile
@@ -75,7 +76,7 @@ def of_reading(path: str, data: list[dict], device: str) -> Iterator[Check]:
     """Logits of packed rows, and greedy completions."""
     import torch
 
-    from workflow_scripts.core.lm import generation, models, packing
+    from workflow_scripts.core.lm import captured, generation, models, packing
 
     here, there = (models.load_policy(path, device=on).eval() for on in ("cpu", device))
     items = [(row["prompt_ids"], [row["chosen_ids"], row["rejected_ids"]]) for row in data]
@@ -96,8 +97,17 @@ def of_reading(path: str, data: list[dict], device: str) -> Iterator[Check]:
     with torch.autocast(device, torch.bfloat16):
         yield "logits in bf16 against fp32", (read(there, items) - expected).std().item() / scale, 0.05
     options = dict(prompts=[row["prompt_ids"] for row in data], max_new_tokens=[24] * len(data), fim=fim(), batch_size=8, desc=None)
-    pairs = zip(*(generation.complete(model=model, **options) for model in (here, there)), strict=True)
-    yield "share of greedy completions that are not the CPU's", sum(one != other for one, other in pairs) / len(data), 0.13
+    made = [generation.complete(model=model, **options) for model in (here, there)]
+    captured.enable(there)
+    by_graphs = generation.complete(model=there, **options)
+    differing = lambda one, other: sum(a != b for a, b in zip(one, other, strict=True)) / len(data)  # noqa: E731
+    yield "share of greedy completions that are not the CPU's", differing(*made), 0.13
+    yield "share of greedy completions that are others by CUDA graphs", differing(made[1], by_graphs), 0.13
+    yield (
+        f"CUDA graphs are in use ({there.captured.because or 'each shape was held to the ordinary step'})",
+        float(not there.captured.shapes),
+        0.0,
+    )
 
 
 def of_sft(path: str, data: list[dict], device: str) -> Iterator[Check]:
@@ -168,6 +178,38 @@ def speeds(device: str, size: dict, count: int = 320) -> Iterator[tuple[str, flo
                 side(path, some, device, folder)
                 took = time.perf_counter() - start
             yield name, sum(len(row["prompt_ids"]) + len(row["target_ids"]) for row in some) / took
+
+
+def decoding_speeds(device: str, size: dict, *, count: int = 64, new: int = 128) -> Iterator[tuple[str, float]]:
+    """(who, new tokens per second) of greedy completions in bf16, all of one length; each once before it is timed."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from workflow_scripts.core.lm import captured, generation, models
+
+    prompts = [row["prompt_ids"][:48] for row in rows(count, size["vocabulary"])]
+    never_ends = dataclasses.replace(fim(), end=size["vocabulary"])
+    options = dict(prompts=prompts, max_new_tokens=[new] * count, fim=never_ends, batch_size=count, desc=None)
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(folder, size)
+        model, graphed = (models.load_policy(path, device=device).eval() for _ in range(2))
+        captured.enable(graphed)
+        library = AutoModelForCausalLM.from_pretrained(path).to(device).eval()
+    ids = torch.tensor(prompts, device=device)
+    settings = dict(attention_mask=torch.ones_like(ids), min_new_tokens=new, max_new_tokens=new, do_sample=False, pad_token_id=FIM["pad"])
+    sides: dict[str, Callable] = {
+        "ours": lambda: generation.complete(model=model, **options),
+        "ours by CUDA graphs": lambda: generation.complete(model=graphed, **options),
+        "the library's generate": lambda: library.generate(ids, **settings),
+    }
+    for name, side in sides.items():
+        for _ in range(2):
+            start = time.perf_counter()
+            with torch.inference_mode(), torch.autocast(device, torch.bfloat16):
+                side()
+                _wait(device)
+            took = time.perf_counter() - start
+        yield name, count * new / took
 
 
 def ours(path: str, data: list[dict], device: str, _folder: str, *, attention: str | None = None) -> None:
@@ -258,6 +300,8 @@ def main() -> int:
         print(f"{'ok    ' if apart <= most else 'FAILED'} {what}: {apart:.3g} (at most {most:g})", flush=True)
     for name, rate in speeds("cuda", LARGE):
         print(f"SFT of 0.5 billion parameters in bf16, {name}: {rate:,.0f} tokens/s", flush=True)
+    for name, rate in decoding_speeds("cuda", LARGE):
+        print(f"completions by it, {name}: {rate:,.0f} tokens/s", flush=True)
     print(f"peak memory {torch.cuda.max_memory_allocated() / 1e9:.1f} GB")
     return int(bool(failed))
 

@@ -82,7 +82,8 @@ def resources_of(rule):
     """What jobs with a model ask for: memory and time by core/estimate, and an accelerator for each worker, of which a profile's `resources: [gpu=N]`
     says how many there are, with 0 for none.
     """
-    return {"checkpoint_percent": config["checkpoint_percent"], **REQUESTS.of(rule)}
+    same_result = {"checkpoint_percent": config["checkpoint_percent"], "cuda_graphs": int(config["cuda_graphs"])}
+    return {**same_result, **REQUESTS.of(rule)}
 
 
 def threads_of(rule):

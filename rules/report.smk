@@ -17,7 +17,7 @@ TABLE_FIGURES = {
 FIGURES = ["workflow", "shift", *TABLE_FIGURES]
 DRAWN = ("method", "type", "parent", "data", "arm", "reward_model", "members")  # of policies and reward models, what the workflow figure shows
 # settings that reach a page only through policies and reward_models, or not at all
-UNSEEN = ("training", "methods", "reward_types", "rerun_on_version_of", "checkpoint_percent")
+UNSEEN = ("training", "methods", "reward_types", "rerun_on_version_of", "checkpoint_percent", "cuda_graphs")
 SHOWN = [key for key in config if key not in UNSEEN]
 PAGES = Path(PROJECT, "workflow_scripts/core/results/pages/templates")
 TEMPLATES = [ancient(str(path)) for path in sorted({PAGES / "report.html.j2", *PAGES.iterdir()} - {PAGES / "compare.html.j2"})]

@@ -15,7 +15,7 @@ TOY = dict(vocabulary=128, hidden=32, layers=2, heads=2, intermediate=64)
 
 def test_every_check_passes_on_the_cpu():
     found = [*gpu.checks("cpu", TOY)]
-    assert len(found) == 13 and [what for what, apart, most in found if not apart <= most] == []
+    assert len(found) == 15 and [what for what, apart, most in found if not apart <= most] == []
 
 
 def test_a_kernel_that_is_wrong_is_found(tmp_path, monkeypatch):
@@ -43,3 +43,8 @@ def test_without_a_card_it_says_so_and_ends_well():
 def test_all_sides_are_timed():
     rates = dict(gpu.speeds("cpu", TOY, count=32))
     assert list(rates) == ["ours", "ours, a kernel for each part", "a bare loop", "TRL"] and all(rate > 0 for rate in rates.values())
+
+
+def test_all_ways_to_decode_are_timed():
+    rates = dict(gpu.decoding_speeds("cpu", TOY, count=4, new=8))
+    assert list(rates) == ["ours", "ours by CUDA graphs", "the library's generate"] and all(rate > 0 for rate in rates.values())

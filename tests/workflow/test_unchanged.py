@@ -92,6 +92,7 @@ IN_TEXT = {
     "settings of a method that no policy has": edit(CONFIG, "delta: 1.0", "delta: 2.0"),
     "memory in the profile": edit("profiles/default/config.yaml", "mem_mb=4000", "mem_mb=1000"),
     "how often checkpoints are saved": edit(CONFIG, "checkpoint_percent: 5", "checkpoint_percent: 10"),
+    "how a GPU decodes": edit(CONFIG, "cuda_graphs: false", "cuda_graphs: true"),
     "threads of a rule": edit(REPORT, "rule plot_shift:\n", "rule plot_shift:\n    threads: 2\n"),
     "resources of a rule": edit(
         TRAIN,

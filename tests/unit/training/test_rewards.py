@@ -146,6 +146,7 @@ def run(script: str, files: dict, settings: dict, folder: Path, patch) -> str:
         config={"reward_models.rm": settings},
         wildcards=dict(reward="rm", arm="A", seed="0"),
         gpu=0,
+        cuda_graphs=False,
         checkpoint_folder=None,
         checkpoint_percent=0,
     )

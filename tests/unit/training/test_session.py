@@ -22,7 +22,7 @@ def job(small_tokenizer):
 
     def make(wildcards: dict, **config) -> SimpleNamespace:
         paths = SimpleNamespace(tokenizer=str(small_tokenizer))
-        about = dict(name="train-one", gpu=0, workers=1, checkpoint_folder="checkpoints", checkpoint_percent=5)
+        about = dict(name="train-one", gpu=0, cuda_graphs=False, workers=1, checkpoint_folder="checkpoints", checkpoint_percent=5)
         return SimpleNamespace(input=paths, config=config, wildcards=wildcards, **about)
 
     return make

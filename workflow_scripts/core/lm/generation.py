@@ -70,6 +70,15 @@ class Cache:
             wide[:, :, self.columns] = new[:, :, 0]
         return tuple(wide[:, :, : self.columns + 1] for wide in both)
 
+    def advance(self, *, model, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Logits (rows, vocabulary) after one more token of each row, at these positions."""
+        if self.ids is not None:
+            self.rows = [[*row, token] for row, token in zip(self.rows, tokens.tolist(), strict=True)]
+            return packing.logits(model, packing.pack([(row, [[]]) for row in self.rows], device=model.device))
+        logits = model(input_ids=tokens[:, None], position_ids=positions[:, None], cache=self, use_cache=False).logits[:, -1]
+        self.columns += 1
+        return logits
+
     def keep(self, rows: torch.Tensor) -> None:
         """Drop all rows but these."""
         if self.ids is not None:
@@ -135,6 +144,8 @@ def decode(
     rows, left = torch.arange(count, device=device), torch.tensor(room, device=device)
     position, going = torch.tensor(positions, device=device), torch.ones(count, dtype=torch.bool, device=device)
     endless = torch.tensor(no_end or [0] * count, device=device)
+    if captured := getattr(model, "captured", None):
+        cache = captured.opened(model, cache, positions=position, room=max(room))
     ends = torch.tensor(fim.ends, device=device)
     for step in range(max(room)):
         tokens = chosen(padded.withheld(logits, fim.ends, endless > step))
@@ -147,19 +158,9 @@ def decode(
             kept = going.nonzero()[:, 0]
             rows, left, position, tokens, going, endless = (x[kept] for x in (rows, left, position, tokens, going, endless))
             cache.keep(kept)
-        logits = advance(model=model, cache=cache, tokens=tokens, positions=position)
+        logits = cache.advance(model=model, tokens=tokens, positions=position)
         position = position + 1
     return [cut(row, limit, fim.ends) for row, limit in zip(made.tolist(), room, strict=True)]
-
-
-def advance(*, model, cache: Cache, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """Logits (rows, vocabulary) after one more token of each row of an opened cache."""
-    if cache.ids is not None:
-        cache.rows = [[*row, token] for row, token in zip(cache.rows, tokens.tolist(), strict=True)]
-        return packing.logits(model, packing.pack([(row, [[]]) for row in cache.rows], device=model.device))
-    logits = model(input_ids=tokens[:, None], position_ids=positions[:, None], cache=cache, use_cache=False).logits[:, -1]
-    cache.columns += 1
-    return logits
 
 
 def cut(row: list[int], limit: int, ends: tuple[int, ...]) -> list[int]:

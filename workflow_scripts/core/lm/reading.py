@@ -115,17 +115,16 @@ def _wrong_step(model, alone: list[torch.Tensor]) -> str | None:
     packing.logits(model, pack, cache=cache)
     cache.open(starts=pack.starts, lengths=pack.prompts, room=3)
     for step in range(3):
-        ids, positions = (torch.tensor(x, device=model.device)[:, None] for x in ([first[5 + step], third[3 + step]], [5 + step, 3 + step]))
-        made = model(input_ids=ids, position_ids=positions, cache=cache, use_cache=False).logits[:, -1]
-        cache.columns += 1
+        ids, positions = (torch.tensor(x, device=model.device) for x in ([first[5 + step], third[3 + step]], [5 + step, 3 + step]))
+        made = cache.advance(model=model, tokens=ids, positions=positions)
         if different := unlike(made, torch.stack([alone[0][5 + step], alone[2][3 + step]])):
             return f"decoding: {different}"
     return None
 
 
-def unlike(found: torch.Tensor, expected: torch.Tensor) -> str | None:
-    """How far apart two tensors (rows, outputs) are, where they are."""
+def unlike(found: torch.Tensor, expected: torch.Tensor, *, same: float = SAME) -> str | None:
+    """How far apart two tensors (rows, outputs) are, where they are: by more than this share of a standard deviation."""
     if not torch.isfinite(expected).all():
         return None  # that is said where it is looked for (models.not_finite)
     furthest, spread = (found.float() - expected.float()).abs().max().item(), expected.float().std(dim=-1).mean().item()
-    return None if furthest <= max(SAME * spread, 1e-6) else f"outputs off by {furthest:.2g}, of a standard deviation of {spread:.2g}"
+    return None if furthest <= max(same * spread, 1e-6) else f"outputs off by {furthest:.2g}, of a standard deviation of {spread:.2g}"

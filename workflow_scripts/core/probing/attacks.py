@@ -93,7 +93,7 @@ def _attack(*, model, decode, fim: Fim, batch: list[dict], draws: torch.Tensor, 
         cache.keep(parents[kept].to(model.device))
         positions = torch.tensor([packed.prompts[of] + step for of in owner], device=model.device)
         new = torch.tensor([ids[-1] for ids in texts], device=model.device)
-        logits = generation.advance(model=model, cache=cache, tokens=new, positions=positions)
+        logits = cache.advance(model=model, tokens=new, positions=positions)
     return counts
 
 

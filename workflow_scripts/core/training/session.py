@@ -11,7 +11,7 @@ from ..data.fim import Fim
 from ..data.schemas import EXAMPLES
 from ..data.tokenizer import load_fim
 from ..errors import InputError
-from ..lm import lora, models, recomputing, runtime, sharding
+from ..lm import captured, lora, models, recomputing, runtime, sharding
 from ..methods import Lora, pick
 from . import checkpoints
 from .checkpoints import Checkpoints
@@ -23,7 +23,7 @@ class Session:
     """One training job. `settings` is the dataclass of its method or reward type (core/methods.py).
 
     `name` stands on progress bars (None: no bars) and `section` names the settings in messages. `about` goes into meta.json. `precision` is
-    that of a job without settings of its own.
+    that of a job without settings of its own. `cuda_graphs`: a policy decodes by them, unless workers have divided it.
     """
 
     settings: Any
@@ -36,6 +36,7 @@ class Session:
     tokenizer: str | None = None
     about: dict = field(default_factory=dict)
     precision: str = "fp32"
+    cuda_graphs: bool = False
 
     @property
     def in_bf16(self) -> bool:
@@ -59,9 +60,11 @@ class Session:
 
     def load_policy(self, path):
         """A causal LM checkpoint on the device, ready to be trained (`prepared`), or to be read by a job that trains nothing."""
-        if self.settings is None:
-            return self.only_read(models.load_policy(path, device=self.device))
-        return self.prepared(lambda: models.load_policy(path, device=self.device))
+        load = lambda: models.load_policy(path, device=self.device)  # noqa: E731
+        model = self.only_read(load()) if self.settings is None else self.prepared(load)
+        if self.cuda_graphs and not self.fsdp:
+            captured.enable(model)
+        return model
 
     def load_reference(self, policy, path):
         """What a policy, loaded from `path`, is before training: itself, its additions switched off by whoever reads it, or a copy without any."""
@@ -136,7 +139,8 @@ def start_without_training(job, *, threads: int, precision: str = "fp32") -> Ses
     workers.start(job.workers, checkpoints=None, gpu=bool(job.gpu))
     device = runtime.start(seed=seed, threads=threads, gpu=job.gpu, name=job.name)
     fim, _ = load_fim(job.input.tokenizer)
-    return Session(settings=None, seed=seed, device=device, name=job.name, fim=fim, tokenizer=job.input.tokenizer, precision=precision)
+    about = dict(name=job.name, fim=fim, tokenizer=job.input.tokenizer, precision=precision, cuda_graphs=job.cuda_graphs)
+    return Session(settings=None, seed=seed, device=device, **about)
 
 
 def start(job, settings: type) -> Session:
@@ -161,4 +165,5 @@ def start(job, settings: type) -> Session:
         checkpoints=checkpoints.of_job(job, shares=getattr(chosen, "fsdp", False)),
         tokenizer=job.input.tokenizer,
         about=dict(policy=name, parent=entry.get("parent"), settings=entry, arm=job.wildcards.get("arm"), seed=seed),
+        cuda_graphs=job.cuda_graphs,
     )
