@@ -8,6 +8,7 @@ import torch
 
 from tests.unit.lm.test_packing import MODELS
 from workflow_scripts.core.data.fim import Fim
+from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.lm import captured, generation, models
 from workflow_scripts.core.probing import policy
 
@@ -96,11 +97,12 @@ def test_other_numbers_are_found_and_the_model_decodes_step_by_step(both, monkey
     assert completions(fixed) == completions(plain) and len(caplog.records) == 1, "it is not tried again"
 
 
-def test_what_cannot_be_captured_decodes_step_by_step(both, monkeypatch, caplog):
-    fixed, plain = both
+def test_what_cannot_be_captured_is_refused(both, monkeypatch):
     monkeypatch.setattr(captured.Fixed, "_step", lambda *_: (_ for _ in ()).throw(RuntimeError("operation not permitted\nmore")))
-    assert completions(fixed) == completions(plain)
-    assert caplog.text.rstrip().endswith("decodes without CUDA graphs: operation not permitted")
+    with pytest.raises(
+        InputError, match=r"^cuda_graphs: \w+ cannot be captured \(operation not permitted\); set it to false, and run again$"
+    ):
+        completions(both[0])
 
 
 def test_a_model_of_padded_rows_says_that_it_has_none(caplog):

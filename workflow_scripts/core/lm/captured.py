@@ -1,8 +1,8 @@
 """Decoding by CUDA graphs: one step at a fixed shape is captured once and replayed, so that a card does not wait for the launch of each kernel.
 
 Rows and columns are rounded up to few shapes; a row that has left the batch is read on for nothing. A new shape's first step is held to the ordinary
-one: where a model cannot be captured, or gives other numbers, it decodes step by step, and the log says why. Without a card the same step
-runs as it is, not captured, which is how the tests know it.
+one: a model that gives other numbers decodes step by step, and the log says why; one that cannot be captured is refused. Without a card the
+same step runs as it is, not captured, which is how the tests know it.
 """
 
 import logging
@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 import torch
 
-from ..errors import first_line
+from ..errors import InputError, first_line
 from . import generation, packing, reading
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,9 @@ class Captured:
         return Captured()
 
     def opened(self, model, cache: generation.Cache, *, positions: torch.Tensor, room: int) -> "generation.Cache | Fixed":
-        """What goes on from an opened cache, for up to `room` tokens of rows at `positions`: a fixed shape, or the cache itself."""
+        """What goes on from an opened cache, for up to `room` tokens of rows at `positions`: a fixed shape, or the cache itself. Raises InputError where
+        the model cannot be captured: after an attempt CUDA's random numbers cannot be drawn any more in this process.
+        """
         if self.because or room == 1:
             return cache
         sizes = ((len(positions), ROWS), (cache.columns + room, COLUMNS))
@@ -48,8 +50,10 @@ class Captured:
         fixed = self.shapes.pop(shape, None)
         try:
             fixed = fixed or self._made(model, cache, rows=rows, columns=columns, positions=positions, room=room)
-        except Exception as e:  # whatever an architecture raises, it cannot be captured
-            self.because = first_line(e, 150)
+        except Exception as e:  # whatever an architecture raises
+            raise InputError(
+                f"cuda_graphs: {type(model).__name__} cannot be captured ({first_line(e, 120)}); set it to false, and run again"
+            ) from e
         if self.because:
             log.warning("%s decodes without CUDA graphs: %s", type(model).__name__, self.because)
             self.shapes.clear()
@@ -128,18 +132,16 @@ class Fixed:
         self.column += 1
 
     def capture(self, model) -> None:
-        """Capture the step, after one on a stream of its own for what is done once. Weights are cast to bf16 within it: casts that autocast keeps for
+        """Capture the step, after one for what is done once, on a stream of its own. Weights are cast to bf16 within it: casts that autocast keeps for
         a block would be gone at the next replay.
         """
         on = self.tokens.device.type
         casts = dict(dtype=torch.get_autocast_dtype(on), enabled=torch.is_autocast_enabled(on), cache_enabled=False)
-        aside = torch.cuda.Stream()
+        aside, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
         aside.wait_stream(torch.cuda.current_stream())
-        with torch.autocast(on, **casts):
-            with torch.cuda.stream(aside):
+        with torch.autocast(on, **casts), torch.cuda.stream(aside):
+            self._step(model)
+            with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):  # other threads, as of NCCL, go on
                 self._step(model)
-            torch.cuda.current_stream().wait_stream(aside)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                self._step(model)
+        torch.cuda.current_stream().wait_stream(aside)
         self.graph = graph
