@@ -61,6 +61,8 @@ def test_workers_have_threads_memory_and_a_card_each(cards):
 
 WORKERS = {
     "training": {"training": {"workers": 3}},
+    "methods.ppo": {"methods": {"ppo": {"workers": 3}}},
+    "reward_types.single": {"reward_types": {"single": {"workers": 3}}, "training": {"workers": 2}},
     "policies.ppo": {"policies": {"ppo": {"workers": 3}}},
     "reward_models.reward_model": {"reward_models": {"reward_model": {"workers": 3}}},
     "probes": {"probes": {"workers": 3}},

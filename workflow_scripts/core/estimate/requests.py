@@ -32,10 +32,16 @@ class Requests:
         """Raise InputError where a job has more workers than the run has accelerators: it would get fewer than it has workers."""
         for key, entry in {**entries(self.config), "probes": self.config["probes"]}.items():
             if (workers := entry.get("workers") or 1) > cards:
-                said = "training" if key != "probes" and workers == self.config["training"].get("workers") else key
+                where = self._written_at(key, entry)
                 raise InputError(
-                    f"{said}.workers: {workers} processes need a GPU each, and this run has `resources: [gpu={cards}]`; lower the one, or raise the other"
+                    f"{where}.workers: {workers} processes need a GPU each, and this run has `resources: [gpu={cards}]`; lower the one, or raise the other"
                 )
+
+    def _written_at(self, key: str, entry: dict) -> str:
+        """Where an entry has its number of workers from: what is shared by many, where that says the same."""
+        section, kind = ("methods", entry["method"]) if "method" in entry else ("reward_types", entry.get("type"))
+        shared = {f"{section}.{kind}": self.config[section].get(kind) or {}, "training": self.config["training"]} if kind else {}
+        return next((place for place, settings in shared.items() if settings.get("workers") == entry["workers"]), key)
 
     def of(self, rule: str) -> dict[str, Callable]:
         """Resources of a rule, functions of the wildcards."""
