@@ -105,7 +105,7 @@ def of_reading(path: str, data: list[dict], device: str) -> Iterator[Check]:
     yield "share of greedy completions that are others by CUDA graphs", differing(made[1], by_graphs), 0.13
     yield (
         f"CUDA graphs are in use ({there.captured.because or 'each shape was held to the ordinary step'})",
-        float(not there.captured.shapes),
+        float(bool(there.captured.because)),
         0.0,
     )
 
@@ -209,7 +209,8 @@ def decoding_speeds(device: str, size: dict, *, count: int = 64, new: int = 128)
                 side()
                 _wait(device)
             took = time.perf_counter() - start
-        yield name, count * new / took
+        unused = f" (not in use: {graphed.captured.because})" if "CUDA graphs" in name and graphed.captured.because else ""
+        yield name + unused, count * new / took
 
 
 def ours(path: str, data: list[dict], device: str, _folder: str, *, attention: str | None = None) -> None:

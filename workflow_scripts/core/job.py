@@ -91,7 +91,7 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
             checkpoint_folder=shared["checkpoints"] if shared else str(record.checkpoints) if record else None,
             checkpoint_percent=int(snakemake.resources.get("checkpoint_percent", 0)),
             workers=int(snakemake.resources.get("workers", 1)),
-            cuda_graphs=gpu > 0 and bool(snakemake.resources.get("cuda_graphs", 0)),
+            cuda_graphs=gpu > 0 and bool(int(snakemake.resources.get("cuda_graphs", 0))),
         )
         with contextlib.suppress(worker.Finished):
             yield given

@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from tests.unit.small import logprobs
+from workflow_scripts.core.data.fim import Fim
 from workflow_scripts.core.lm import generation, models, packing
 
 NEW = dict(vocab_size=250, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
@@ -117,6 +118,18 @@ def test_a_finished_row_stops_and_the_others_continue(small):
     alone = generation.complete(model=ours, prompts=prompts, max_new_tokens=room, fim=fim, batch_size=1, desc="")
     assert together == alone and all(fim.end not in tokens[:-1] for tokens in together)
     assert len({len(tokens) for tokens in together if tokens[-1] == fim.end}) > 2, "rows must end at several steps for this to tell"
+
+
+def test_a_finished_row_leaves_the_positions_of_others_to_them():
+    torch.manual_seed(0)
+    model = models.packed(GPT2LMHeadModel(GPT2Config(**OLD, n_positions=32)).eval())
+    fim = Fim(style="own", bos=(), prefix=0, suffix=1, middle=2, end=250, pad=4)  # nothing ends by itself
+    prompts, room = [list(range(5, 34)), *([[k, k + 1] for k in range(5, 14)])], [3] + [20] * 9
+    options = dict(fim=fim, batch_size=10, desc=None)
+    made = generation.complete(model=model, prompts=prompts, max_new_tokens=room, **options)
+    assert made == [
+        generation.complete(model=model, prompts=[p], max_new_tokens=[n], **options)[0] for p, n in zip(prompts, room, strict=True)
+    ]
 
 
 def test_samples_follow_the_distribution_at_the_temperature():

@@ -143,6 +143,7 @@ def decode(
     made = torch.full((count, max(room)), -1, device=device)
     rows, left = torch.arange(count, device=device), torch.tensor(room, device=device)
     position, going = torch.tensor(positions, device=device), torch.ones(count, dtype=torch.bool, device=device)
+    last = position + left - 1  # a finished row goes no further: its model may have no more positions
     endless = torch.tensor(no_end or [0] * count, device=device)
     if captured := getattr(model, "captured", None):
         cache = captured.opened(model, cache, positions=position, room=max(room))
@@ -156,10 +157,10 @@ def decode(
             break
         if share <= 1 - FINISHED:
             kept = going.nonzero()[:, 0]
-            rows, left, position, tokens, going, endless = (x[kept] for x in (rows, left, position, tokens, going, endless))
+            rows, left, position, last, tokens, going, endless = (x[kept] for x in (rows, left, position, last, tokens, going, endless))
             cache.keep(kept)
         logits = cache.advance(model=model, tokens=tokens, positions=position)
-        position = position + 1
+        position = torch.minimum(position + 1, last)
     return [cut(row, limit, fim.ends) for row, limit in zip(made.tolist(), room, strict=True)]
 
 
@@ -191,4 +192,6 @@ def complete(
         made = decode(model=model, cache=cache, logits=logits, positions=lengths, room=room, fim=fim, choose=choose)
         for at, tokens in zip(rows, made, strict=True):
             results[batch[at]].append(tokens)
+    if captured := getattr(model, "captured", None):
+        captured.release()
     return [tokens for made in results for tokens in made]

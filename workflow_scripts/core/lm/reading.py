@@ -122,9 +122,9 @@ def _wrong_step(model, alone: list[torch.Tensor]) -> str | None:
     return None
 
 
-def unlike(found: torch.Tensor, expected: torch.Tensor, *, same: float = SAME) -> str | None:
-    """How far apart two tensors (rows, outputs) are, where they are: by more than this share of a standard deviation."""
+def unlike(found: torch.Tensor, expected: torch.Tensor) -> str | None:
+    """How far apart two tensors (rows, outputs) are, where they are."""
     if not torch.isfinite(expected).all():
         return None  # that is said where it is looked for (models.not_finite)
     furthest, spread = (found.float() - expected.float()).abs().max().item(), expected.float().std(dim=-1).mean().item()
-    return None if furthest <= max(same * spread, 1e-6) else f"outputs off by {furthest:.2g}, of a standard deviation of {spread:.2g}"
+    return None if furthest <= max(SAME * spread, 1e-6) else f"outputs off by {furthest:.2g}, of a standard deviation of {spread:.2g}"
