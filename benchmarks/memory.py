@@ -79,7 +79,8 @@ def measured(*, folder: str, vocabulary: int, stage: str, **about) -> tuple[floa
     continuations = 2 if stage == "ipo" else 1
     predicted = memory.peak_bytes(
         shape=shape,
-        method="rollouts" if stage == "ppo" else "one",
+        trained=2 if stage == "ppo" else 1,
+        read=2 if stage == "ppo" and not session.lora else 0,
         settings=session.settings,
         bf16=session.in_bf16,
         tokens=BATCH * (PROMPT + continuations * TARGET),

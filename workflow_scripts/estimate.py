@@ -75,6 +75,8 @@ def table(config: dict, machine: cost.Machine) -> str:
     total, disk = sum(w.jobs * c.flops for w, c in jobs), sum(w.jobs * c.disk for w, c in jobs)
     peak = sum(sorted((c.memory for _, c in jobs), reverse=True)[: machine.cores])
     lines.append(_line("in all", jobs, total, cost.wall(jobs, machine), peak, max(c.card for _, c in jobs), disk))
+    passing = sum(sorted((c.checkpoints for _, c in jobs), reverse=True)[: machine.cores])
+    lines.append(f"Checkpoints to resume from take up to {passing / 1e9:.2f} GB more while it trains.")
     return "\n".join(lines)
 
 
@@ -92,8 +94,8 @@ def main(*overlays: str) -> None:
         print(table(config, here))
         print(
             f"On this machine: {here.cores} threads, each {here.speed:.2f} times as fast as those of the published results, and in bf16 "
-            f"{here.bf16 / here.fp32:.1f} times as fast as in fp32; jobs of the data stages, tables and pages, which take seconds, are left out, "
-            "and so is what earlier runs have made. Time and memory are those without a GPU; beside them what a job would hold on a card."
+            f"{here.bf16 / here.fp32:.1f} times as fast as in fp32; jobs of the data stages, tables and pages, of seconds and some MB, "
+            "are left out, and so is what earlier runs have made. Time and memory are those without a GPU; beside them what a job would hold on a card."
         )
         size = work.lengths(config["examples"], config["corpus"]["language"])
         print(

@@ -422,6 +422,11 @@ BAD = [
         "set it to false, or write trainer: packed",
     ),
     (
+        more("ipo", trainer="trl", lora={"r": 4, "alpha": 8, "load_in_8bit": True}),
+        "config: policies.more.lora.load_in_8bit is true and its trainer is trl, which would train the additions of such a model in bf16",
+        "write trainer: packed",
+    ),
+    (
         more("online_dpo", trainer="trl"),
         "config: policies.more.trainer is trl, which compares two completions of a prompt and learns from all of a rollout at once",
         "set num_generations to 2 and mini_batch_size to rollout_batch_size 64, or write trainer: packed",

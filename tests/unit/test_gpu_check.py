@@ -32,6 +32,17 @@ def test_a_kernel_that_is_wrong_is_found(tmp_path, monkeypatch):
     assert apart["logits of packed rows against those of each row"] is False
 
 
+def test_what_ends_one_part_does_not_end_the_others(monkeypatch):
+    def of_reading(*_):
+        yield "logits", 0.0, 0.0
+        raise RuntimeError("no compiler\nmore")
+
+    monkeypatch.setattr(gpu, "of_reading", of_reading)
+    monkeypatch.setattr(gpu, "of_sft", lambda *_: iter([("loss", 0.0, 0.0)]))
+    found = [*gpu.checks("cpu", TOY)]
+    assert ("of_reading, ended by RuntimeError: no compiler", float("inf"), 0.0) in found and ("loss", 0.0, 0.0) in found
+
+
 def test_without_a_card_it_says_so_and_ends_well():
     if torch.cuda.is_available():
         pytest.skip("this machine has a card")
@@ -42,7 +53,9 @@ def test_without_a_card_it_says_so_and_ends_well():
 @pytest.mark.slow
 def test_all_sides_are_timed():
     rates = dict(gpu.speeds("cpu", TOY, count=32))
-    assert list(rates) == ["ours", "ours, a kernel for each part", "a bare loop", "TRL"] and all(rate > 0 for rate in rates.values())
+    assert list(rates) == ["ours", "ours, a kernel for each part", "ours, padded rows", "a bare loop", "TRL"] and all(
+        rate > 0 for rate in rates.values()
+    )
 
 
 def test_all_ways_to_decode_are_timed():

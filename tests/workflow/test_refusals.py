@@ -92,3 +92,10 @@ def test_profile_that_lets_snakemake_judge_too(repository):
         "canaryflow: the profile in force does not say `rerun-triggers: [mtime]`; copy the lines of profiles/default into it"
     ]
     assert repository.receipts() == before
+
+
+def test_additions_that_a_base_does_not_take_are_refused_before_any_job_also_when_it_is_made(repository):
+    adapted = {"method": "sft", "parent": "base", "lora": {"r": 2, "alpha": 4, "target": ["bogus"]}}
+    run = repository.run("--dry-run", overlay={"policies": {"adapted": adapted}})
+    assert run.status != 0 and run.jobs == set()
+    assert "policies.adapted.lora.target: LlamaForCausalLM has no linear layer 'bogus'; choose among q_proj" in run.said

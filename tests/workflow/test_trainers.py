@@ -17,6 +17,13 @@ EVERYTHING = {
         "slic_trl": {"method": "slic", "sft_coef": 0.0, **FROM},
         "ppo_trl": {"method": "ppo", "reward_model": "reward_model_trl", **FROM},
         "rloo_trl": {"method": "rloo", "reward_model": "reward_model_trl", **FROM},
+        "online_dpo_trl": {
+            "method": "online_dpo",
+            "reward_model": "reward_model_trl",
+            "rollout_batch_size": 8,
+            "mini_batch_size": 8,
+            **FROM,
+        },
     },
     "reward_models": {"reward_model_trl": {"type": "single", **FROM}},
 }

@@ -84,3 +84,22 @@ def test_more_cards_than_there_are_is_said(monkeypatch):
     monkeypatch.setenv(VISIBLE, "0,1")
     with pytest.raises(InputError, match="asks for 3 GPUs and 2 can be seen; lower"), own_cards(3):
         pass
+
+
+def test_a_card_that_another_user_held_before_can_be_held(tmp_path, monkeypatch):
+    """Some systems refuse to open a file of somebody else's in /tmp as one to be made."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for name in _ALLOCATIONS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(VISIBLE, "0,1")
+    real = os.open
+
+    def protected(path, flags, *mode):
+        if flags & (os.O_CREAT | os.O_RDWR) and path.exists():
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, flags, *mode)
+
+    for mine in (os.open, protected):
+        monkeypatch.setattr(os, "open", mine)
+        with own_cards(1):
+            assert os.environ[VISIBLE] == "0"

@@ -266,6 +266,30 @@ def test_rollouts_learn_by_low_rank_additions_in_bf16(name, small_checkpoint, op
     assert {("proj" in k) for k in before if not torch.equal(before[k], after[k])} == {True}
 
 
+@pytest.mark.parametrize("lora", [None, Lora(r=4, alpha=8.0)], ids=["all weights", "lora"])
+@pytest.mark.parametrize(("name", "steps"), [("rloo", 4), ("online_dpo", 1)])
+def test_killed_rollouts_resume_to_the_result_of_undisturbed_ones(
+    name, steps, lora, small_checkpoint, opened, tmp_path, monkeypatch, caplog
+):
+    settings = rolling(name, opened, lora=lora)
+    saving = replace(settings, checkpoints=Checkpoints(str(tmp_path / "checkpoints"), 20))
+    whole, record = play(name, small_checkpoint, settings, by_trl=True)
+    with monkeypatch.context() as patched:
+
+        def die(self, args, state, control, **_):
+            if state.global_step == 3 * steps - 1:  # in the third of four rollouts, or before it
+                raise Killed
+
+        patched.setattr(trainer.Progress, "on_step_begin", die, raising=False)
+        with pytest.raises(Killed):
+            play(name, small_checkpoint, saving, by_trl=True)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [f"step-{2 * steps}"]
+    with caplog.at_level(logging.INFO):
+        again, resumed = play(name, small_checkpoint, saving, by_trl=True)
+    assert f"resuming from step {2 * steps} of {4 * steps}" in caplog.text
+    assert resumed == record and same(whole.state_dict(), again.state_dict())
+
+
 @pytest.mark.parametrize("name", ["rloo", "online_dpo"])
 def test_a_completion_ends_at_any_end(name, small, small_checkpoint, opened):
     fim = replace(small[1], more_ends=tuple(range(60, 200)))

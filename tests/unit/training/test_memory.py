@@ -13,9 +13,9 @@ MB = 2**20
 def peak(small, *, method: str = "one", bf16: bool = False, tokens: int = 1000, predicted: int = 200, **settings) -> int:
     model = small[2]
     shape = memory.shape_of(model.config, model.num_parameters())
-    return memory.peak_bytes(
-        shape=shape, method=method, settings=session(Sft, **settings).settings, bf16=bf16, tokens=tokens, predicted=predicted
-    )
+    models = {"one": (1, 0), "rollouts": (2, 0 if settings.get("lora") else 2)}[method]
+    sizes = dict(trained=models[0], read=models[1], tokens=tokens, predicted=predicted)
+    return memory.peak_bytes(shape=shape, settings=session(Sft, **settings).settings, bf16=bf16, **sizes)
 
 
 def test_without_activations_weights_gradients_and_optimizer_remain(small):

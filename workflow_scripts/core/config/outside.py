@@ -8,11 +8,11 @@ from ..data.secrets import check_secrets
 from ..data.sources import check_source, counting_endings
 from ..errors import InputError
 from ..lm.external_files import check_external
-from ..lm.model_files import check_model
+from ..lm.model_files import check_made, check_model
 from ..user_files import user_path
 from .design import entries
 from .elsewhere import is_external, places
-from .layout import Layout
+from .layout import ARMS, Layout
 from .references import lineage
 
 EXTRACTED = (
@@ -73,6 +73,7 @@ class Outside:
         )
         of_rules = {"collect_corpus": partial(check_source, **self.source), "plant_canaries": check_own}
         of_rules |= dict.fromkeys(("train_tokenizer", "train_base"), check_base)
+        of_rules |= {rule: partial(check_made, **asked) for rule, asked in self._trained_by_rule().items()}
         external = [name for name, policy in self.config["policies"].items() if is_external(policy)]
         return of_rules | {
             f"train_external-{self.config['run']}-{arm}-{seed}-{name}": self._check_checkpoint(name, arm, seed)
@@ -86,6 +87,21 @@ class Outside:
             for key, entry in entries(self.config).items()
         }
         return {key: settings for key, settings in asked.items() if any(settings.values())}
+
+    def _trained_by_rule(self) -> dict[str, dict]:
+        """{rule: the base checkpoint that is there when only it and what follows will run, and what its policies or reward models ask of it}."""
+        policies, rewards, trainers = (self.config.get(key, {}) for key in ("policies", "reward_models", "trainers"))
+        found: dict[str, dict] = {}
+        for key, settings in self._trained().items():
+            section, _, name = key.partition(".")
+            entry = self.config[section][name]
+            rule = f"train_{entry['method']}" if section == "policies" else f"train_reward_{entry['type']}"
+            base = lineage(policies, name if section == "policies" else rewards[name]["parent"])[0]
+            if base != name:
+                folder = self.layout.policy_checkpoint(base, ARMS[0], self.config["seeds"][0])
+                asked = found.setdefault(rule + "_trl" * (name in trainers), dict(folder=folder, trained={}))
+                asked["trained"][key] = settings
+        return found
 
     def _check_checkpoint(self, name: str, arm: str, seed: int) -> partial:
         policies, model = self.config["policies"], self.config["model"]

@@ -42,6 +42,11 @@ def _check(where: str, entry: dict, kind: str, of: Method | RewardType) -> None:
             raise InputError(
                 f"config: {where}.{key} is {entry[key]} and its trainer is trl, but {why}; set it to {other}, or write trainer: packed"
             )
+    if (entry.get("lora") or {}).get("load_in_8bit"):
+        raise InputError(
+            f"config: {where}.lora.load_in_8bit is true and its trainer is trl, which would train the additions of such a model in bf16; "
+            "set it to false, or write trainer: packed"
+        )
     if of.name == "online_dpo" and (entry["num_generations"], entry["mini_batch_size"]) != (2, entry["rollout_batch_size"]):
         raise InputError(
             f"config: {where}.trainer is trl, which compares two completions of a prompt and learns from all of a rollout at once; "

@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass
 
 from ..allocator import tcmalloc
-from ..methods import Weights, pick
-from ..training.memory import peak_bytes
+from ..methods import METHODS, Weights, pick
+from ..training.memory import learnt_bytes, peak_bytes
 from .shapes import Model
 from .work import Work
 
@@ -20,7 +20,10 @@ REST = {False: 1.06e-9, True: 2.0e-9}  # seconds of everything else in fp32 and 
 ADAPTED = 2.0  # everything else is twice as much with LoRA, whose additions are many small products and casts
 DECODING = 4.0  # time of a token that is decoded, in tokens that are read: its products are small
 THREADS = 0.95  # what each of several threads does of what one does
-BY_TRL = 2.5  # as long as our own loops take, by docs/performance.md
+# of TRL by what it learns from, and of all else, by the cost table of run trainers: its time over that of our own loops, and the tokens that it holds at once
+# over those of a batch of ours. A pair repeats its prompt; of a rollout there are the logits of all completions.
+BY_TRL = {"pairs": 4.0, "": 3.0}
+PADDED = {"pairs": 2.5, "rewards": 4.0, "": 1.5}
 START_S = 6.0  # imports, loading and checking models
 LIBRARIES, LIBRARIES_OF_CUDA = 600 * 2**20, 4 * 2**30  # bytes
 COPIES = 6  # of the logits of a batch that is read: in fp32, their logarithms in fp64, those of a reference
@@ -48,7 +51,7 @@ class Machine:
 @dataclass(frozen=True)
 class Cost:
     """Of one job with all its workers: floating-point operations, seconds, bytes of memory at the peak, of a card's memory where each of its workers
-    has one, and on disk.
+    has one, on disk, and of the checkpoints to resume from, which are gone at the end: the last one, and the next while it is written.
     """
 
     flops: float
@@ -56,6 +59,7 @@ class Cost:
     memory: float
     card: float
     disk: float
+    checkpoints: float
 
 
 def cost(work: Work, *, model: Model, machine: Machine) -> Cost:
@@ -76,10 +80,11 @@ def cost(work: Work, *, model: Model, machine: Machine) -> Cost:
     held = on_host(model) if machine.gpu else memory(work, model, bf16=bf16)
     return Cost(
         flops=learnt + read + decoded,
-        seconds=total * (BY_TRL if work.by_trl else 1),
+        seconds=total * (_by_kind(BY_TRL, work) if work.by_trl else 1),
         memory=held * work.workers,
         card=memory(work, model, bf16=bf16_on_card, card=True),
         disk=4 * model.shape.parameters if work.saves else 0,
+        checkpoints=2 * work.trained * 3 * learnt_bytes(model.shape, pick(Weights, settings).lora) if work.learnt else 0,
     )
 
 
@@ -95,9 +100,14 @@ def flops(work: Work, model: Model) -> tuple[float, float, float]:
 def memory(work: Work, model: Model, *, bf16: bool, card: bool = False) -> float:
     """Bytes that a job holds at once, its libraries included; on a card what is freed makes room."""
     if work.learnt:
-        method = "rollouts" if "mini_batch_size" in work.settings else "one"
-        sizes = dict(tokens=int(work.longest), predicted=int(work.predicted), card=card)
-        return LIBRARIES + peak_bytes(shape=model.shape, method=method, settings=pick(Weights, work.settings), bf16=bf16, **sizes)
+        settings, trained = pick(Weights, work.settings), work.trained
+        own = trained if settings.lora and "episodes" in work.settings else 0  # backbones are the reference, and PPO's reward, too
+        read = max(0, work.held - trained - own)
+        tokens, predicted = work.longest, work.predicted
+        if work.by_trl:
+            tokens, predicted = (_by_kind(PADDED, work) * work.longest for _ in range(2))  # and logits of all of them
+        sizes = dict(tokens=int(tokens), predicted=int(predicted), card=card)
+        return LIBRARIES + peak_bytes(shape=model.shape, trained=trained, read=read, settings=settings, bf16=bf16, **sizes)
     shape, width = model.shape, 2 if bf16 else 4
     whole, embeddings = 4 * shape.parameters, 4 * shape.vocabulary * shape.hidden
     one = embeddings + (whole - embeddings) / 2 if bf16 else whole
@@ -108,6 +118,11 @@ def memory(work: Work, model: Model, *, bf16: bool, card: bool = False) -> float
     loading = whole if work.decoded else whole - one
     held = work.held * one
     return LIBRARIES + (max(held + reading, held - one + whole) if card else held + loading + reading)
+
+
+def _by_kind(constants: dict[str, float], work: Work) -> float:
+    method = work.settings.get("method")
+    return constants.get(METHODS[method].learns_from if method else "", constants[""])
 
 
 def on_host(model: Model) -> float:

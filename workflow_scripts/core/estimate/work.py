@@ -49,6 +49,11 @@ class Work:
     by_trl: bool = False
 
     @property
+    def trained(self) -> int:
+        """Models that learn: with PPO a value model, too."""
+        return 1 + (self.settings.get("method") == "ppo")
+
+    @property
     def workers(self) -> int:
         """Processes that share it."""
         return self.settings.get("workers", 1) if self.rule.startswith("train_") or self.rule in SHARED else 1

@@ -63,13 +63,21 @@ def _lock(card: str) -> Path:
     return Path(tempfile.gettempdir(), f"canaryflow-gpu-{allocation}{card}.lock")
 
 
+def _opened(file: Path) -> int:
+    """A descriptor of the file, which is made where it is not there; that of another user can be read, which is enough for a lock."""
+    try:
+        return os.open(file, os.O_RDONLY | os.O_CREAT, 0o444)
+    except PermissionError:  # some systems let nobody but its owner open a file in /tmp as one to be made
+        return os.open(file, os.O_RDONLY)
+
+
 def _free(cards: list[str], count: int, stack: contextlib.ExitStack) -> list[str]:
     """The first `count` cards that nobody holds, now held until the stack closes; none of them where there are fewer."""
     with contextlib.ExitStack() as tried:
         held = []
         for card in cards:
             with contextlib.suppress(BlockingIOError):
-                descriptor = os.open(_lock(card), os.O_RDWR | os.O_CREAT, 0o666)
+                descriptor = _opened(_lock(card))
                 tried.callback(os.close, descriptor)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 held.append(card)

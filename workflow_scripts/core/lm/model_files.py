@@ -88,6 +88,19 @@ def check_model(
         _check_loading(**named, context=context, has_tokenizer=has_tokenizer, trained=trained or {})
 
 
+def check_made(*, folder: str, trained: dict[str, dict], reach: bool = True) -> None:
+    """The same of `trained` alone, by a base policy's checkpoint; nothing where that is not made yet, or brings code of its own."""
+    config = Path(folder, "config.json")
+    if not config.is_file() or _code(read_json(config)):
+        return
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        shell = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+    _check_trained(shell, trained)
+
+
 def _check_folder(folder: Path, trust_remote_code: bool, needs_tokenizer: bool) -> None:
     files = weight_files(folder)
     _check_config(read_json(folder / "config.json"), folder, trust_remote_code)

@@ -4,9 +4,8 @@ The bytes of an activation were counted by torch's saved-tensor hooks; `python -
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
-from ..methods import Weights
+from ..methods import Lora, Weights
 
 # bytes that a layer keeps of a token for the backward pass, per unit of (hidden, keys' width, intermediate)
 _KEPT = {
@@ -54,32 +53,37 @@ def shape_of(config, parameters: int) -> Shape:
 
 
 def peak_bytes(
-    *, shape: Shape, method: Literal["one", "rollouts"], settings: Weights, bf16: bool, tokens: int, predicted: int, card: bool = False
+    *, shape: Shape, trained: int, read: int, settings: Weights, bf16: bool, tokens: int, predicted: int, card: bool = False
 ) -> int:
     """Most bytes that a stage on the CPU, or on a `card`, holds at once, beside the libraries: while it loads models, trains, or merges. What is freed
     makes room on a card; on a CPU the C library keeps its place.
 
-    `method`: "one" model that learns from rows, or "rollouts", PPO's four (with LoRA two backbones). `tokens` are those of the longest packed
-    row, a batch or what `micro_batch_tokens` leaves of it, and `predicted` those of them whose logits are needed.
+    Models that are `trained` (PPO's policy and value model, else one) lie in memory beside others that are only `read`: a reference, rewards; with
+    LoRA without those that are the backbone of a trained one. `tokens` are those of the longest packed row, a batch or what
+    `micro_batch_tokens` leaves of it, and `predicted` those of them whose logits are needed.
     """
-    lora, trained, fp32 = settings.lora, 2 if method == "rollouts" else 1, 4 * shape.parameters
+    lora, fp32 = settings.lora, 4 * shape.parameters
     held = _held(shape, in_8_bits=bool(lora and lora.load_in_8bit), bf16=bool(lora and bf16))
-    copies = trained if lora else {"one": 1, "rollouts": 4}[method]
-    learnt = 4 * lora.r * shape.linear if lora else fp32
+    learnt = learnt_bytes(shape, lora)
     share, gathered = _share(shape, settings)
     casts = trained * fp32 // 2 if bf16 and not lora and not (settings.fsdp and settings.gradient_checkpointing) else 0
     kept = trained * _activations(shape, settings, bf16, tokens) + _LOGITS * 4 * predicted * shape.vocabulary + gathered
-    read = (copies - trained) * held
-    weights = read + trained * share * (held + 3 * learnt)
-    others = read + (trained - 1) * share * held
-    saving = read + trained * share * (held + 2 * learnt) + fp32 if settings.fsdp else 0  # the first worker's
+    frozen = read * held
+    weights = frozen + trained * share * (held + 3 * learnt)
+    others = frozen + (trained - 1) * share * held
+    saving = frozen + trained * share * (held + 2 * learnt) + fp32 if settings.fsdp else 0  # the first worker's
     if card:
         return int(max(weights + kept + casts, others + fp32, saving)) + SCRATCH
     freed = fp32 if held < fp32 else 0  # weights that were cast; the C library keeps their place, and activations take that of one model
-    training = weights + max(kept + casts, freed) + (copies - 1) * freed
+    training = weights + max(kept + casts, freed) + (trained + read - 1) * freed
     merging = 2 * fp32 if lora else 0
     loading = others + 2 * fp32  # a file's pages count while its weights are copied
     return int(max(training + merging, loading, saving + fp32)) + SCRATCH
+
+
+def learnt_bytes(shape: Shape, lora: Lora | None) -> int:
+    """Bytes of what is trained of a model; its gradients, and each of the optimizer's two moments, take as many."""
+    return 4 * (lora.r * shape.linear if lora else shape.parameters)
 
 
 def _share(shape: Shape, settings: Weights) -> tuple[float, float]:

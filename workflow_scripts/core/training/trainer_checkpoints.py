@@ -23,18 +23,20 @@ SUMS_FILE, WEIGHTS = "sums.json", "model.safetensors"
 SUMS = ("_total_loss_scalar", "_globalstep_last_logged")  # the trainer's, besides _tr_loss and _metrics
 
 
-def attach(trainer: Trainer, checkpoints: Checkpoints) -> dict[str, str]:
-    """Make `trainer` save and, where there is a checkpoint, resume from it: returns the keyword arguments of its `train`."""
+def attach(trainer: Trainer, checkpoints: Checkpoints, *, every: int = 1) -> dict[str, str]:
+    """Make `trainer` save, between groups of `every` steps alone, and, where there is a checkpoint, resume from it: returns the keyword arguments of
+    its `train`.
+    """
     last = checkpoints.last(check_trainer)
-    trainer.add_callback(Keeper(trainer, checkpoints, last))
+    trainer.add_callback(Keeper(trainer, checkpoints, last, every))
     return {} if last is None else {"resume_from_checkpoint": str(last)}
 
 
 class Keeper(TrainerCallback):
     """Saves at the interval, publishes what was saved, and restores what the trainer forgets."""
 
-    def __init__(self, trainer: Trainer, checkpoints: Checkpoints, last: Path | None):
-        self.trainer, self.checkpoints, self.last = trainer, checkpoints, last
+    def __init__(self, trainer: Trainer, checkpoints: Checkpoints, last: Path | None, every: int):
+        self.trainer, self.checkpoints, self.last, self.every = trainer, checkpoints, last, every
 
     def on_train_begin(self, args, state, control, **_):
         """Restore the sums of the checkpoint."""
@@ -44,7 +46,8 @@ class Keeper(TrainerCallback):
 
     def on_step_end(self, args, state, control, **_):
         """Ask for a checkpoint where one is due."""
-        control.should_save = self.checkpoints.due(step=state.global_step, steps=state.max_steps)
+        done, rest = divmod(state.global_step, self.every)
+        control.should_save = rest == 0 and self.checkpoints.due(step=done, steps=state.max_steps // self.every)
 
     def on_save(self, args, state, control, **_):
         """Add the sums to what the trainer has saved, and publish it."""

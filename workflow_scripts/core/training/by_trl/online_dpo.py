@@ -24,9 +24,15 @@ GENERATIONS = 2  # completions of a prompt that TRL compares
 
 
 class OnIds(OurWay, OnlineDPOTrainer):
-    """TRL's trainer on prompts of ids, with all ends of the model. `tokens` counts those of prompts and completions."""
+    """TRL's trainer on prompts of ids, with all ends of the model."""
 
-    tokens = 0
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self._metrics = {"train": {"tokens": 0}}  # of prompts and completions; where checkpoints look for it
+
+    @property
+    def tokens(self) -> int:
+        return self._metrics["train"]["tokens"]
 
     def _generate(self, model, prompts: list[list[int]], images=None) -> tuple[torch.Tensor, ...]:
         """Two completions of each prompt, first one of all of them: (prompts, their mask, completions, their mask), each (2 x prompts, columns).
@@ -37,7 +43,7 @@ class OnIds(OurWay, OnlineDPOTrainer):
         ids, mask = _padded([ids[::-1] for ids in GENERATIONS * prompts], pad=self.session.fim.pad, device=self.model.device)
         ids, mask = ids.flip(1), mask.flip(1)  # on their left
         made = [cut(row, self.args.max_new_tokens, self.session.fim.ends) for row in self._completed(ids, mask)]
-        self.tokens += int(mask.sum()) + sum(map(len, made))
+        self._metrics["train"]["tokens"] += int(mask.sum()) + sum(map(len, made))
         return ids, mask, *_padded(made, pad=self.session.fim.pad, device=self.model.device)
 
     @torch.no_grad()
@@ -93,7 +99,7 @@ def train(*, policy, reference_policy, reward: Reward, prompts: list[list[int]],
             model=policy,
             ref_model=reference(policy, reference_policy),
             reward_funcs=judged,
-            args=OnlineDPOConfig(**options(session), **own),
+            args=OnlineDPOConfig(**options(session, resumes=True), **own),
             train_dataset=Dataset.from_list([dict(prompt=ids) for ids in queries]),
             processing_class=tokenizer(session),
             optimizers=(optimizer, LambdaLR(optimizer, lambda step: on_policy.learning_rate(settings, step) / settings.learning_rate)),
@@ -102,5 +108,5 @@ def train(*, policy, reference_policy, reward: Reward, prompts: list[list[int]],
         trainer.args._n_gpu = min(trainer.args.n_gpu, 1)
         return trainer
 
-    trainer = trained(make, session, resumes=False)
+    trainer = trained(make, session)
     return {**record(trainer), "tokens": trainer.tokens, "episodes": total * settings.rollout_batch_size}

@@ -96,7 +96,7 @@ def train(*, policy, reference_policy, reward: Reward, value_model, prompts: lis
 
     def make() -> OnIds:
         trainer = OnIds(
-            args=PPOConfig(**options(session), **own),
+            args=PPOConfig(**options(session, resumes=False), **own),
             processing_class=SimpleNamespace(pad_token_id=padding, eos_token_id=fim.end),
             model=policy,
             ref_model=reference(policy, reference_policy),

@@ -71,7 +71,7 @@ def train(*, policy, reference_policy, reward: Reward, prompts: list[list[int]],
         trainer = OnIds(
             model=policy,
             reward_funcs=judged,
-            args=RLOOConfig(**options(session), **own),
+            args=RLOOConfig(**options(session, resumes=True), **own),
             train_dataset=Dataset.from_list([dict(prompt=ids) for ids in drawn(prompts, session)]),
             processing_class=tokenizer(session),
             optimizers=(optimizer, LambdaLR(optimizer, by_rollout)),
@@ -81,6 +81,6 @@ def train(*, policy, reference_policy, reward: Reward, prompts: list[list[int]],
         trainer.beta, trainer.ref_model = settings.kl_coef, reference(policy, reference_policy)
         return trainer
 
-    trainer = trained(make, session, resumes=False)
+    trainer = trained(make, session, every=steps)
     tokens = trainer.state.num_input_tokens_seen
     return {**record(trainer), "steps": total, "tokens": tokens, "episodes": total * settings.rollout_batch_size}

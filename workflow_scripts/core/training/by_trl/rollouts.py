@@ -1,7 +1,4 @@
-"""What TRL's methods that learn from rewards share: our prompts in our order, our rewards, and a reference.
-
-A killed training of these starts again: TRL keeps neither its rollout nor its place in the prompts.
-"""
+"""What TRL's methods that learn from rewards share: our prompts in our order, our rewards, and a reference."""
 
 import logging
 import tempfile
@@ -40,11 +37,12 @@ def reference(policy, given):
     return Before(policy) if given is policy else reading_padded(given).requires_grad_(False).eval()
 
 
-def options(session: Session) -> dict:
-    """Arguments of both trainers: fp32 by default, and nothing saved or shown."""
-    log.info("TRL cannot resume this training: where it is killed it starts again")
+def options(session: Session, *, resumes: bool) -> dict:
+    """Arguments of all trainers: fp32 by default, and nothing shown. One that `resumes` has the folder of the checkpoints."""
+    if not resumes:
+        log.info("TRL cannot resume this training: where it is killed it starts again")
     return dict(
-        output_dir=tempfile.mkdtemp(prefix="canaryflow-"),
+        output_dir=session.checkpoints.folder if resumes and session.checkpoints else tempfile.mkdtemp(prefix="canaryflow-"),
         seed=session.seed,
         data_seed=session.seed,
         learning_rate=session.settings.learning_rate,

@@ -81,8 +81,9 @@ def reading_padded(model):
     return model
 
 
-def trained(make: Callable[[], Trainer], session: Session, *, resumes: bool = True) -> Trainer:
-    """The trainer that `make` gives, after its training: where it `resumes`, from the session's last checkpoint, saving on the way.
+def trained(make: Callable[[], Trainer], session: Session, *, resumes: bool = True, every: int = 1) -> Trainer:
+    """The trainer that `make` gives, after its training: where it `resumes`, from the session's last checkpoint, saving on the way, between
+    groups of `every` steps.
 
     All of it is read in the session's precision. The casts of weights are not kept, as they would be for the whole of the block.
     """
@@ -91,7 +92,7 @@ def trained(make: Callable[[], Trainer], session: Session, *, resumes: bool = Tr
         trainer.accelerator.backward = _outside_autocast(trainer.accelerator.backward, session)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Progress(session.name))
-        trainer.train(**(attach(trainer, session.checkpoints) if resumes and session.checkpoints else {}))
+        trainer.train(**(attach(trainer, session.checkpoints, every=every) if resumes and session.checkpoints else {}))
     if not (resumes and session.checkpoints):
         shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
     return trainer
