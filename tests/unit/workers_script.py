@@ -2,9 +2,9 @@
 
 python workers_script.py FOLDER COUNT [how]
 
-Without `how` they train every stage twice, and divide the models the second time. `killed`, `failed`: the second worker ends at once, as by a signal
-or by an error. `interrupted`: with fsdp it is killed after the first checkpoint of sft, or of ppo where sft has ended. `again`: what that began
-goes on to its end.
+Without `how` they train every stage twice, and divide the models the second time, and some by LoRA. `killed`, `failed`: the second worker ends at
+once, as by a signal or by an error. `interrupted`: with fsdp it is killed after the first checkpoint of sft, or of ppo where sft has ended. `again`:
+what that began goes on to its end.
 """
 
 import os
@@ -22,7 +22,7 @@ from workflow_scripts.core import worker, workers  # noqa: E402
 from workflow_scripts.core.data.fim import Fim  # noqa: E402
 from workflow_scripts.core.errors import InputError  # noqa: E402
 from workflow_scripts.core.lm import models, sharding  # noqa: E402
-from workflow_scripts.core.methods import Ipo, OnlineDpo, OnPolicy, Ppo, Rloo, Rrhf, Sft, Single, Smoothed  # noqa: E402
+from workflow_scripts.core.methods import Ipo, Lora, OnlineDpo, OnPolicy, Ppo, Rloo, Rrhf, Sft, Single, Smoothed  # noqa: E402
 from workflow_scripts.core.training import (  # noqa: E402
     candidates,
     ipo,
@@ -71,6 +71,11 @@ STAGES = {
 def stages(checkpoint: str, *, folder: str | None = None, **settings) -> dict:
     """{stage: (weights, record)} of every kind of training, of ppo and rloo two rollouts; checkpoints are made in `folder`."""
     return {name: stage(name, checkpoint, Checkpoints(folder, 50) if folder else Checkpoints(None, 0), **settings) for name in STAGES}
+
+
+def adapted(checkpoint: str, **settings) -> dict:
+    """The same of one model, and of two on the backbones of others, by LoRA."""
+    return {name: stage(name, checkpoint, Checkpoints(None, 0), lora=Lora(r=4, alpha=8.0), **settings) for name in ("sft", "ppo")}
 
 
 def stage(name: str, checkpoint: str, checkpoints: Checkpoints, **settings) -> tuple[dict, dict]:
@@ -134,5 +139,6 @@ if __name__ == "__main__":
             shared_out: stages(f"{folder}/checkpoint", workers=int(count), fsdp=shared_out, gradient_checkpointing=shared_out)
             for shared_out in (False, True)
         }
+        made["lora"] = adapted(f"{folder}/checkpoint", workers=int(count))
     if workers.is_first():
         torch.save(made, f"{folder}/made-{'-'.join([count, *end])}.pt")

@@ -50,7 +50,7 @@ def scripts(folder: Path) -> list[int]:
     return found
 
 
-def test_cancelled_out_of_time_and_asked_for_twice(cluster, repository):
+def test_cancelled_killed_out_of_time_and_asked_for_twice(cluster, repository):
     """Each attempt goes on where the one before was stopped, to the bytes of a run that nobody disturbed."""
     undisturbed = repository.fork(repository.folder.parent / "undisturbed")
     assert undisturbed.run(POLICY, overlay=SLOW).jobs == {"train_ppo-A-0-ppo"}
@@ -69,6 +69,13 @@ def test_cancelled_out_of_time_and_asked_for_twice(cluster, repository):
     cluster.command("scancel", *cluster.jobs())
     run = started.wait()
     assert run.status and "SLURM status is: 'CANCELLED'" in run.said and "Traceback" not in run.said, run.said
+
+    # its process is killed, as where a node has no memory left
+    started = begin()
+    for process in scripts(repository.folder):
+        os.kill(process, signal.SIGKILL)
+    run = started.wait()
+    assert run.status and "SLURM status is: 'FAILED'" in run.said and "Traceback" not in run.said, run.said
 
     # its time is up; while it stands still, another run is asked for
     started = begin("--set-resources", "train_ppo:runtime=1")
