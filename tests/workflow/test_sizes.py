@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
 
+
+@pytest.mark.slow
 def test_a_base_policy_of_another_size_has_a_chain_of_its_own(repository):
     """It shares tokenizer, preference pairs and the reward model of the other size."""
     small = {

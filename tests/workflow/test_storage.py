@@ -429,7 +429,7 @@ def remote(request, tmp_path):
         yield options
 
 
-@pytest.mark.parametrize("remote", rows({name: (name,) for name in ("s3", "ssh", "folder")}, always=1), indirect=True)
+@pytest.mark.parametrize("remote", rows({name: (name,) for name in ("folder", "s3", "ssh")}, always=1), indirect=True)
 def test_remotes_give_back_what_was_pushed(saved, remote, tmp_path):
     copy = saved.fork(tmp_path / "copy")
     copy.remote(**remote)

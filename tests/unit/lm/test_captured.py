@@ -18,7 +18,7 @@ PROMPTS = [[9, 8, 7], [5, 6, 7, 8, 9, 10, 11], [12], [20, 21], [30, 31, 32, 33, 
 ROOM = [1, 30, 2, 12, 7] * 4
 
 
-@pytest.fixture(params=["llama", "qwen", "gpt_neox", "gpt2"])
+@pytest.fixture(params=["qwen", "gpt2"])
 def both(request, monkeypatch):
     """(a model that decodes at fixed shapes and keeps them, the same one step by step)."""
     monkeypatch.setattr(captured.Captured, "release", lambda _: None)
