@@ -54,6 +54,8 @@ def test_two_workers_make_the_weights_of_one_process(how, folder, alone, by_two)
     if how == "lora":
         alone = workers_script.adapted(str(folder / "checkpoint"))
         start |= {name: torch.zeros_like(x) for name, x in alone["sft"][1].items() if "lora_B" in name}
+    else:
+        assert alone.keys() == workers_script.STAGES.keys()
     assert made.keys() == alone.keys()
     for stage, (record, weights) in alone.items():
         other_record, others = made[stage]
