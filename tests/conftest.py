@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the libraries are imported, so before anything else
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every command that a test runs would compile the project again
+sys.dont_write_bytecode = False
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 

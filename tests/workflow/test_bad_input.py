@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.conftest import ROOT
 from tests.workflow import stages
+from tests.workflow.scenarios import RESULTS, TINY
 from tests.workflow.test_own_model_and_data import pretrained
 
 
@@ -108,7 +108,10 @@ def test_one_sentence_and_nothing_that_follows(workflow, make):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_job_that_asks_for_a_gpu_and_finds_none(workflow):
-    result = workflow("results/tiny/models/shared/0/base", "--workflow-profile", str(ROOT / "profiles/gpu"))
-    assert "canaryflow: train_base-tiny-0-base: train_base-tiny-0-base asks for a GPU" in result.stderr and result.returncode != 0
-    assert (workflow.folder / "results/tiny/planted/base.parquet").exists() and "Traceback" not in result.stderr
+def test_job_that_asks_for_a_gpu_and_finds_none(repository):
+    repository.edit(TINY, "base: {epochs: 1,", "base: {epochs: 2,")
+    base = f"{RESULTS}/models/shared/0/base"
+    run = repository.run(base, "--workflow-profile", "profiles/gpu")
+    assert run.status != 0 and "Traceback" not in run.said
+    assert len(run.sentences) == 1 and "train_base-tiny-0-base asks for a GPU" in run.sentences[0], run.said
+    assert (repository.folder / base / "model.safetensors").exists()

@@ -28,11 +28,11 @@ def merged(*overlays: Path) -> dict:
     return snakemake_adapter.merged([yaml.safe_load(overlay.read_text(encoding="utf-8")) for overlay in overlays])
 
 
-SLOWER = ("pretrained_pilot", "pretrained_tuning")  # that look up the package of a model, as pretrained does
+ALWAYS = ("quick", "methods", "models", "trainers", "corpus_javascript", "pretrained_gpu")  # planned by every run of the tests
 
 
 @pytest.mark.parametrize(
-    "overlay", [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in SLOWER)) for path in OVERLAYS]
+    "overlay", [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem not in ALWAYS)) for path in OVERLAYS]
 )
 def test_overlay_plans_a_whole_run(workflow, overlay):
     """One whose corpus has to be fetched first says so, in one sentence, and in its first lines how."""

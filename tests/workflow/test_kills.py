@@ -92,8 +92,8 @@ def cases(chain: str, numbers: range):
 
 
 KILL_COUNT = int(os.environ.get("CANARYFLOW_TEST_KILLS", "28"))  # in the slow half; more of them find rarer moments
-ALWAYS = [*cases("tables", range(1))]
-SLOW = [*cases("tables", range(1, 1 + KILL_COUNT // 2)), *cases("ipo", range(KILL_COUNT - KILL_COUNT // 2))]
+ALWAYS = [*cases("ipo", range(1))]
+SLOW = [*cases("ipo", range(1, 1 + KILL_COUNT // 2)), *cases("tables", range(KILL_COUNT - KILL_COUNT // 2))]
 
 
 @pytest.mark.parametrize(("chain", "kill", "share"), [*ALWAYS, *(pytest.param(*c.values, id=c.id, marks=pytest.mark.slow) for c in SLOW)])
