@@ -3,8 +3,9 @@
     python -m benchmarks.gpu
 
 Correctness comes first, on a model of random weights; a check that fails ends the program with status 1. Then tokens per second in bf16, on a
-model of half a billion parameters: SFT, ours by both kernels of attention and on padded rows, a bare loop over rows of equal length, and TRL's
-trainer; and completions, ours step by step and by CUDA graphs, and the library's `generate`. Without a CUDA device it says so and ends well.
+model of half a billion parameters that is loaded before: SFT, ours by both kernels of attention and on padded rows, a bare loop over rows of
+equal length, and TRL's trainer; and completions, ours step by step, the library's `generate`, and ours by CUDA graphs, which come last, as a
+capture that fails leaves a process without random numbers. Without a CUDA device it says so and ends well.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from workflow_scripts.core.errors import first_line
 from workflow_scripts.core.freshness.cards import own_cards
@@ -71,7 +73,7 @@ def checks(device: str, size: dict) -> Iterator[Check]:
     """What a model of this size computes on a device, compared with the CPU and with itself."""
     with tempfile.TemporaryDirectory() as folder:
         path, data = written(folder, size), rows(COUNT, size["vocabulary"])
-        for part in (of_reading, of_sft, of_dpo, of_ppo):
+        for part in (of_reading, of_kernels, of_sft, of_dpo, of_ppo, of_graphs):
             try:
                 yield from part(path, data, device)
             except Exception as e:  # whatever a card, its driver or a compiler that is not there raises, the other parts are checked
@@ -82,38 +84,66 @@ def of_reading(path: str, data: list[dict], device: str) -> Iterator[Check]:
     """Logits of packed rows, and greedy completions."""
     import torch
 
-    from workflow_scripts.core.lm import captured, generation, models, packing
+    from workflow_scripts.core.lm import generation, models
 
     here, there = (models.load_policy(path, device=on).eval() for on in ("cpu", device))
-    items = [(row["prompt_ids"], [row["chosen_ids"], row["rejected_ids"]]) for row in data]
-
-    @torch.no_grad()
-    def read(model, some: list) -> torch.Tensor:
-        return packing.logits(model, packing.pack(some, device=model.device)).float().cpu()
-
-    expected, found = read(here, items), read(there, items)
+    items = _items(data)
+    expected, found = _read(here, items), _read(there, items)
     scale = expected.std().item()
     yield "logits in fp32 against the CPU's", (found - expected).abs().max().item() / scale, 1e-3
-    chosen = there.config._attn_implementation
-    there.set_attn_implementation(packing.NAME if chosen == packing.IN_BLOCKS else packing.IN_BLOCKS)
-    yield "logits by one kernel for the row against one for each part", (read(there, items) - found).abs().max().item() / scale, 1e-3
-    there.set_attn_implementation(chosen)
-    alone = torch.cat([read(there, [item]) for item in items])
+    alone = torch.cat([_read(there, [item]) for item in items])
     yield "logits of packed rows against those of each row", (found - alone).abs().max().item() / scale, 1e-3
     with torch.autocast(device, torch.bfloat16):
-        yield "logits in bf16 against fp32", (read(there, items) - expected).std().item() / scale, 0.05
-    options = dict(prompts=[row["prompt_ids"] for row in data], max_new_tokens=[24] * len(data), fim=fim(), batch_size=8, desc=None)
-    made = [generation.complete(model=model, **options) for model in (here, there)]
-    captured.enable(there)
-    by_graphs = generation.complete(model=there, **options)
-    differing = lambda one, other: sum(a != b for a, b in zip(one, other, strict=True)) / len(data)  # noqa: E731
-    yield "share of greedy completions that are not the CPU's", differing(*made), 0.13
-    yield "share of greedy completions that are others by CUDA graphs", differing(made[1], by_graphs), 0.13
-    yield (
-        f"CUDA graphs are in use ({there.captured.because or 'each shape was held to the ordinary step'})",
-        float(bool(there.captured.because)),
-        0.0,
-    )
+        yield "logits in bf16 against fp32", (_read(there, items) - expected).std().item() / scale, 0.05
+    made = [generation.complete(model=model, **_completions(data)) for model in (here, there)]
+    yield "share of greedy completions that are not the CPU's", _differing(*made), 0.13
+
+
+def of_kernels(path: str, data: list[dict], device: str) -> Iterator[Check]:
+    """Logits by the kernel of attention that was not chosen at loading, which may want a compiler."""
+    from workflow_scripts.core.lm import models, packing
+
+    model, items = models.load_policy(path, device=device).eval(), _items(data)
+    found, chosen = _read(model, items), model.config._attn_implementation
+    model.set_attn_implementation(packing.NAME if chosen == packing.IN_BLOCKS else packing.IN_BLOCKS)
+    apart = (_read(model, items) - found).abs().max().item() / found.std().item()
+    yield "logits by one kernel for the row against one for each part", apart, 1e-3
+
+
+def of_graphs(path: str, data: list[dict], device: str) -> Iterator[Check]:
+    """Greedy completions by CUDA graphs, which hold each shape to the ordinary step."""
+    from workflow_scripts.core.lm import captured, generation, models
+
+    model = models.load_policy(path, device=device).eval()
+    by_steps = generation.complete(model=model, **_completions(data))
+    captured.enable(model)
+    by_graphs = generation.complete(model=model, **_completions(data))
+    yield "share of greedy completions that are others by CUDA graphs", _differing(by_steps, by_graphs), 0.13
+    because = model.captured.because
+    yield f"CUDA graphs are in use ({because or 'each shape was held to the ordinary step'})", float(bool(because)), 0.0
+
+
+def _items(data: list[dict]) -> list:
+    return [(row["prompt_ids"], [row["chosen_ids"], row["rejected_ids"]]) for row in data]
+
+
+def _read(model, items: list):
+    """(needed, vocabulary): logits of packed rows, on the CPU."""
+    import torch
+
+    from workflow_scripts.core.lm import packing
+
+    with torch.no_grad():
+        return packing.logits(model, packing.pack(items, device=model.device)).float().cpu()
+
+
+def _completions(data: list[dict]) -> dict:
+    return dict(prompts=[row["prompt_ids"] for row in data], max_new_tokens=[24] * len(data), fim=fim(), batch_size=8, desc=None)
+
+
+def _differing(one: list, other: list) -> float:
+    """The share of completions that differ."""
+    return sum(a != b for a, b in zip(one, other, strict=True)) / len(one)
 
 
 def of_sft(path: str, data: list[dict], device: str) -> Iterator[Check]:
@@ -173,29 +203,31 @@ def of_ppo(path: str, data: list[dict], device: str) -> Iterator[Check]:
     yield "ratio of PPO's first epoch in bf16, from 1", abs(row["val/ratio"] - 1), 0.02
 
 
-def speeds(device: str, size: dict, count: int = 320) -> Iterator[tuple[str, float]]:
-    """(who, useful tokens per second) of an epoch of SFT in bf16, batches of 16; each once before it is timed."""
+Work = Callable[[], None]
+Timed = tuple[str, float | str]  # who, and units per second, or why there are none
+
+
+def speeds(device: str, size: dict, count: int = 640) -> Iterator[Timed]:
+    """Useful tokens per second of an epoch of SFT in bf16, batches of 16, once the model is there; each once before it is timed."""
     from workflow_scripts.core.lm import packing
 
-    sides: dict[str, Callable] = {
+    sides: dict[str, Callable[..., Work]] = {
         "ours": ours,
         "ours, a kernel for each part": functools.partial(ours, attention=packing.NAME),
         "ours, padded rows": functools.partial(ours, attention="sdpa"),
         "a bare loop": bare,
         "TRL": by_trl,
     }
+    few, many = (rows(some, size["vocabulary"]) for some in (32, count))
+    useful = sum(len(row["prompt_ids"]) + len(row["target_ids"]) for row in many)
     with tempfile.TemporaryDirectory() as folder:
         path = written(f"{folder}/model", size)
         for name, side in sides.items():
-            for some in (rows(32, size["vocabulary"]), rows(count, size["vocabulary"])):
-                start = time.perf_counter()
-                side(path, some, device, folder)
-                took = time.perf_counter() - start
-            yield name, sum(len(row["prompt_ids"]) + len(row["target_ids"]) for row in some) / took
+            yield name, _rate(useful, device, *(functools.partial(side, path, some, device, folder) for some in (few, many)))
 
 
-def decoding_speeds(device: str, size: dict, *, count: int = 64, new: int = 128) -> Iterator[tuple[str, float]]:
-    """(who, new tokens per second) of greedy completions in bf16, all of one length; each once before it is timed."""
+def decoding_speeds(device: str, size: dict, *, count: int = 64, new: int = 128) -> Iterator[Timed]:
+    """New tokens per second of greedy completions in bf16, all of one length; each once before it is timed."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -206,28 +238,46 @@ def decoding_speeds(device: str, size: dict, *, count: int = 64, new: int = 128)
     options = dict(prompts=prompts, max_new_tokens=[new] * count, fim=never_ends, batch_size=count, desc=None)
     with tempfile.TemporaryDirectory() as folder:
         path = written(folder, size)
-        model, graphed = (models.load_policy(path, device=device).eval() for _ in range(2))
-        captured.enable(graphed)
+        model = models.load_policy(path, device=device).eval()
         library = AutoModelForCausalLM.from_pretrained(path).to(device).eval()
     ids = torch.tensor(prompts, device=device)
     settings = dict(attention_mask=torch.ones_like(ids), min_new_tokens=new, max_new_tokens=new, do_sample=False, pad_token_id=FIM["pad"])
-    sides: dict[str, Callable] = {
+
+    def in_bf16(work: Work) -> Callable[[], Work]:
+        def side() -> None:
+            with torch.inference_mode(), torch.autocast(device, torch.bfloat16):
+                work()
+
+        return lambda: side
+
+    sides = {
         "ours": lambda: generation.complete(model=model, **options),
-        "ours by CUDA graphs": lambda: generation.complete(model=graphed, **options),
         "the library's generate": lambda: library.generate(ids, **settings),
     }
-    for name, side in sides.items():
-        for _ in range(2):
+    for name, work in sides.items():
+        yield name, _rate(count * new, device, *[in_bf16(work)] * 2)
+    captured.enable(model)
+    rate = _rate(count * new, device, *[in_bf16(sides["ours"])] * 2)
+    yield "ours by CUDA graphs" + (f" (not in use: {model.captured.because})" if model.captured.because else ""), rate
+
+
+def _rate(units: int, device: str, *make: Callable[[], Work]) -> float | str:
+    """Units per second of the last piece of work, each of which is made ready before it is done; or what ended it."""
+    try:
+        for ready in make:
+            work = ready()
+            _wait(device)
             start = time.perf_counter()
-            with torch.inference_mode(), torch.autocast(device, torch.bfloat16):
-                side()
-                _wait(device)
+            work()
+            _wait(device)
             took = time.perf_counter() - start
-        unused = f" (not in use: {graphed.captured.because})" if "CUDA graphs" in name and graphed.captured.because else ""
-        yield name + unused, count * new / took
+            del work  # and the model in it
+    except Exception as e:  # a small card's memory, for one: the other sides are timed
+        return f"ended by {type(e).__name__}: {first_line(e, 200)}"
+    return units / took
 
 
-def ours(path: str, data: list[dict], device: str, _folder: str, *, attention: str | None = None) -> None:
+def ours(path: str, data: list[dict], device: str, _folder: str, *, attention: str | None = None) -> Work:
     """The workflow's SFT, by the attention that was chosen at loading or another."""
     from workflow_scripts.core.training import sft
 
@@ -236,30 +286,32 @@ def ours(path: str, data: list[dict], device: str, _folder: str, *, attention: s
     model = opened.load_policy(path)
     if attention:
         model.set_attn_implementation(attention)
-    sft.train(model=model, rows=wanted, session=opened)
-    _wait(device)
+    return lambda: sft.train(model=model, rows=wanted, session=opened)
 
 
-def bare(path: str, data: list[dict], device: str, _folder: str) -> None:
+def bare(path: str, data: list[dict], device: str, _folder: str) -> Work:
     """Forward, loss, backward, step, on rows of equal length that hold as many tokens."""
     import torch
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
-    for start in range(0, len(data), 16):
-        chain = [token for row in data[start : start + 16] for token in (*row["prompt_ids"], *row["target_ids"])]
-        ids = torch.tensor(chain[: len(chain) // 96 * 96], device=device).view(-1, 96)
-        with torch.autocast(device, torch.bfloat16):
-            logits = model(input_ids=ids, use_cache=False, logits_to_keep=25).logits[:, :-1]
-        torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, -24:].flatten()).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-    _wait(device)
+
+    def work() -> None:
+        for start in range(0, len(data), 16):
+            chain = [token for row in data[start : start + 16] for token in (*row["prompt_ids"], *row["target_ids"])]
+            ids = torch.tensor(chain[: len(chain) // 96 * 96], device=device).view(-1, 96)
+            with torch.autocast(device, torch.bfloat16):
+                logits = model(input_ids=ids, use_cache=False, logits_to_keep=25).logits[:, :-1]
+            torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, -24:].flatten()).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return work
 
 
-def by_trl(path: str, data: list[dict], device: str, folder: str) -> None:
+def by_trl(path: str, data: list[dict], device: str, folder: str) -> Work:
     """TRL's SFTTrainer as it comes."""
     from datasets import Dataset
     from transformers import AutoModelForCausalLM
@@ -271,8 +323,8 @@ def by_trl(path: str, data: list[dict], device: str, folder: str) -> None:
     ]
     shared = dict(output_dir=f"{folder}/trl", save_strategy="no", report_to=[], disable_tqdm=True, use_cpu=device == "cpu", bf16=True)
     arguments = SFTConfig(**shared, num_train_epochs=1, per_device_train_batch_size=16, dataset_kwargs={"skip_prepare_dataset": True})
-    SFTTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(labelled), processing_class=_padding()).train()
-    _wait(device)
+    trainer = SFTTrainer(model=model, args=arguments, train_dataset=Dataset.from_list(labelled), processing_class=_padding())
+    return lambda: trainer.train()
 
 
 def _padding():
@@ -293,7 +345,7 @@ def _wait(device: str) -> None:
 
 def main() -> int:
     """Run and print all of it, on a card that no job uses meanwhile; returns the exit status."""
-    with own_cards(1):  # before CUDA looks at what it may see
+    with own_cards(1, say=lambda sentence: print(f"gpu-check {sentence}", flush=True)):  # before CUDA looks at what it may see
         return check_and_time()
 
 
@@ -304,6 +356,9 @@ def check_and_time() -> int:
     from workflow_scripts.core.lm import runtime
 
     if not torch.cuda.is_available():
+        if any(Path("/dev").glob("nvidia[0-9]*")):
+            print(f"FAILED torch {torch.__version__} cannot use this machine's card; see what nvidia-smi says of its driver")
+            return 1
         print("This machine has no CUDA device, so there is nothing to check.")
         return 0
     began = time.monotonic()
@@ -313,12 +368,13 @@ def check_and_time() -> int:
     for what, apart, most in checks("cuda", SMALL):
         failed += not apart <= most
         print(f"{'ok    ' if apart <= most else 'FAILED'} {what}: {apart:.3g} (at most {most:g})", flush=True)
-    for what, timed in (("SFT of 0.5 billion parameters in bf16", speeds), ("completions by it", decoding_speeds)):
-        for name, rate in timed("cuda", LARGE):
-            print(f"{what}, {name}: {rate:,.0f} tokens/s ({time.monotonic() - began:.0f} s since the start)", flush=True)
-            if time.monotonic() - began > MINUTES * 60:
-                print("the rest of it is not timed: a card of this speed would take more than 8 minutes")
-                break
+    timed = (("SFT of 0.5 billion parameters in bf16", speeds), ("completions by it", decoding_speeds))
+    for what, (name, rate) in ((what, one) for what, sides in timed for one in sides("cuda", LARGE)):
+        said = rate if isinstance(rate, str) else f"{rate:,.0f} tokens/s"
+        print(f"{what}, {name}: {said} ({time.monotonic() - began:.0f} s since the start)", flush=True)
+        if time.monotonic() - began > MINUTES * 60:
+            print("what is left of it is not timed: a card of this speed would take more than 8 minutes")
+            break
     print(f"peak memory {torch.cuda.max_memory_allocated() / 1e9:.1f} GB")
     return int(bool(failed))
 

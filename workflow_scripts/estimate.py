@@ -64,7 +64,7 @@ def pretrained(settings: dict) -> shapes.Model:
 def table(config: dict, machine: cost.Machine) -> str:
     """The estimate as text: one line per rule, and the sum."""
     sizes = models(config)
-    jobs = [(w, cost.cost(w, model=sizes[w.base], machine=machine)) for w in work.works(config)]
+    jobs = [(w, cost.cost(w, sizes=sizes, machine=machine)) for w in work.works(config)]
     lines = [f"{'rule':24}{'jobs':>6}{'TFLOP':>12}{'time of a job':>16}{'memory (GB)':>13}{'a card (GB)':>13}{'disk (GB)':>11}"]
     for rule in dict.fromkeys(w.rule for w, _ in jobs):
         own = [(w, c) for w, c in jobs if w.rule == rule]
@@ -73,9 +73,9 @@ def table(config: dict, machine: cost.Machine) -> str:
         disk = sum(w.jobs * c.disk for w, c in own)
         lines.append(_line(rule, own, total, slowest, peak, card, disk))
     total, disk = sum(w.jobs * c.flops for w, c in jobs), sum(w.jobs * c.disk for w, c in jobs)
-    peak = sum(sorted((c.memory for _, c in jobs), reverse=True)[: machine.cores])
+    peak = cost.at_once([(w, c.memory) for w, c in jobs], machine)
     lines.append(_line("in all", jobs, total, cost.wall(jobs, machine), peak, max(c.card for _, c in jobs), disk))
-    passing = sum(sorted((c.checkpoints for _, c in jobs), reverse=True)[: machine.cores])
+    passing = cost.at_once([(w, c.checkpoints) for w, c in jobs], machine)
     lines.append(f"Checkpoints to resume from take up to {passing / 1e9:.2f} GB more while it trains.")
     return "\n".join(lines)
 

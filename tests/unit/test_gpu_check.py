@@ -60,4 +60,19 @@ def test_all_sides_are_timed():
 
 def test_all_ways_to_decode_are_timed():
     rates = dict(gpu.decoding_speeds("cpu", TOY, count=4, new=8))
-    assert list(rates) == ["ours", "ours by CUDA graphs", "the library's generate"] and all(rate > 0 for rate in rates.values())
+    assert list(rates) == ["ours", "the library's generate", "ours by CUDA graphs"] and all(rate > 0 for rate in rates.values())
+
+
+def test_a_side_that_ends_in_an_error_is_said_and_the_others_are_timed(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("out of memory\nmore")
+
+    monkeypatch.setattr(gpu, "bare", broken)
+    rates = dict(gpu.speeds("cpu", TOY, count=32))
+    assert rates["a bare loop"] == "ended by RuntimeError: out of memory" and rates["ours"] > 0 and rates["TRL"] > 0
+
+
+def test_a_card_that_torch_cannot_use_is_no_machine_without_a_card(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(gpu.Path, "glob", lambda *_: iter(["/dev/nvidia0"]))
+    assert gpu.check_and_time() == 1 and "cannot use this machine's card" in capsys.readouterr().out

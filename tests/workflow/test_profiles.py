@@ -40,6 +40,7 @@ def test_every_job_that_loads_a_model_asks_for_an_accelerator_and_no_other(workf
     overlay = {"policies": EVERY_METHOD, "reward_models": REWARDS}
     asked = gpus(workflow("--dry-run", "--workflow-profile", str(ROOT / "profiles" / profile), overlay=overlay))
     assert {f"train_{name}" for name in METHODS} <= asked.keys()
+    assert asked.pop("judge_pairs") == {count, "0"}  # a reward of length alone has no network
     assert {rule for rule, found in asked.items() if found == {count}} == {rule for rule in asked if rule != "all" and reads_torch(rule)}
     assert all(found == {""} for rule, found in asked.items() if rule == "all" or not reads_torch(rule))
 

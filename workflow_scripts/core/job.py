@@ -74,7 +74,9 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
         shared = worker.inside()
         record = None if shared else _record(snakemake, name, stack)
         if not shared:
-            stack.enter_context(own_cards(gpu))
+            waited = stack.enter_context(own_cards(gpu, say=lambda sentence: _say(f"{name}: {sentence}")))
+            if record:
+                record.leave_out(waited)
             stack.callback(_remove_all, temporary)
             for path in temporary.values():
                 remove(path)

@@ -43,6 +43,42 @@ def test_on_a_gpu_jobs_ask_for_less_time_and_for_memory_to_read_a_model_in():
     assert gpu.mem_mb < cpu.mem_mb and cpu.runtime > 20 * gpu.runtime
 
 
+def test_a_card_is_as_fast_whatever_the_threads():
+    large = {"model": {"hidden": 4096, "layers": 32, "heads": 32, "intermediate": 14336}}
+    one, eight = (ask(Requests(resolved(large, {"training": {"threads": n}}), cards=1), "train_ppo", policy="ppo").runtime for n in (1, 8))
+    assert one == eight > 30
+
+
+LARGE = {  # a reward model of a base that is larger than the policies that learn from it
+    "policies": {
+        "base_l": {"method": "base", "hidden": 1024, "layers": 12, "heads": 16, "intermediate": 2816},
+        "sft_l": {"method": "sft", "parent": "base_l"},
+    },
+    "reward_models": {
+        "large": {"type": "single", "parent": "sft_l"},
+        "both": {"type": "ensemble", "members": ["reward_model", "large"]},
+    },
+}
+
+
+@pytest.mark.parametrize("reward", ["large", "both"])
+def test_what_reads_a_reward_model_asks_for_its_size(reward):
+    overlay = {**LARGE, "policies": {**LARGE["policies"], "ppo": {"reward_model": reward}}, "report": {"reward_model": reward}}
+    small, large = (Requests(resolved(o), cards=0) for o in ({}, overlay))
+    weights = 4 * known({**resolved()["model"]}, {"method": "base", **LARGE["policies"]["base_l"]}).shape.parameters / 1e6
+    for rule, wildcards in (("train_ppo", dict(policy="ppo")), ("score_rewards", dict(policy="ipo"))):
+        assert ask(large, rule, **wildcards).mem_mb > ask(small, rule, **wildcards).mem_mb + weights
+    assert ask(large, "judge_pairs", judged=reward).mem_mb > ask(small, "judge_pairs", judged="reward_model").mem_mb + weights
+    assert ask(large, "train_ipo", policy="ipo") == ask(small, "train_ipo", policy="ipo")
+
+
+def test_a_reward_without_a_network_asks_for_no_card():
+    config = resolved({"reward_models": {"parsing": {"type": "parses"}}, "report": {"reward_model": "parsing"}})
+    requests = Requests(config, cards=4)
+    assert ask(requests, "judge_pairs", judged="parsing").gpu == ask(requests, "score_rewards", policy="ppo").gpu == 0
+    assert ask(requests, "judge_pairs", judged="reward_model").gpu == ask(requests, "probe_policy", policy="ppo").gpu == 1
+
+
 def test_a_model_of_unknown_size_leaves_memory_and_time_to_the_profile():
     asked = ask(Requests(resolved({"model": {"base": "nobody/none"}}), cards=4), "train_sft", policy="sft")
     assert vars(asked) == {"gpu": 1, "workers": 1}

@@ -176,6 +176,16 @@ def test_an_attempt_without_a_checkpoint_does_not_count(tmp_path):
     assert record._spent_before(tmp_path / "job" / "key", born=5000.0) == 0.0
 
 
+def test_what_a_job_waits_for_its_cards_is_none_of_its_cost(monkeypatch):
+    job = started()
+    job.checkpoints.parent.mkdir(parents=True)
+    record._spent_before(job.checkpoints, born=job.born)
+    job.leave_out(1000.0)
+    assert json.loads((job.checkpoints.parent / "attempt.json").read_text())["born"] == job.born + 1000
+    monkeypatch.setattr(record.time, "time", lambda: job.born + 1060)
+    assert finish(job)["made"]["wall_s"] == pytest.approx(60)
+
+
 def test_cost_of_a_job_that_resumed_from_a_checkpoint():
     whole, resumed = record._cost(0.0, 0.0), record._cost(0.0, 100.0)
     assert whole["cpu_s"] > 0 and resumed["cpu_s"] is None

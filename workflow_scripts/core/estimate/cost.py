@@ -6,6 +6,7 @@ tests/unit/estimate compares what follows from them with the cost tables of thes
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..allocator import tcmalloc
@@ -62,39 +63,71 @@ class Cost:
     checkpoints: float
 
 
-def cost(work: Work, *, model: Model, machine: Machine) -> Cost:
-    """The cost of one of the jobs."""
-    settings = work.settings
+def cost(work: Work, *, sizes: dict[str, Model], machine: Machine) -> Cost:
+    """The cost of one of the jobs; `sizes` are those of the base policies' models. On a card threads do nothing for its time."""
+    settings, own = work.settings, sizes[work.base]
     bf16_on_card = settings["precision"] != "fp32"
     bf16 = bf16_on_card if machine.gpu else settings["precision"] == "bf16"
-    learnt, read, decoded = flops(work, model)
-    slow = decoded * DECODING
     adapted = ADAPTED if settings.get("lora") else 1
+    parts = [*operations(work, sizes)]
+    slow = sum(part.decoded for part in parts) * DECODING
     alone = slow if work.rule.startswith("train_") else 0  # the first worker samples for all of them
 
-    def seconds(learnt: float, read: float) -> float:
+    def seconds(learnt: float, read: float, model: Model = own) -> float:
         return machine.seconds(learnt + read, (learnt * adapted + read) / model.shape.hidden, bf16=bf16)
 
-    busy = seconds(learnt, read + slow - alone) / _speedup(work.workers) + seconds(0, alone)
-    total = busy / _speedup(settings["threads"]) + START_S / machine.speed
-    held = on_host(model) if machine.gpu else memory(work, model, bf16=bf16)
+    together = sum(seconds(part.learnt, part.read, part.model) for part in parts) + seconds(0, slow - alone)
+    busy = together / _speedup(work.workers) + seconds(0, alone)
+    total = busy / (1 if machine.gpu else _speedup(settings["threads"])) + START_S / machine.speed
+    largest = _largest(work, sizes)
+    held = on_host(largest) if machine.gpu else memory(work, largest, bf16=bf16)
+    trained = [own, *_value(work, sizes)]
     return Cost(
-        flops=learnt + read + decoded,
+        flops=sum(part.learnt + part.read + part.decoded for part in parts),
         seconds=total * (_by_kind(BY_TRL, work) if work.by_trl else 1),
         memory=held * work.workers,
-        card=memory(work, model, bf16=bf16_on_card, card=True),
-        disk=4 * model.shape.parameters if work.saves else 0,
-        checkpoints=2 * work.trained * 3 * learnt_bytes(model.shape, pick(Weights, settings).lora) if work.learnt else 0,
+        card=memory(work, largest, bf16=bf16_on_card, card=True),
+        disk=4 * own.shape.parameters if work.saves else 0,
+        checkpoints=2 * 3 * sum(learnt_bytes(m.shape, pick(Weights, settings).lora) for m in trained) if work.learnt else 0,
     )
 
 
-def flops(work: Work, model: Model) -> tuple[float, float, float]:
-    """(of learning, of reading, of decoding): two operations per weight and token, as often again for each gradient."""
-    head = model.shape.vocabulary * model.shape.hidden
-    lora, again = work.settings.get("lora"), work.settings.get("gradient_checkpointing", False)
-    passes = (2 if lora else 3) + again
-    learnt = 2 * passes * (work.learnt * model.body + work.learnt_logits * head)
-    return learnt, 2 * (work.scored * model.body + work.scored_logits * head), 2 * work.decoded * (model.body + head)
+@dataclass(frozen=True)
+class Operations:
+    """What one model does in a job: two operations per weight and token, as often again for each gradient."""
+
+    model: Model
+    learnt: float = 0.0
+    read: float = 0.0
+    decoded: float = 0.0
+
+
+def operations(work: Work, sizes: dict[str, Model]) -> Iterator[Operations]:
+    """Of the model itself, of PPO's value model, and of the reward's networks."""
+    own, value = sizes[work.base], _value(work, sizes)
+    head = own.shape.vocabulary * own.shape.hidden
+    passes = (2 if work.settings.get("lora") else 3) + work.settings.get("gradient_checkpointing", False)
+    yield Operations(
+        own,
+        learnt=2 * passes * (work.learnt * own.body + work.learnt_logits * head),
+        read=2 * (work.scored * own.body + work.scored_logits * head),
+        decoded=2 * work.decoded * (own.body + head),
+    )
+    for model in value:
+        yield Operations(model, learnt=2 * passes * work.learnt * model.body, read=2 * work.judged * model.body)
+    for base in work.networks:
+        yield Operations(sizes[base], read=2 * work.judged * sizes[base].body)
+
+
+def _value(work: Work, sizes: dict[str, Model]) -> list[Model]:
+    """PPO's value model, of the size of the reward's first network, or else of the policy."""
+    return [sizes[next(iter(work.networks), work.base)]] * (work.trained - 1)
+
+
+def _largest(work: Work, sizes: dict[str, Model]) -> Model:
+    """The largest model of a job, of whose size all of them count in its memory."""
+    own = () if work.networks and not (work.learnt or work.decoded) else (work.base,)  # it only judges
+    return max((sizes[base] for base in (*own, *work.networks)), key=lambda model: model.shape.parameters)
 
 
 def memory(work: Work, model: Model, *, bf16: bool, card: bool = False) -> float:
@@ -143,6 +176,16 @@ def wall(jobs: list[tuple[Work, Cost]], machine: Machine) -> float:
         busy += work.jobs * c.seconds * wanted
         longest[work.rule] = max(longest.get(work.rule, 0.0), c.seconds * max(1.0, wanted))
     return max(busy, _chain(longest))
+
+
+def at_once(jobs: list[tuple[Work, float]], machine: Machine) -> float:
+    """The most bytes that jobs of so many each hold which run at a time: as many as there are cores for, the largest first."""
+    total, cores = 0.0, machine.cores
+    for work, held in sorted(jobs, key=lambda job: -job[1]):
+        wide = min(work.settings["threads"] * work.workers, machine.cores)
+        count = min(work.jobs, cores // wide)
+        total, cores = total + count * held, cores - count * wide
+    return total
 
 
 def _chain(longest: dict[str, float]) -> float:

@@ -45,8 +45,14 @@ class Requests:
 
     def of(self, rule: str) -> dict[str, Callable]:
         """Resources of a rule, functions of the wildcards."""
-        asked = {"gpu": lambda wildcards: self.gpu * self.workers(rule, wildcards), "workers": functools.partial(self.workers, rule)}
+        asked = {"gpu": functools.partial(self.cards, rule), "workers": functools.partial(self.workers, rule)}
         return asked | self.of_machine(rule)
+
+    def cards(self, rule: str, wildcards) -> int:
+        """Accelerators of a job: one for each worker, none where a reward has no network to read."""
+        judge = {"score_rewards": self.config["report"]["reward_model"], "judge_pairs": getattr(wildcards, "judged", None)}.get(rule)
+        reads = judge is None or work.networks_of(self.config, judge)
+        return self.workers(rule, wildcards) if self.gpu and reads else 0
 
     def of_machine(self, rule: str) -> dict[str, Callable]:
         """Memory and time of a rule, functions of the wildcards; nothing where they are not known."""
@@ -80,7 +86,7 @@ class Requests:
             return {}
         times = GPU_SPEED if self.gpu else 1
         machine = cost.Machine(cores=1, fp32=times * cost.FP32, bf16=times * cost.BF16, gpu=self.gpu)
-        return {(w.rule, w.name): cost.request(cost.cost(w, model=sizes[w.base], machine=machine)) for w in work.works(self.config)}
+        return {(w.rule, w.name): cost.request(cost.cost(w, sizes=sizes, machine=machine)) for w in work.works(self.config)}
 
 
 def known(model: dict, policy: dict) -> shapes.Model | None:

@@ -29,7 +29,8 @@ class Work:
     """What one of `jobs` equal jobs does. Tokens: `learnt` are read forward and backward, `scored` forward, `decoded` one by one.
 
     `learnt_logits` and `scored_logits` are those of them whose logits are needed. `held`: models in memory; `longest`: tokens of the largest
-    batch, of which `predicted` need logits. `base` is the base policy, whose size it has; `settings` those of the policy or reward model.
+    batch, of which `predicted` need logits. `base` is the base policy, whose size it has; `networks` those of the rewards that it reads, each
+    `judged` tokens; `settings` those of the policy or reward model.
     """
 
     rule: str
@@ -42,6 +43,8 @@ class Work:
     scored: float = 0.0
     scored_logits: float = 0.0
     decoded: float = 0.0
+    judged: float = 0.0
+    networks: tuple[str, ...] = ()
     held: int = 1
     longest: float = 0.0
     predicted: float = 0.0
@@ -50,7 +53,7 @@ class Work:
 
     @property
     def trained(self) -> int:
-        """Models that learn: with PPO a value model, too."""
+        """Models that learn: with PPO a value model, too, on the body of the reward's first network; it reads what that reads."""
         return 1 + (self.settings.get("method") == "ppo")
 
     @property
@@ -143,7 +146,7 @@ def _rewards(config: dict, size: Lengths, work: Work) -> Iterator[Work]:
     """Rollouts: the policy decodes, policy, reference and the reward's network (with PPO the value model) read, policy (and value model) learn."""
     settings = work.settings
     ppo, group = settings["method"] == "ppo", settings.get("num_generations", 1)
-    networks = _networks(config, settings["reward_model"])
+    networks = networks_of(config, settings["reward_model"])
     read = settings["episodes"] * (size.prompt / group + size.target)
     passes = next(
         (settings[key] for key in ("ppo_epochs", "rloo_epochs") if key in settings), 2 / group
@@ -153,11 +156,13 @@ def _rewards(config: dict, size: Lengths, work: Work) -> Iterator[Work]:
     yield replace(
         work,
         decoded=settings["episodes"] * size.target,
-        scored=read * (2 + ppo + networks) + settings["episodes"] / group * size.prompt,
+        scored=2 * read + settings["episodes"] / group * size.prompt,
         scored_logits=2 * settings["episodes"] * size.target,
-        learnt=passes * read * (1 + ppo),
+        learnt=passes * read,
         learnt_logits=passes * settings["episodes"] * size.target,
-        held=2 + ppo + networks,
+        judged=read,
+        networks=networks,
+        held=2 + ppo + len(networks),
         longest=longest,
         predicted=longest * size.target / (size.prompt / group + size.target),
     )
@@ -168,12 +173,12 @@ def _samples(config: dict, size: Lengths, work: Work) -> Iterator[Work]:
     settings, canaries = work.settings, config["canaries"]["cohorts"]
     prompts = config["corpus"]["pools"]["rl_prompt"] + canaries["rl_prompt"] // 2
     prompts += canaries["preference"] // 2 * bool(settings["preference_prompts"])
-    group, networks = settings["num_generations"], _networks(config, settings["reward_model"])
+    group, networks = settings["num_generations"], networks_of(config, settings["reward_model"])
     shown = 2 if settings["method"] == "iterative_dpo" else group
     tokens = size.prompt + shown * size.target
-    scored = prompts * (size.prompt + networks * (size.prompt + group * size.target))
-    scored += prompts * tokens if settings["method"] == "iterative_dpo" else 0
-    made = dict(decoded=prompts * group * size.target, scored=scored, held=1 + networks)
+    scored = prompts * size.prompt + (prompts * tokens if settings["method"] == "iterative_dpo" else 0)
+    rewards = dict(judged=prompts * (size.prompt + group * size.target), networks=networks)
+    made = dict(decoded=prompts * group * size.target, scored=scored, held=1 + len(networks), **rewards)
     yield _learning(work, rows=prompts * settings["epochs"], tokens=tokens, logits=shown * size.target, **made)
 
 
@@ -191,10 +196,11 @@ _TRAINING = {
 }
 
 
-def _networks(config: dict, reward: str) -> int:
-    """How many networks a reward reads."""
-    entry = config["reward_models"][reward]
-    return sum(REWARD_TYPES[config["reward_models"][name]["type"]].checkpoint == "weights" for name in entry.get("members", [reward]))
+def networks_of(config: dict, reward: str) -> tuple[str, ...]:
+    """The base policy of each network that a reward reads."""
+    models = config["reward_models"]
+    members = [models[name] for name in models[reward].get("members", [reward])]
+    return tuple(lineage(config["policies"], m["parent"])[0] for m in members if REWARD_TYPES[m["type"]].checkpoint == "weights")
 
 
 def _sampled_pairs(config: dict, size: Lengths) -> Iterator[Work]:
@@ -236,14 +242,14 @@ def _probes(config: dict, size: Lengths) -> Iterator[Work]:
         about = dict(name=name, base=base)
         read = dict(scored=scored, scored_logits=logits, decoded=decoded + attacks)
         yield Work(rule="probe_policy", jobs=seeds if once else arms, held=2, **read, **about, **asks)
-        networks = _networks(config, config["report"]["reward_model"])
-        tokens = ((canaries + held_out) * size.pair + sampled * size.row) * networks
-        yield Work(rule="score_rewards", jobs=len(ARMS) * seeds if once else arms, scored=tokens, held=networks, **about, **scores)
+        networks = networks_of(config, config["report"]["reward_model"])
+        rewards = dict(judged=(canaries + held_out) * size.pair + sampled * size.row, networks=networks, held=len(networks))
+        yield Work(rule="score_rewards", jobs=len(ARMS) * seeds if once else arms, **rewards, **about, **scores)
     for name in config["reward_models"]:
-        networks = _networks(config, name)
+        networks = networks_of(config, name)
         base = lineage(config["policies"], config["preferences"]["sampler"])[0]
-        about = dict(name=name, base=base, jobs=2 * seeds)
-        yield Work(rule="judge_pairs", scored=held_out * size.pair * networks, held=networks, **about, **scores)
+        rewards = dict(judged=held_out * size.pair, networks=networks, held=len(networks))
+        yield Work(rule="judge_pairs", name=name, base=base, jobs=2 * seeds, **rewards, **scores)
     reference = config["report"]["reference_policy"]
     base = lineage(config["policies"], reference)[0]
     items = probes["parity_items"]

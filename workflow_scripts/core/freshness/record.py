@@ -35,6 +35,7 @@ class Record:
 
     def __init__(self, snakemake, name: str):
         script, self.born = adapter.running_script()
+        self.since = self.born  # its cost counts from then
         file = script.relative_to(ROOT).as_posix()
         self.name, self.run = name, str(snakemake.wildcards.get("run", ""))
         self.receipt = Path(str(snakemake.output.receipt))
@@ -57,6 +58,12 @@ class Record:
         self.checkpoints = SCRATCH / "checkpoints" / name / hashlib.md5(key.encode()).hexdigest()[:16]
         _keep_only(self.checkpoints)
         self.spent_before = _spent_before(self.checkpoints, self.born) if snakemake.resources.get("checkpoint_percent") else 0.0
+
+    def leave_out(self, waited: float) -> None:
+        """Seconds in which the job waited for its cards are none of its cost, nor of that of an attempt that resumes from this one."""
+        self.since += waited
+        if (note := _attempt(self.checkpoints)).is_file() and waited:
+            write_whole(note, json.dumps({"born": self.since, "spent_before": self.spent_before}))
 
     def is_unchanged(self) -> bool:
         """Whether the outputs are what running the job would give again. On a cluster only the job itself can find out (Plan.stands)."""
@@ -83,7 +90,7 @@ class Record:
     def close(self, outputs: dict[str, Path]) -> None:
         """Write the receipt, after the outputs have their final names."""
         hashes = {str(path): md5(path) for path in outputs.values()}
-        made = {**_cost(self.born, self.spent_before), **_environment(), **_meta_of_checkpoint(outputs)}
+        made = {**_cost(self.since, self.spent_before), **_environment(), **_meta_of_checkpoint(outputs)}
         sides = {"inputs": self.inputs, "outputs": hashes}
         files = {side: {key: {p: sides[side][p] for p in paths} for key, paths in self.declared[side].items()} for side in sides}
         receipts.write(self.receipt, {**self.declared, **files, "code": dict(sorted(self.code.items())), "made": made})
@@ -180,9 +187,14 @@ def _keep_only(checkpoints: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _attempt(checkpoints: Path) -> Path:
+    """The note of when the last attempt began, and of what those before it spent."""
+    return checkpoints.parent / "attempt.json"
+
+
 def _spent_before(checkpoints: Path, born: float) -> float:
     """Seconds that killed attempts spent up to the checkpoint from which this one resumes; notes when this attempt began."""
-    note, spent = checkpoints.parent / "attempt.json", 0.0
+    note, spent = _attempt(checkpoints), 0.0
     saved = [path.stat().st_mtime for path in checkpoints.glob("*")]
     if saved and note.is_file():
         attempt = json.loads(note.read_text(encoding="utf-8"))
