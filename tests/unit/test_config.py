@@ -618,6 +618,17 @@ def test_prompt_conditions_and_limits_are_those_of_the_task(overlay, prompts, li
     assert (resolved["probes"]["prompts"], resolved["report"]["collapse_limits"]["parses_drop"]) == (prompts, limit)
 
 
+@pytest.mark.parametrize("key", ["learning_rate", "preference_prompts"])
+def test_a_shared_setting_that_nothing_takes_up_is_refused(defaults, key):
+    update_config(defaults, {"training": {key: 1}})
+    with pytest.raises(
+        InputError, match=rf"^config: training.{key} would change nothing, as each of methods\..* has its own; set it there"
+    ):
+        resolve(copy.deepcopy(defaults), SCHEMA)
+    del defaults["methods"]["ppo"][key]
+    assert resolve(defaults, SCHEMA)["policies"]["ppo"][key] == 1
+
+
 def test_8_bits_without_the_package_for_them_are_refused_before_any_work(defaults, monkeypatch):
     update_config(defaults, more("sft", lora={"r": 8, "alpha": 8, "load_in_8bit": True}))
     monkeypatch.setattr(design, "find_spec", lambda name: name)

@@ -89,6 +89,13 @@ def test_a_script_sees_what_its_rule_declared(script):
     assert script.config == {}, "what a rule did not declare, its script cannot use"
 
 
+@pytest.mark.parametrize(("gpu", "workers"), [(2, 1), (1, 2)])
+def test_a_job_with_other_gpus_than_workers_is_refused(tmp_path, capfd, gpu, workers):
+    with pytest.raises(SystemExit), job(stand_in(tmp_path, params={}, resources={"gpu": gpu, "workers": workers})):
+        pytest.fail("it began")
+    assert f"it has {gpu} GPUs for {workers} worker" in capfd.readouterr().err
+
+
 def test_a_rule_that_declares_nothing(tmp_path):
     with job(stand_in(tmp_path, params={}, resources={})) as j:
         write(j, "new")
@@ -106,6 +113,9 @@ def test_a_job_with_a_receipt_ends_with_it_and_is_not_run_again_where_nothing_ch
 
         def is_unchanged(self):
             return (tmp_path / "out/rows.txt").exists()
+
+        def leave_out(self, waited):
+            assert waited == 0
 
         def check(self):
             self.order.append(("check", tree(tmp_path / "out")))

@@ -85,7 +85,7 @@ def test_shares_resume_from_the_last_checkpoint_that_all_workers_have(folder, by
 def test_a_worker_that_is_killed_ends_the_job_in_one_sentence(folder):
     done = run(folder, "2", "killed")
     assert done.returncode == 1
-    assert "said: worker 2 ended by SIGKILL; run snakemake again: training goes on from its last checkpoint" in done.stderr
+    assert "said: worker 2 ended by SIGKILL; run snakemake again: training that keeps checkpoints goes on from its last one" in done.stderr
 
 
 @pytest.mark.slow

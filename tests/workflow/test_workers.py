@@ -49,9 +49,9 @@ def test_a_run_with_workers_and_one_of_them_killed(fsdp, repository):
     finally:
         started.kill_all()
     assert run.status == 1 and "Traceback" not in run.said
-    assert any("ended by SIGKILL; run snakemake again: training goes on from its last checkpoint" in said for said in run.sentences), (
-        run.said
-    )
+    assert any(
+        "ended by SIGKILL; run snakemake again: training that keeps checkpoints goes on from its last one" in said for said in run.sentences
+    ), run.said
     assert repository.execute(overlay=shared)
     assert repository.plan(overlay=shared) == set()
     for path, weights in before.items():

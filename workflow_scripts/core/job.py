@@ -63,6 +63,7 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
     gpu = int(snakemake.resources.get("gpu", 0))
     final = {key: Path(str(value)) for key, value in snakemake.output.items() if key != "receipt"}
     temporary = {key: path.with_name(f".tmp-{path.name}") for key, path in final.items()}
+    workers = int(snakemake.resources.get("workers", 1))
     config = getattr(snakemake.params, "config", {})
     snakemake.config.clear()  # what a rule did not declare, its script cannot use
     with contextlib.ExitStack() as stack:
@@ -71,6 +72,10 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
         stack.enter_context(_logging_to(log_path))
         nameless = name_of(rule, [value for key, value in wildcards.items() if key != "run"])
         stack.enter_context(parquet.provenance(job=nameless, config=json.dumps(config, sort_keys=True)))
+        if gpu not in (0, workers):
+            raise InputError(
+                f"it has {gpu} GPUs for {workers} worker{'s' * (workers > 1)}, each of which takes one; leave its `gpu` to the rules"
+            )
         shared = worker.inside()
         record = None if shared else _record(snakemake, name, stack)
         if not shared:
@@ -92,7 +97,7 @@ def job(snakemake) -> Iterator[SimpleNamespace]:
             say=lambda sentence: _say(f"{name}: {sentence}"),
             checkpoint_folder=shared["checkpoints"] if shared else str(record.checkpoints) if record else None,
             checkpoint_percent=int(snakemake.resources.get("checkpoint_percent", 0)),
-            workers=int(snakemake.resources.get("workers", 1)),
+            workers=workers,
             cuda_graphs=gpu > 0 and bool(int(snakemake.resources.get("cuda_graphs", 0))),
         )
         with contextlib.suppress(worker.Finished):

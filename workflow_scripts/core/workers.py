@@ -108,7 +108,7 @@ def _said(folder: Path) -> str | None:
 def _how_it_ended(error) -> str:
     number, failure = error.get_first_failure()
     how = signal.Signals(-failure.exitcode).name if failure.exitcode < 0 else f"exit status {failure.exitcode}"
-    return f"worker {number + 1} ended by {how}; run snakemake again: training goes on from its last checkpoint"
+    return f"worker {number + 1} ended by {how}; run snakemake again: training that keeps checkpoints goes on from its last one"
 
 
 def _join(gpu: bool) -> None:

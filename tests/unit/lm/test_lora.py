@@ -350,11 +350,27 @@ def test_ppo_on_8_bits_holds_two_backbones_and_resumes(precision, small, small_c
     saving = Checkpoints(str(tmp_path), 50)
     policy, value, reward, record = again(Checkpoints(None, 0))
     assert value.model is reward.models[0].model and abs(record["history"][-1]["objective/kl"]) > 1e-3
+    assert lora.targeted(value, "all-linear", "") == lora.targeted(reward.models[0], "all-linear", "") != []
     for model in (policy, value):
         assert sum(p.dtype == torch.int8 for p in model.parameters()) == 7 * policy.config.num_hidden_layers
     again(saving)
     resumed, _, _, other = again(saving)
     assert other == record and same(sharding.trained(resumed), sharding.trained(policy))
+
+
+def test_layers_whose_weights_are_integers_are_linear_ones(small):
+    """As those that bitsandbytes makes, to which a value model's additions are put."""
+
+    class Small(torch.nn.Linear):
+        def forward(self, rows):
+            return torch.nn.functional.linear(rows, self.weight.to(rows.dtype), self.bias)
+
+    model, before = copy.deepcopy(small[2]), lora.targeted(small[2], "all-linear", "")
+    for name in before:
+        layer = model.get_submodule(name)
+        layer.__class__ = Small
+        layer.weight = torch.nn.Parameter(torch.zeros(layer.weight.shape, dtype=torch.int8), requires_grad=False)
+    assert lora.targeted(model, "all-linear", "") == before
 
 
 def test_without_lora_nothing_is_shared(small, small_checkpoint):

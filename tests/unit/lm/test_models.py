@@ -1,5 +1,6 @@
 """Checkpoints: a local pretrained model grows by the added tokens, nothing pickled is loaded, what is saved describes itself."""
 
+import copy
 import json
 
 import pytest
@@ -8,6 +9,7 @@ from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers import models as bpe
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Starcoder2Config, Starcoder2ForCausalLM
 
+from tests.unit.lm.architectures import tiny
 from workflow_scripts.core.data.tokenizer import load, make
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.lm import models
@@ -79,3 +81,20 @@ def test_a_window_shorter_than_the_context_is_read_in_padded_rows_and_said(pretr
     assert json.loads((tmp_path / "out/meta.json").read_text())["padded_because"] == because
     assert models.load_policy(tmp_path / "out").padded_because == because
     assert models.create_base(model=settings, tokenizer=tokenizer, fim=fim, context=32).padded_because is None
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "opt", "gpt_bigcode", "starcoder2", "falcon", "gptj", "seed_oss"])
+def test_without_dropout_nothing_of_training_mode_is_left_wherever_a_model_keeps_its_rates(kind, tmp_path):
+    model = tiny(kind)
+    rates = {name: 0.4 for name, value in model.config.to_dict().items() if "drop" in name and not isinstance(value, bool)}
+    rates |= {name: 0.4 for name in ("attn_pdrop", "resid_pdrop", "embd_pdrop") if hasattr(model.config, name)}
+    noisy = type(model)(type(model.config).from_dict(model.config.to_dict() | rates))
+    ids = torch.randint(5, 250, (2, 12), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        calm = noisy.eval()(ids, use_cache=False).logits
+        assert not torch.allclose(noisy.train()(ids, use_cache=False).logits, calm)
+        quiet = copy.deepcopy(models.without_dropout(noisy)).train()
+        assert torch.allclose(quiet(ids, use_cache=False).logits, calm, atol=1e-5)
+    quiet.save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    assert rates and all(saved[name] == rate for name, rate in rates.items() if name in saved)

@@ -255,6 +255,15 @@ def distance(policy, reference, opened: Session) -> float:
     return sum(ratios) / len(ratios)
 
 
+def test_logarithms_in_bf16_are_taken_of_logits_in_fp32(small_checkpoint):
+    """In bf16 the log-probability of a completion would be off by an eighth of a nat and more."""
+    model = reading_padded(models.load_policy(small_checkpoint)).eval()
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        logits = model(input_ids=ids).logits
+        assert logits.dtype == torch.float32 and model.lm_head(torch.ones(1, model.config.hidden_size)).dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize("name", OF)
 def test_rollouts_learn_by_low_rank_additions_in_bf16(name, small_checkpoint, opened, tmp_path):
     settings = rolling(name, opened, lora=Lora(r=4, alpha=8.0), precision="bf16", gradient_checkpointing=True)

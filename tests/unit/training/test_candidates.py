@@ -10,6 +10,7 @@ from tests.unit.small import changed, first_loss, logprobs, same, scratch, sessi
 from workflow_scripts.core.errors import InputError
 from workflow_scripts.core.methods import Dpo, IterativeDpo, Rrhf
 from workflow_scripts.core.training import candidates, dpo, iterative_dpo, rrhf
+from workflow_scripts.core.training.checkpoints import Checkpoints
 from workflow_scripts.core.training.session import Session
 
 SETTINGS = dict(num_generations=4, max_new_tokens=5, missing_eos_penalty=2.0)
@@ -67,6 +68,16 @@ def test_candidates_follow_from_the_seed(small, prompts, opened, sampled):
     options = dict(model=small[2], reward=of_tokens, prompts=prompts)
     assert candidates.sample(**options, session=opened) == sampled
     assert candidates.sample(**options, session=replace(opened, seed=1)) != sampled
+
+
+def test_a_job_that_was_killed_goes_on_with_the_candidates_that_it_had(small, prompts, opened, sampled, tmp_path):
+    """On a card sampling again may give others."""
+    saving = replace(opened, checkpoints=Checkpoints(str(tmp_path / "job"), 50))
+    options = dict(model=small[2], reward=of_tokens, prompts=prompts)
+    assert candidates.sample(**options, session=saving) == sampled
+    assert candidates.sample(**options, session=replace(saving, seed=1)) == sampled
+    (tmp_path / "job/candidates.json").write_text("[{")
+    assert candidates.sample(**options, session=replace(saving, seed=1)) != sampled
 
 
 def test_prompts_are_sampled_and_scored_a_few_at_a_time(small, prompts, opened, monkeypatch):

@@ -31,6 +31,7 @@ def resolve(config: dict, schema_path) -> dict:
     check_policies({**config, "policies": policies})
     reward_models = _merged(config, "reward_models", noun="reward model", key="type", defaults="reward_types", registry=REWARD_TYPES)
     check_reward_models(reward_models, policies, judge=config["report"]["reward_model"])
+    _check_taken_up(config)
     check_elsewhere({**config, "policies": policies, "reward_models": reward_models})
     trainers = taken_out(policies=policies, reward_models=reward_models)
     names.check_distinct(dict.fromkeys(policies, "policies") | dict.fromkeys(reward_models, "reward_models"))
@@ -78,6 +79,19 @@ def _merged(config: dict, section: str, *, noun: str, key: str, defaults: str, r
             schema.check(whole, schema.of_entry(registry[entry[key]]), where=f"{section}.{name}")
             merged[name] = without_defaults(registry[entry[key]].settings, whole)
     return merged
+
+
+def _check_taken_up(config: dict) -> None:
+    """Raise InputError for a setting of `training` that changes nothing, as everything that knows it has a value of its own."""
+    for key in config["training"]:
+        knowing = {
+            f"{section}.{name}": key in config[section][name]
+            for section, registry in {"methods": METHODS, "reward_types": REWARD_TYPES}.items()
+            for name, entry in registry.items()
+            if key in schema_of(entry.settings)["properties"]
+        }
+        if all(knowing.values()):
+            raise InputError(f"config: training.{key} would change nothing, as each of {', '.join(knowing)} has its own; set it there")
 
 
 def _check_kind(name: str, entry, *, section: str, key: str, choices: list[str]) -> None:

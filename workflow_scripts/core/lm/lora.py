@@ -98,14 +98,17 @@ def _is_linear(module) -> bool:
         return True
     if not isinstance(module, torch.nn.Linear):
         return False
-    row = torch.linspace(-1, 1, module.in_features, device=module.weight.device, dtype=module.weight.dtype)[None]
-    expected = torch.nn.functional.linear(row, module.weight, module.bias)
+    weight = module.weight
+    if not weight.is_floating_point():  # in_8_bits has found it to be one
+        return True
+    row = torch.linspace(-1, 1, module.in_features, device=weight.device, dtype=weight.dtype)[None]
+    expected = torch.nn.functional.linear(row, weight, None if module.bias is None else module.bias.to(weight.dtype))
     try:
         found = module(row)
     except Exception:  # it wants other rows
         return False
     same_shape = isinstance(found, torch.Tensor) and found.shape == expected.shape
-    return same_shape and (found.is_meta or torch.allclose(found, expected, rtol=1e-2, atol=1e-3))
+    return same_shape and (found.is_meta or torch.allclose(found.to(weight.dtype), expected, rtol=1e-2, atol=1e-3))
 
 
 def held(model):

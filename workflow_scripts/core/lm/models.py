@@ -11,7 +11,16 @@ import shutil
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, GgufConfig, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    GenerationConfig,
+    GgufConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 from ..data import gguf_files, model_source
 from ..data.fim import Fim
@@ -21,6 +30,7 @@ from . import adapters, gguf_weights, reading, runtime, score_heads, sharding
 
 log = logging.getLogger(__name__)
 _BUFFER = re.compile(r"(^|\.)(inv_freq|masked_bias|position_ids|(attn|attention)\.bias)$")  # older libraries saved what is computed
+_NOISE = re.compile("drop|jitter")  # in the name of a rate
 _READ = 16  # tokens for which a model's output is checked
 
 
@@ -200,13 +210,32 @@ def not_finite(model) -> str | None:
 
 
 def without_dropout(model):
-    """The model with every dropout layer switched off, in place: noise would spoil the log-probabilities that a pair's loss compares."""
+    """The model without any noise in training mode, in place: it would spoil the log-probabilities that a pair's loss compares.
+
+    Rates of dropout, of dropped layers and of a router's jitter are set to 0 where a module keeps them; where it looks them up in the config, it finds
+    0 there. The model's own config, which is saved with it, stays.
+    """
     for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
+        if isinstance(module, torch.nn.modules.dropout._DropoutNd):
             module.p = 0.0
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0
+        for name in [name for name, value in vars(module).items() if isinstance(value, float) and _NOISE.search(name)]:
+            setattr(module, name, 0.0)
+        if isinstance(config := vars(module).get("config"), PreTrainedConfig) and not isinstance(module, PreTrainedModel):
+            module.config = _WithoutNoise(config)
     return model
+
+
+class _WithoutNoise:
+    """A config as it is now, but for rates of noise."""
+
+    def __init__(self, config: PreTrainedConfig):
+        self._config = config
+
+    def __getattr__(self, name: str):
+        if name == "_config" or name.startswith("__"):  # while it is copied
+            raise AttributeError(name)
+        value = getattr(self._config, name)
+        return 0.0 if isinstance(value, float) and _NOISE.search(name) else value
 
 
 def save(*, model, tokenizer_path, path, meta: dict) -> None:

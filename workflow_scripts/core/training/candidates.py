@@ -21,8 +21,12 @@ BATCH = 64  # completions that are sampled or scored at a time
 def sample(*, model, reward: rewards.Reward, prompts: list[list[int]], session: Session) -> list[dict]:
     """One {prompt_ids, completions, rewards} per distinct prompt, short prompts first.
 
-    Everything follows from the seed, so that a job that was killed resumes with the candidates that it had.
+    Everything follows from the seed; on a card, where sampling may go another way, a job that was killed resumes with those that it has kept.
     """
+    return session.checkpoints.kept("candidates.json", lambda: _sampled(model, reward, prompts, session))
+
+
+def _sampled(model, reward: rewards.Reward, prompts: list[list[int]], session: Session) -> list[dict]:
     settings = session.settings
     queries = distinct(prompts)
     size = max(1, BATCH // settings.num_generations)

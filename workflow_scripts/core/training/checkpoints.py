@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import safe_open
@@ -24,6 +25,7 @@ from ..errors import first_line
 log = logging.getLogger(__name__)
 
 STATE_FILE = "state.safetensors"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,20 @@ class Checkpoints:
             shutil.rmtree(half)
         return [path for path in sorted(Path(self.folder).glob("step-*"), key=_step, reverse=True) if _is_sound(path, check)]
 
+    def kept(self, name: str, make: Callable[[], T]) -> T:
+        """What `make` gives (JSON), in every worker; after a kill what it gave then, which on a card it may not give again."""
+        if not self:
+            return make()
+        file = Path(self.folder) / name
+        if (found := workers.by_first(lambda: _read(file))) is None:
+            found = make()
+            if workers.is_first():
+                file.parent.mkdir(parents=True, exist_ok=True)
+                half = file.with_suffix(".half")
+                half.write_text(json.dumps(found), encoding="utf-8")
+                half.replace(file)
+        return found
+
     def due(self, *, step: int, steps: int) -> bool:
         """Whether one is made after `step` of `steps`.
 
@@ -84,6 +100,14 @@ def of_job(job, *, shares: bool) -> Checkpoints:
     """The checkpoints of a job, or of this worker's `shares` of its models."""
     folder = job.checkpoint_folder
     return Checkpoints(f"{folder}/worker-{workers.rank()}" if shares and folder else folder, job.checkpoint_percent, of_shares=shares)
+
+
+def _read(file: Path):
+    """What is kept in a JSON file; None where there is none, or it is damaged."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _is_sound(path: Path, check: Callable[[Path], None]) -> bool:

@@ -75,10 +75,19 @@ def tokenizer(session: Session):
 
 
 def reading_padded(model):
-    """The model, set to the library's attention, as packed rows are not TRL's."""
+    """The model, set to the library's attention, as packed rows are not TRL's; TRL takes logarithms of its logits, which on a CPU are lifted to fp32."""
     if packing.takes(model):
         model.set_attn_implementation("sdpa" if model._supports_sdpa else "eager")
+    model.register_forward_hook(_in_fp32)
     return model
+
+
+def _in_fp32(_model, _inputs, output):
+    """As autocast does for logarithms on a card, and not on a CPU."""
+    logits = getattr(output, "logits", None)
+    if logits is not None and logits.device.type == "cpu" and logits.dtype == torch.bfloat16:
+        output.logits = logits.float()
+    return output
 
 
 def trained(make: Callable[[], Trainer], session: Session, *, resumes: bool = True, every: int = 1) -> Trainer:
