@@ -89,7 +89,7 @@ def test_one_sentence_before_the_first_job(workflow, make, dry):
     assert not (workflow.folder / "results/tiny/corpus").exists()
 
 
-@pytest.mark.parametrize("make", IN_A_JOB, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("make", [small_corpus, pytest.param(short_context, marks=pytest.mark.slow)], ids=lambda f: f.__name__)
 def test_one_sentence_and_nothing_that_follows(workflow, make):
     """No stage that depends on the failed one starts, so none with canaries. The base model, which knows of none, may be trained beside
     it, and is kept.
