@@ -243,22 +243,22 @@ def decoding_speeds(device: str, size: dict, *, count: int = 64, new: int = 128)
     ids = torch.tensor(prompts, device=device)
     settings = dict(attention_mask=torch.ones_like(ids), min_new_tokens=new, max_new_tokens=new, do_sample=False, pad_token_id=FIM["pad"])
 
-    def in_bf16(work: Work) -> Callable[[], Work]:
-        def side() -> None:
+    def rate(work: Work) -> float | str:
+        def in_bf16() -> None:
             with torch.inference_mode(), torch.autocast(device, torch.bfloat16):
                 work()
 
-        return lambda: side
+        return _rate(count * new, device, *[lambda: in_bf16] * 2)
 
     sides = {
         "ours": lambda: generation.complete(model=model, **options),
         "the library's generate": lambda: library.generate(ids, **settings),
     }
     for name, work in sides.items():
-        yield name, _rate(count * new, device, *[in_bf16(work)] * 2)
+        yield name, rate(work)
     captured.enable(model)
-    rate = _rate(count * new, device, *[in_bf16(sides["ours"])] * 2)
-    yield "ours by CUDA graphs" + (f" (not in use: {model.captured.because})" if model.captured.because else ""), rate
+    by_graphs = rate(sides["ours"])
+    yield "ours by CUDA graphs" + (f" (not in use: {model.captured.because})" if model.captured.because else ""), by_graphs
 
 
 def _rate(units: int, device: str, *make: Callable[[], Work]) -> float | str:

@@ -172,7 +172,7 @@ def wall(jobs: list[tuple[Work, Cost]], machine: Machine) -> float:
     """Seconds that a run takes at least: all cores busy, or the longest chain of jobs, whichever is longer."""
     busy, longest = 0.0, {}
     for work, c in jobs:
-        wanted = work.settings["threads"] * work.workers / machine.cores  # threads beyond the cores wait for one
+        wanted = work.threads / machine.cores  # threads beyond the cores wait for one
         busy += work.jobs * c.seconds * wanted
         longest[work.rule] = max(longest.get(work.rule, 0.0), c.seconds * max(1.0, wanted))
     return max(busy, _chain(longest))
@@ -182,7 +182,7 @@ def at_once(jobs: list[tuple[Work, float]], machine: Machine) -> float:
     """The most bytes that jobs of so many each hold which run at a time: as many as there are cores for, the largest first."""
     total, cores = 0.0, machine.cores
     for work, held in sorted(jobs, key=lambda job: -job[1]):
-        wide = min(work.settings["threads"] * work.workers, machine.cores)
+        wide = min(work.threads, machine.cores)
         count = min(work.jobs, cores // wide)
         total, cores = total + count * held, cores - count * wide
     return total

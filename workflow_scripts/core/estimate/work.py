@@ -61,6 +61,11 @@ class Work:
         """Processes that share it."""
         return self.settings.get("workers", 1) if self.rule.startswith("train_") or self.rule in SHARED else 1
 
+    @property
+    def threads(self) -> int:
+        """Threads of all of them."""
+        return self.settings["threads"] * self.workers
+
 
 @dataclass(frozen=True)
 class Lengths:

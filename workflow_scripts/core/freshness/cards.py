@@ -33,9 +33,9 @@ def own_cards(count: int, say: Callable[[str], None] = log.info) -> Iterator[flo
     Waits while others hold too many, and says so. Raises InputError where there are fewer cards than that, and does nothing where there
     is none: what then wants CUDA says so (lm/runtime.py).
     """
-    cards, since = _cards(), time.monotonic()
+    cards, waited = _cards(), 0.0
     if not count or not cards:
-        yield 0.0
+        yield waited
         return
     if count > len(cards):
         raise InputError(f"it asks for {count} GPUs and {len(cards)} can be seen; lower `resources: [gpu=N]`, or see to {VISIBLE}")
@@ -44,13 +44,15 @@ def own_cards(count: int, say: Callable[[str], None] = log.info) -> Iterator[flo
         held = _free(cards, count, stack)
         if not held:
             say(f"waits until {count} of the GPUs {', '.join(cards)} are free")
-        while not held:
-            time.sleep(1)
-            held = _free(cards, count, stack)
+            since = time.monotonic()
+            while not held:
+                time.sleep(1)
+                held = _free(cards, count, stack)
+            waited = time.monotonic() - since
         os.environ[VISIBLE] = ",".join(held)
         log.info("on GPU %s", os.environ[VISIBLE])
         try:
-            yield time.monotonic() - since
+            yield waited
         finally:
             os.environ.pop(VISIBLE) if before is None else os.environ.update({VISIBLE: before})
 

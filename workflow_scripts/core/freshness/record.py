@@ -62,8 +62,8 @@ class Record:
     def leave_out(self, waited: float) -> None:
         """Seconds in which the job waited for its cards are none of its cost, nor of that of an attempt that resumes from this one."""
         self.since += waited
-        if (note := _attempt(self.checkpoints)).is_file() and waited:
-            write_whole(note, json.dumps({"born": self.since, "spent_before": self.spent_before}))
+        if waited and _attempt(self.checkpoints).is_file():
+            _begin(self.checkpoints, self.since, self.spent_before)
 
     def is_unchanged(self) -> bool:
         """Whether the outputs are what running the job would give again. On a cluster only the job itself can find out (Plan.stands)."""
@@ -199,8 +199,13 @@ def _spent_before(checkpoints: Path, born: float) -> float:
     if saved and note.is_file():
         attempt = json.loads(note.read_text(encoding="utf-8"))
         spent = attempt["spent_before"] + max(0.0, max(saved) - attempt["born"])
-    write_whole(note, json.dumps({"born": born, "spent_before": spent}))
+    _begin(checkpoints, born, spent)
     return spent
+
+
+def _begin(checkpoints: Path, born: float, spent_before: float) -> None:
+    """Write that note."""
+    write_whole(_attempt(checkpoints), json.dumps({"born": born, "spent_before": spent_before}))
 
 
 def _cost(started: float, spent_before: float) -> dict:
